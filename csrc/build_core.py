@@ -1,0 +1,24 @@
+"""Build recipe of the native core: cffi reads the ABI from the header that the C files include."""
+
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).parent
+SOURCES = ["csrc/leader.c", "csrc/member.c", "csrc/namespace.c", "csrc/params.c", "csrc/trial.c"]
+SOURCES += ["csrc/locks/locks.c"]
+SOURCES += [f"csrc/workloads/{name}.c" for name in ("mount", "spin", "stat", "table")]
+HEADERS = [str(path.relative_to(HERE.parent)) for path in sorted(HERE.rglob("*.h"))]
+
+ffi = FFI()
+ffi.cdef((HERE / "pybench_core.h").read_text())
+ffi.set_source(
+    "pybench.native._core",
+    '#include "core.h"',
+    sources=SOURCES,
+    include_dirs=["csrc"],
+    depends=HEADERS,
+    extra_compile_args=["-std=gnu11", "-O2", "-pthread", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+    extra_link_args=["-pthread"],
+    py_limited_api=True,
+)

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the core share: the ABI, and the crew's memory.
+ *
+ * A trial is one process group. The caller forks a leader; the leader sets the workload up (in its own
+ * mount namespace where that matters), starts the members, waits for them and tears down. All figures
+ * travel through one shared mapping, made before the fork and therefore at one address everywhere.
+ */
+#pragma once
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pybench_core.h"
+
+/* Two lines: adjacent-line prefetchers pull lines in pairs. */
+#define PB_LINE 128
+#define PB_PAGE 4096
+
+struct pb_crew_state;
+
+/* One member, as its workload sees it. */
+struct pb_seat {
+    alignas(PB_LINE) struct pb_crew_state *crew;
+    struct pb_member *member;
+    struct pb_phase *phases;
+    void *scratch; /* the workload's own for this member, in member memory */
+    int32_t index;
+    uint64_t rng;
+    uint64_t timer_ticks;
+};
+
+/* When a member's loop ends: at a tick, or after so many operations. */
+struct pb_until {
+    uint64_t tick;
+    uint64_t operations;
+};
+
+struct pb_workload {
+    const char *name;
+    const char *phases[PB_MAX_PHASES + 1];
+    const char *counters[PB_MAX_COUNTERS + 1];
+    bool mounts;           /* wants a private mount namespace */
+    size_t config_bytes;   /* parsed parameters, shared by all members */
+    size_t line_bytes;     /* the contended memory, placed by the memory policy */
+    size_t scratch_bytes;  /* private memory of one member */
+    /* In the caller, before anything is made: parameters into config. */
+    int (*configure)(struct pb_crew_state *crew);
+    /* In the leader. Everything made must die with the crew's namespaces and memory. */
+    int (*setup)(struct pb_crew_state *crew);
+    int (*teardown)(struct pb_crew_state *crew);
+    /* In member 0, pinned, before the others prepare: the contended line, zeroed and where it belongs. */
+    int (*place_line)(struct pb_crew_state *crew);
+    /* In each member, pinned. run() returns 0 or a negative errno, and counts what it did. */
+    int (*prepare)(struct pb_seat *seat);
+    int (*run)(struct pb_seat *seat, struct pb_until until);
+    /* In the leader, after the run: an invariant that broke makes the trial a failed one. */
+    int (*verify)(struct pb_crew_state *crew);
+};
+
+struct pb_crew_state {
+    const struct pb_spec *spec;
+    const struct pb_workload *workload;
+    struct pb_summary summary;
+    struct pb_error error;
+    atomic_int failed; /* first to set it owns error */
+    atomic_int finished;
+
+    alignas(PB_LINE) atomic_uint arrived;
+    alignas(PB_LINE) atomic_uint round;
+    _Atomic uint64_t release_tick;
+
+    alignas(PB_LINE) double ns_per_tick;
+    uint64_t ns_per_tick_fixed; /* << 32 */
+    uint64_t release_lead_ticks;
+
+    struct pb_member *members;
+    struct pb_phase *phases;
+    struct pb_seat *seats;
+    void *config;
+    void *line;
+    char *scratch;
+};
+
+/* Parameters: 0 or -EINVAL with the error filled. A missing key is an error: Python fills the defaults. */
+int pb_param_number(struct pb_crew_state *crew, const char *key, int64_t *value);
+int pb_param_text(struct pb_crew_state *crew, const char *key, const char **value);
+/* The index of the word in a NULL-ended list. */
+int pb_param_word(struct pb_crew_state *crew, const char *key, const char *const *words, int *value);
+
+/* Record the first failure; returns -code, for `return pb_fail(...)`. code is a positive errno. */
+int pb_fail(struct pb_crew_state *crew, enum pb_status status, int code, const char *tried, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+static inline bool pb_crew_failed(struct pb_crew_state *crew) {
+    return atomic_load_explicit(&crew->failed, memory_order_relaxed) != 0;
+}
+
+int pb_member_main(struct pb_crew_state *crew, int32_t index); /* member.c */
+int pb_leader_main(struct pb_crew_state *crew);                /* leader.c */
+
+const struct pb_workload *pb_workload_find(const char *name);

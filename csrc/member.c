@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A member's life: pin and prove it, touch its memory, meet the others, warm up, meet again, run, report.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "barrier.h"
+#include "clock.h"
+#include "core.h"
+#include "memory.h"
+#include "rng.h"
+
+#define PB_MAX_CPUS 8192
+
+/* True if the kernel lets this thread run on that CPU and no other. */
+static bool pinned_to(int32_t cpu) {
+    unsigned long mask[PB_MAX_CPUS / (8 * sizeof(unsigned long))] = {0};
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    if (bytes <= 0)
+        return false;
+    const unsigned bits = 8 * sizeof(unsigned long);
+    for (unsigned i = 0; i < sizeof mask / sizeof mask[0]; i++) {
+        unsigned long want = (unsigned)cpu / bits == i ? 1ul << ((unsigned)cpu % bits) : 0;
+        if (mask[i] != want)
+            return false;
+    }
+    return true;
+}
+
+static int pin(struct pb_seat *seat) {
+    int32_t cpu = seat->member->cpu_asked;
+    unsigned long mask[PB_MAX_CPUS / (8 * sizeof(unsigned long))] = {0};
+    const unsigned bits = 8 * sizeof(unsigned long);
+    mask[(unsigned)cpu / bits] = 1ul << ((unsigned)cpu % bits);
+    if (syscall(SYS_sched_setaffinity, 0, sizeof mask, mask))
+        return pb_fail(seat->crew, PB_FAILED, errno, "sched_setaffinity", "CPU %d", cpu);
+    if (!pinned_to(cpu) || sched_getcpu() != cpu)
+        return pb_fail(seat->crew, PB_FAILED, EXDEV, "pinning", "asked for CPU %d, runs on %d", cpu, sched_getcpu());
+    return 0;
+}
+
+/* Touch from here what should be near here. The line itself is member 0's, unless a policy places it. */
+static void touch(struct pb_seat *seat) {
+    struct pb_crew_state *crew = seat->crew;
+    const struct pb_workload *workload = crew->workload;
+    memset(seat->phases, 0, (size_t)crew->summary.n_phases * sizeof *seat->phases);
+    if (workload->scratch_bytes) {
+        memset(seat->scratch, 0, workload->scratch_bytes);
+        seat->member->node = pb_memory_node(seat->scratch);
+    }
+    if (seat->index == 0 && workload->line_bytes) {
+        memset(crew->line, 0, workload->line_bytes);
+        crew->summary.line_node = pb_memory_node(crew->line);
+    }
+}
+
+static void forget(struct pb_seat *seat) {
+    struct pb_member *member = seat->member;
+    memset(seat->phases, 0, (size_t)seat->crew->summary.n_phases * sizeof *seat->phases);
+    memset(member->counters, 0, sizeof member->counters);
+    member->operations = 0;
+}
+
+/* Run for span_ns from a common start; the figures of the run are left in the member. */
+static int run_once(struct pb_seat *seat, int64_t span_ns, uint64_t operations) {
+    struct pb_crew_state *crew = seat->crew;
+    struct pb_member *member = seat->member;
+    struct rusage before, after;
+    uint64_t span = (uint64_t)((double)span_ns / crew->ns_per_tick);
+
+    getrusage(RUSAGE_THREAD, &before);
+    uint64_t release = pb_barrier_release(crew);
+    if (!release)
+        return -ECANCELED;
+    member->stop_ns = 0;
+    member->start_ns = pb_now_ns();
+    uint64_t cpu = pb_thread_cpu_ns();
+    member->cpu_start = sched_getcpu();
+    struct pb_until until = {.tick = release + span, .operations = operations ? operations : UINT64_MAX};
+    int rc = crew->workload->run(seat, until);
+    if (!member->stop_ns) /* unless the workload clears up after its end */
+        member->stop_ns = pb_now_ns();
+    member->cpu_ns = pb_thread_cpu_ns() - cpu;
+    member->cpu_stop = sched_getcpu();
+    getrusage(RUSAGE_THREAD, &after);
+    member->voluntary_switches = (uint64_t)(after.ru_nvcsw - before.ru_nvcsw);
+    member->involuntary_switches = (uint64_t)(after.ru_nivcsw - before.ru_nivcsw);
+    member->minor_faults = (uint64_t)(after.ru_minflt - before.ru_minflt);
+    return rc;
+}
+
+int pb_member_main(struct pb_crew_state *crew, int32_t index) {
+    struct pb_seat *seat = &crew->seats[index];
+    const struct pb_spec *spec = crew->spec;
+    seat->rng = spec->seed ^ ((uint64_t)index << 32);
+    seat->member->tid = (int32_t)syscall(SYS_gettid);
+
+    int rc = pin(seat);
+    if (rc)
+        return rc;
+    touch(seat);
+    seat->timer_ticks = pb_timer_ticks();
+    if (index == 0 && crew->workload->place_line && (rc = crew->workload->place_line(crew)))
+        return rc;
+    if (!pb_barrier_release(crew))
+        return -ECANCELED;
+    if (crew->workload->prepare && (rc = crew->workload->prepare(seat)))
+        return rc;
+    if (spec->warmup_ns) {
+        if ((rc = run_once(seat, spec->warmup_ns, 0)))
+            return rc;
+        forget(seat);
+    }
+    if ((rc = run_once(seat, spec->duration_ns, (uint64_t)spec->operations)))
+        return rc;
+    if (!pinned_to(seat->member->cpu_asked))
+        return pb_fail(crew, PB_FAILED, EXDEV, "pinning", "CPU %d was taken away during the trial",
+                       seat->member->cpu_asked);
+    return 0;
+}

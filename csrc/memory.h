@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * NUMA policy by raw system call (libnuma is not needed for this), and where a page really is.
+ */
+#pragma once
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PB_MPOL_BIND 2
+#define PB_MPOL_INTERLEAVE 3
+#define PB_MAX_NODES 1024
+
+/* Bind or interleave untouched memory. 0 or a negative errno. */
+static inline int pb_memory_policy(void *memory, size_t bytes, int mode, const int32_t *nodes, int32_t count) {
+    enum { BITS = 8 * sizeof(unsigned long) };
+    unsigned long mask[PB_MAX_NODES / BITS] = {0};
+    for (int32_t i = 0; i < count; i++) {
+        if (nodes[i] < 0 || nodes[i] >= PB_MAX_NODES)
+            return -EINVAL;
+        mask[nodes[i] / BITS] |= 1ul << (nodes[i] % BITS);
+    }
+    return syscall(SYS_mbind, memory, bytes, mode, mask, (unsigned long)PB_MAX_NODES, 0) ? -errno : 0;
+}
+
+/* Node of a touched page, or -1 where the kernel will not say. */
+static inline int32_t pb_memory_node(void *memory) {
+    int status = -1;
+    void *page = (void *)((uintptr_t)memory & ~(uintptr_t)4095);
+    if (syscall(SYS_move_pages, 0, 1ul, &page, NULL, &status, 0))
+        return -1;
+    return status < 0 ? -1 : status;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The whole ABI of the core: plain structs and a dozen coarse calls. cffi reads this file itself, so
+ * it holds no preprocessor line but constants; include "core.h" from C.
+ *
+ * Calls return 0 or a negative errno and fill a pb_error. The core never prints or exits, and keeps
+ * nothing between calls. All times are nanoseconds of CLOCK_MONOTONIC unless a name says otherwise.
+ */
+
+#define PB_ABI 1
+#define PB_MAX_MEMBERS 4096
+#define PB_MAX_PHASES 8
+#define PB_MAX_COUNTERS 8
+/* Latency histogram: 64 buckets an octave, so a bucket's middle is within 0.8 % of what fell into it. */
+#define PB_HISTOGRAM_BUCKETS 2304
+
+enum pb_crew { PB_CREW_THREADS = 0, PB_CREW_PROCESSES = 1 };
+enum pb_memory { PB_MEMORY_LOCAL = 0, PB_MEMORY_BIND = 1, PB_MEMORY_INTERLEAVE = 2 };
+
+/* How a trial ended. Only PB_OK carries figures. */
+enum pb_status {
+    PB_OK = 0,
+    PB_UNSUPPORTED = 1, /* this kernel or user cannot do it: error says what was tried */
+    PB_FAILED = 2,      /* a call failed, a member died or hung, or an invariant broke */
+    PB_INTERRUPTED = 3  /* a signal reached the caller; the crew is gone */
+};
+
+struct pb_error {
+    int32_t code;      /* negative errno, 0 if none applies */
+    char tried[96];    /* "mount_setattr(MOUNT_ATTR_IDMAP)" */
+    char subject[160]; /* on what, or in which words */
+};
+
+/* A workload's parameter: a number, or a word in text. */
+struct pb_param {
+    char key[24];
+    int64_t number;
+    char text[256];
+};
+
+struct pb_spec {
+    const char *workload;
+    const struct pb_param *params;
+    int32_t n_params;
+    int32_t crew; /* enum pb_crew */
+    int32_t n_members;
+    const int32_t *cpus;     /* a CPU for each member */
+    int32_t memory;          /* enum pb_memory: where the contended line lives */
+    const int32_t *nodes;    /* for BIND and INTERLEAVE */
+    int32_t n_nodes;
+    int64_t warmup_ns;
+    int64_t duration_ns;
+    int64_t operations; /* stop each member after so many instead; 0: by time alone */
+    int64_t grace_ns;   /* beyond warmup and duration, before the crew counts as hung */
+    uint64_t seed;
+};
+
+struct pb_phase {
+    uint64_t calls;      /* times the phase was entered and timed */
+    uint64_t operations; /* operations those calls stand for (a batched unmount stands for many) */
+    uint64_t wall_ns;    /* of the timed calls */
+    uint64_t cpu_calls;  /* calls for which on-CPU time was read too */
+    uint64_t cpu_operations;
+    uint64_t cpu_ns;      /* of those */
+    uint64_t cpu_wall_ns; /* wall time of those, to compare with cpu_ns */
+    uint64_t max_ns;
+    uint32_t histogram[PB_HISTOGRAM_BUCKETS];
+};
+
+struct pb_member {
+    int32_t cpu_asked;
+    int32_t cpu_start; /* where it ran when it started and when it stopped */
+    int32_t cpu_stop;
+    int32_t role; /* a workload's own; 0 is the one whose operations are the figure */
+    int32_t tid;
+    int32_t node;      /* NUMA node of its private memory, -1 unknown */
+    uint64_t operations;
+    uint64_t start_ns;
+    uint64_t stop_ns;
+    uint64_t cpu_ns;
+    uint64_t voluntary_switches;
+    uint64_t involuntary_switches;
+    uint64_t minor_faults;
+    uint64_t counters[PB_MAX_COUNTERS]; /* a workload's own, named by pb_counter_name() */
+    double hold_ns_calibrated;          /* what one step of the hold loop takes, 0 if unused */
+};
+
+struct pb_summary {
+    int32_t status; /* enum pb_status */
+    int32_t n_members;
+    int32_t n_phases;
+    int32_t n_counters;
+    int32_t signal;    /* that ended a member, 0 if none */
+    int32_t line_node; /* NUMA node where the contended line really is, -1 unknown */
+    int32_t user_namespace; /* 1: mounts were made inside a user namespace of our own */
+    int32_t tick_is_tsc;
+    double ns_per_tick;
+    double timer_ns; /* least time between two readings of the tick counter; subtracted from latencies */
+    uint64_t setup_ns;
+    uint64_t teardown_ns;
+    uint64_t mounts_before; /* lines of the crew's mount table before and after, 0 if not a mount workload */
+    uint64_t mounts_after;
+};
+
+struct pb_trial;
+
+/* Run one trial. On 0, *trial must be freed, and its summary's status says whether there are figures. */
+int pb_trial_run(const struct pb_spec *spec, struct pb_trial **trial, struct pb_error *error);
+const struct pb_summary *pb_trial_summary(const struct pb_trial *trial);
+const struct pb_error *pb_trial_error(const struct pb_trial *trial);
+const struct pb_member *pb_trial_member(const struct pb_trial *trial, int32_t member);
+const struct pb_phase *pb_trial_phase(const struct pb_trial *trial, int32_t member, int32_t phase);
+void pb_trial_free(struct pb_trial *trial);
+
+/* Tables; NULL past the end. */
+const char *pb_workload_name(int32_t index);
+const char *pb_phase_name(const char *workload, int32_t phase);
+const char *pb_counter_name(const char *workload, int32_t counter);
+const char *pb_lock_name(int32_t index);
+const char *pb_lock_source(int32_t index);
+
+/* Middle of a histogram bucket, ns. */
+double pb_histogram_value(int32_t bucket);
+int32_t pb_histogram_bucket(uint64_t ns);
+int32_t pb_abi(void);

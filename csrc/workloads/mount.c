@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mount: real bind mounts and unmounts, in the crew's own mount namespace. Two global kernel locks serve them:
+ * namespace_sem for each, and mount_lock, which every path walk reads.
+ *
+ * An unmount waits for a grace period off CPU, which would hide the locks; so mount and unmount are timed apart,
+ * on-CPU time is read beside wall time, and umount=batch:N takes N mounts down with one recursive detach.
+ *
+ * Below PB_BASE, a tmpfs:
+ *   y/s      the source; y is private, so that peers see what is mounted, not where it came from
+ *   y/b/J    the directories of one batch
+ *   c/s, c/K the source when it shall have children mounts beside it
+ *   f/N      the filler of the mount table
+ *   x/K      peers of PB_BASE, which every mount below it propagates to
+ *   dI, pI   the targets and batch parents of member I
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../clock.h"
+#include "../core.h"
+#include "../histogram.h"
+#include "../mount_api.h"
+#include "../namespace.h"
+#include "../sampler.h"
+
+enum mount_phase { MOUNT, UMOUNT };
+enum mount_api { API_MOUNT, API_OPEN_TREE };
+
+/* On-CPU time costs a system call a reading, so one operation in so many is read. */
+#define CPU_SAMPLE_EVERY 16
+
+struct mount_config {
+    int api, idmap, umount_flags;
+    int64_t batch; /* mounts a recursive detach; 0: each is unmounted by itself */
+    int64_t children, peers, table;
+    const char *fs;
+    char source[32];
+    int user_namespace;
+};
+
+struct mount_scratch {
+    char target[48]; /* of the member, or the parent of its batch */
+};
+
+static int configure(struct pb_crew_state *crew) {
+    static const char *const apis[] = {"mount", "open_tree", NULL}, *const no_yes[] = {"no", "yes", NULL};
+    struct mount_config *config = crew->config;
+    const char *umount;
+    config->user_namespace = -1;
+    if (pb_param_word(crew, "api", apis, &config->api) || pb_param_word(crew, "idmap", no_yes, &config->idmap) ||
+        pb_param_number(crew, "children", &config->children) || pb_param_number(crew, "peers", &config->peers) ||
+        pb_param_number(crew, "table", &config->table) || pb_param_text(crew, "fs", &config->fs) ||
+        pb_param_text(crew, "umount", &umount))
+        return -EINVAL;
+    if (!strcmp(umount, "detach"))
+        config->umount_flags = PB_MNT_DETACH;
+    else if (!strncmp(umount, "batch:", 6))
+        config->batch = strtoll(umount + 6, NULL, 10);
+    else if (strcmp(umount, "sync"))
+        return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "umount=%s is not a choice", umount);
+    if (config->idmap && config->api == API_MOUNT)
+        return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "idmap=yes needs api=open_tree");
+    return 0;
+}
+
+static int make_dir(struct pb_crew_state *crew, const char *path) {
+    return mkdir(path, 0755) ? pb_fail(crew, PB_FAILED, errno, "mkdir", "%s", path) : 0;
+}
+
+static int make_tmpfs(struct pb_crew_state *crew, const char *path) {
+    /* Inodes of a big table are the only thing that could fill it. */
+    if (pb_mount("pybench", path, "tmpfs", 0, "mode=755,nr_inodes=0"))
+        return pb_fail(crew, PB_UNSUPPORTED, errno, "mount(tmpfs)", "%s", path);
+    if (pb_mount("none", path, NULL, PB_MS_PRIVATE, NULL))
+        return pb_fail(crew, PB_FAILED, errno, "mount(MS_PRIVATE)", "%s", path);
+    return 0;
+}
+
+static int bind(struct pb_crew_state *crew, const char *source, const char *target) {
+    if (pb_mount(source, target, NULL, PB_MS_BIND, NULL))
+        return pb_fail(crew, PB_FAILED, errno, "mount(MS_BIND)", "%s", target);
+    return 0;
+}
+
+/* A tmpfs at `parent` with `count` binds of `source` in it. */
+static int fill(struct pb_crew_state *crew, const char *parent, const char *source, int64_t count) {
+    char path[64];
+    if (make_dir(crew, parent) || make_tmpfs(crew, parent))
+        return -1;
+    for (int64_t i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%s/%lld", parent, (long long)i);
+        if (make_dir(crew, path) || bind(crew, source, path))
+            return -1;
+    }
+    return 0;
+}
+
+/* The source of every timed mount: on a tmpfs, or a directory of the host's bound here, seen through host_fd
+ * since PB_BASE may hide it by now. */
+static int make_source(struct pb_crew_state *crew, int host_fd) {
+    struct mount_config *config = crew->config;
+    snprintf(config->source, sizeof config->source, "%s", PB_BASE "/y/s");
+    if (make_dir(crew, PB_BASE "/y") || make_tmpfs(crew, PB_BASE "/y") || make_dir(crew, config->source))
+        return -1;
+    if (host_fd >= 0) {
+        char link[48];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", host_fd);
+        if (bind(crew, link, config->source))
+            return -1;
+        if (pb_mount("none", config->source, NULL, PB_MS_PRIVATE, NULL))
+            return pb_fail(crew, PB_FAILED, errno, "mount(MS_PRIVATE)", "%s", config->fs);
+    }
+    if (config->children) {
+        if (fill(crew, PB_BASE "/c", config->source, config->children))
+            return -1;
+        snprintf(config->source, sizeof config->source, "%s", PB_BASE "/c/s");
+        return make_dir(crew, config->source);
+    }
+    return 0;
+}
+
+static int make_batch(struct pb_crew_state *crew, int64_t count) {
+    char path[64];
+    if (make_dir(crew, PB_BASE "/y/b"))
+        return -1;
+    for (int64_t i = 0; i < count; i++) {
+        snprintf(path, sizeof path, PB_BASE "/y/b/%lld", (long long)i);
+        if (make_dir(crew, path))
+            return -1;
+    }
+    return 0;
+}
+
+static int setup(struct pb_crew_state *crew) {
+    struct mount_config *config = crew->config;
+    int host_fd = -1;
+    if (strcmp(config->fs, "tmpfs")) {
+        host_fd = open(config->fs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (host_fd < 0)
+            return pb_fail(crew, PB_FAILED, errno, "open", "%.140s", config->fs);
+    }
+    if (make_tmpfs(crew, PB_BASE) || make_source(crew, host_fd) ||
+        (config->batch && make_batch(crew, config->batch)) ||
+        (config->table && fill(crew, PB_BASE "/f", PB_BASE "/y/s", config->table)))
+        return -1;
+    if (host_fd >= 0)
+        close(host_fd);
+    if (config->idmap && (config->user_namespace = pb_user_namespace_fd(crew)) < 0)
+        return pb_fail(crew, PB_UNSUPPORTED, -config->user_namespace, "clone(CLONE_NEWUSER)",
+                       "a user namespace to map to");
+    char path[48];
+    for (int32_t i = 0; i < crew->spec->n_members; i++) {
+        snprintf(path, sizeof path, PB_BASE "/%c%d", config->batch ? 'p' : 'd', i);
+        if (make_dir(crew, path))
+            return -1;
+    }
+    if (config->peers) {
+        if (make_dir(crew, PB_BASE "/x") || make_tmpfs(crew, PB_BASE "/x"))
+            return -1;
+        if (pb_mount("none", PB_BASE, NULL, PB_MS_SHARED, NULL))
+            return pb_fail(crew, PB_FAILED, errno, "mount(MS_SHARED)", PB_BASE);
+        for (int64_t i = 0; i < config->peers; i++) {
+            snprintf(path, sizeof path, PB_BASE "/x/%lld", (long long)i);
+            if (make_dir(crew, path) || bind(crew, PB_BASE, path))
+                return -1;
+        }
+    }
+    crew->summary.mounts_before = pb_count_mounts();
+    return 0;
+}
+
+static int prepare(struct pb_seat *seat) {
+    const struct mount_config *config = seat->crew->config;
+    struct mount_scratch *scratch = seat->scratch;
+    snprintf(scratch->target, sizeof scratch->target, PB_BASE "/%c%d", config->batch ? 'p' : 'd', seat->index);
+    return 0;
+}
+
+/* One mount by the API under test; the name of the call that failed, or NULL. */
+static inline const char *mount_one(const struct mount_config *config, const char *target) {
+    if (config->api == API_MOUNT)
+        return pb_mount(config->source, target, NULL, PB_MS_BIND, NULL) ? "mount(MS_BIND)" : NULL;
+    int fd = pb_open_tree(-1, config->source, PB_OPEN_TREE_CLONE | PB_OPEN_TREE_CLOEXEC);
+    if (fd < 0)
+        return "open_tree(OPEN_TREE_CLONE)";
+    const char *failed = NULL;
+    if (config->idmap) {
+        struct pb_mount_attr attr = {.attr_set = PB_MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)config->user_namespace};
+        if (pb_mount_setattr(fd, "", PB_AT_EMPTY_PATH, &attr))
+            failed = "mount_setattr(MOUNT_ATTR_IDMAP)";
+    }
+    if (!failed && pb_move_mount(fd, "", -1, target, PB_MOVE_MOUNT_F_EMPTY_PATH))
+        failed = "move_mount";
+    int code = errno;
+    close(fd);
+    errno = code;
+    return failed;
+}
+
+static int failed_call(struct pb_seat *seat, const char *tried, const char *subject) {
+    bool missing = errno == ENOSYS || !strncmp(tried, "mount_setattr", 13);
+    return pb_fail(seat->crew, missing ? PB_UNSUPPORTED : PB_FAILED, errno, tried, "%s", subject);
+}
+
+static void add(struct pb_seat *seat, enum mount_phase which, uint64_t from, uint64_t to, uint64_t operations) {
+    struct pb_phase *phase = &seat->phases[which];
+    pb_phase_add(phase, pb_latency_ns(seat, from, to, 1));
+    phase->operations += operations;
+}
+
+static void add_cpu(struct pb_seat *seat, enum mount_phase which, uint64_t cpu_ns, uint64_t ticks,
+                    uint64_t operations) {
+    struct pb_phase *phase = &seat->phases[which];
+    phase->cpu_calls++;
+    phase->cpu_operations += operations;
+    phase->cpu_ns += cpu_ns;
+    phase->cpu_wall_ns += pb_ticks_to_ns(ticks, seat->crew->ns_per_tick_fixed);
+}
+
+static int run_pairs(struct pb_seat *seat, struct pb_until until) {
+    const struct mount_config *config = seat->crew->config;
+    const char *target = ((struct mount_scratch *)seat->scratch)->target;
+    uint64_t operations = 0, end;
+    do {
+        const bool read_cpu = operations % CPU_SAMPLE_EVERY == 0;
+        uint64_t cpu[3] = {0};
+        if (read_cpu)
+            cpu[0] = pb_thread_cpu_ns();
+        uint64_t begin = pb_ticks();
+        const char *failed = mount_one(config, target);
+        uint64_t mounted = pb_ticks();
+        if (failed)
+            return failed_call(seat, failed, target);
+        if (read_cpu)
+            cpu[1] = pb_thread_cpu_ns();
+        uint64_t middle = pb_ticks();
+        if (pb_umount2(target, config->umount_flags))
+            return failed_call(seat, "umount2", target);
+        end = pb_ticks();
+        add(seat, MOUNT, begin, mounted, 1);
+        add(seat, UMOUNT, middle, end, 1);
+        if (read_cpu) {
+            cpu[2] = pb_thread_cpu_ns();
+            add_cpu(seat, MOUNT, cpu[1] - cpu[0], mounted - begin, 1);
+            add_cpu(seat, UMOUNT, cpu[2] - cpu[1], end - middle, 1);
+        }
+        operations++;
+    } while (end < until.tick && operations < until.operations && !pb_crew_failed(seat->crew));
+    seat->member->operations += operations;
+    return 0;
+}
+
+/* The recursive detach is inside the trial but for the last one, which only clears up. */
+static int run_batches(struct pb_seat *seat, struct pb_until until) {
+    const struct mount_config *config = seat->crew->config;
+    const char *parent = ((struct mount_scratch *)seat->scratch)->target;
+    uint64_t operations = 0, batches = 0;
+    bool over = false;
+    char target[80];
+    while (!over) {
+        const bool read_cpu = batches++ % CPU_SAMPLE_EVERY == 0;
+        if (pb_mount(PB_BASE "/y/b", parent, NULL, PB_MS_BIND, NULL))
+            return failed_call(seat, "mount(MS_BIND)", parent);
+        uint64_t cpu = read_cpu ? pb_thread_cpu_ns() : 0, wall = pb_ticks(), done = 0, end = wall;
+        while (!over && done < (uint64_t)config->batch) {
+            snprintf(target, sizeof target, "%s/%llu", parent, (unsigned long long)done);
+            uint64_t begin = pb_ticks();
+            const char *failed = mount_one(config, target);
+            end = pb_ticks();
+            if (failed)
+                return failed_call(seat, failed, target);
+            add(seat, MOUNT, begin, end, 1);
+            done++;
+            operations++;
+            over = end >= until.tick || operations >= until.operations || pb_crew_failed(seat->crew);
+        }
+        if (read_cpu) {
+            uint64_t mounted = pb_thread_cpu_ns();
+            add_cpu(seat, MOUNT, mounted - cpu, end - wall, done);
+            cpu = mounted;
+        }
+        uint64_t begin = pb_ticks();
+        if (over) {
+            seat->member->operations += operations;
+            seat->member->stop_ns = pb_now_ns();
+        }
+        if (pb_umount2(parent, PB_MNT_DETACH))
+            return failed_call(seat, "umount2(MNT_DETACH)", parent);
+        end = pb_ticks();
+        if (!over || operations == (uint64_t)config->batch) {
+            add(seat, UMOUNT, begin, end, done);
+            if (read_cpu)
+                add_cpu(seat, UMOUNT, pb_thread_cpu_ns() - cpu, end - begin, done);
+        }
+    }
+    return 0;
+}
+
+static int run(struct pb_seat *seat, struct pb_until until) {
+    const struct mount_config *config = seat->crew->config;
+    return config->batch ? run_batches(seat, until) : run_pairs(seat, until);
+}
+
+static int verify(struct pb_crew_state *crew) {
+    crew->summary.mounts_after = pb_count_mounts();
+    if (crew->summary.mounts_after != crew->summary.mounts_before)
+        return pb_fail(crew, PB_FAILED, 0, "checking the mount table", "%llu mounts before, %llu after",
+                       (unsigned long long)crew->summary.mounts_before, (unsigned long long)crew->summary.mounts_after);
+    return 0;
+}
+
+/* By hand, and not only by the end of the namespace: what that frees late would disturb the next trial. */
+static int teardown(struct pb_crew_state *crew) {
+    const struct mount_config *config = crew->config;
+    if (config->user_namespace >= 0)
+        close(config->user_namespace);
+    if (pb_umount2(PB_BASE, PB_MNT_DETACH))
+        return pb_fail(crew, PB_FAILED, errno, "umount2(MNT_DETACH)", PB_BASE);
+    return 0;
+}
+
+const struct pb_workload pb_workload_mount = {
+    .name = "mount",
+    .phases = {"mount", "umount"},
+    .mounts = true,
+    .config_bytes = sizeof(struct mount_config),
+    .scratch_bytes = sizeof(struct mount_scratch),
+    .configure = configure,
+    .setup = setup,
+    .prepare = prepare,
+    .run = run,
+    .verify = verify,
+    .teardown = teardown,
+};

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * spin: one lock-protected line, hammered: acquire, count, hold, release, think.
+ */
+#include "spin.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int configure(struct pb_crew_state *crew) {
+    struct spin_config *config = crew->config;
+    const char *lock;
+    if (pb_param_text(crew, "lock", &lock) || pb_param_number(crew, "hold_ns", &config->hold_ns) ||
+        pb_param_number(crew, "think_ns", &config->think_ns) ||
+        pb_param_number(crew, "write_think_ns", &config->write_think_ns) ||
+        pb_param_number(crew, "writers", &config->writers))
+        return -EINVAL;
+    for (int i = 0; spin_locks[i].name; i++)
+        if (!strcmp(spin_locks[i].name, lock)) {
+            config->lock = i;
+            return 0;
+        }
+    return pb_fail(crew, PB_FAILED, EINVAL, "finding the lock", "%s", lock);
+}
+
+static int place_line(struct pb_crew_state *crew) {
+    const struct spin_config *config = crew->config;
+    struct spin_line *line = crew->line;
+    const struct spin_lock_kind *kind = &spin_locks[config->lock];
+    int rc = kind->place ? kind->place(line->lock, crew->spec->crew == PB_CREW_PROCESSES) : 0;
+    return rc ? pb_fail(crew, PB_FAILED, -rc, "initialising the lock", "%s", kind->name) : 0;
+}
+
+/* The last members write; member 0 always reads, so that one thread is the reader alone. */
+static bool is_writer(const struct pb_seat *seat) {
+    const struct spin_config *config = seat->crew->config;
+    int64_t members = seat->crew->spec->n_members;
+    int64_t writers = config->writers < members - 1 ? config->writers : members - 1;
+    return seat->index >= members - writers;
+}
+
+static int prepare(struct pb_seat *seat) {
+    const struct spin_config *config = seat->crew->config;
+    struct spin_scratch *scratch = seat->scratch;
+    bool knows_readers = spin_locks[config->lock].run_reader;
+    bool writer = knows_readers && is_writer(seat);
+    seat->member->role = writer ? SPIN_WRITER : SPIN_MAIN;
+    double ns_per_tick = seat->crew->ns_per_tick;
+    double hold = knows_readers && !writer ? 0.0 : (double)config->hold_ns;
+    double think = (double)(writer ? config->write_think_ns : config->think_ns);
+    scratch->chain = seat->rng | 1;
+    scratch->hold_steps = pb_work_steps(hold, ns_per_tick, &scratch->chain, &seat->member->hold_ns_calibrated);
+    scratch->think_steps = pb_work_steps(think, ns_per_tick, &scratch->chain, &seat->member->hold_ns_calibrated);
+    return 0;
+}
+
+static int run(struct pb_seat *seat, struct pb_until until) {
+    const struct spin_config *config = seat->crew->config;
+    const struct spin_lock_kind *kind = &spin_locks[config->lock];
+    if (kind->run_reader && seat->member->role == SPIN_MAIN)
+        return kind->run_reader(seat, until);
+    return kind->run(seat, until);
+}
+
+/* Every section that counted must be in the count; one lost is two members inside at once. */
+static int verify(struct pb_crew_state *crew) {
+    const struct spin_config *config = crew->config;
+    const struct spin_line *line = crew->line;
+    bool knows_readers = spin_locks[config->lock].run_reader;
+    uint64_t counted = 0;
+    for (int32_t i = 0; i < crew->spec->n_members; i++) {
+        const struct spin_scratch *scratch = crew->seats[i].scratch;
+        if (!knows_readers || crew->members[i].role == SPIN_WRITER)
+            counted += scratch->total_operations;
+        if (crew->members[i].counters[SPIN_TORN_READS])
+            return pb_fail(crew, PB_FAILED, 0, "checking consistent reads", "%s: %llu torn reads of member %d",
+                           spin_locks[config->lock].name,
+                           (unsigned long long)crew->members[i].counters[SPIN_TORN_READS], i);
+    }
+    if (counted != line->guard.count)
+        return pb_fail(crew, PB_FAILED, 0, "checking mutual exclusion", "%s: %llu sections, %llu counted",
+                       spin_locks[config->lock].name, (unsigned long long)counted,
+                       (unsigned long long)line->guard.count);
+    return 0;
+}
+
+const struct pb_workload pb_workload_spin = {
+    .name = "spin",
+    .phases = {"acquire", "hold", "operation"},
+    .counters = {"torn_reads", "retries"},
+    .config_bytes = sizeof(struct spin_config),
+    .line_bytes = sizeof(struct spin_line),
+    .scratch_bytes = sizeof(struct spin_scratch),
+    .configure = configure,
+    .place_line = place_line,
+    .prepare = prepare,
+    .run = run,
+    .verify = verify,
+};

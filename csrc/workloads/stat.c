@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stat: path walks alone, which read mount_lock's sequence count and write nothing shared: the control that
+ * should scale. Each member has a file of its own unless file=shared.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../clock.h"
+#include "../core.h"
+#include "../histogram.h"
+#include "../mount_api.h"
+#include "../namespace.h"
+#include "../sampler.h"
+
+#define STAT_MAX_DEPTH 32
+
+struct stat_config {
+    int64_t depth;
+    int shared;
+};
+
+struct stat_scratch {
+    char path[sizeof PB_BASE + 16 + 2 * STAT_MAX_DEPTH];
+};
+
+static int configure(struct pb_crew_state *crew) {
+    static const char *const files[] = {"private", "shared", NULL};
+    struct stat_config *config = crew->config;
+    if (pb_param_number(crew, "depth", &config->depth) || pb_param_word(crew, "file", files, &config->shared))
+        return -EINVAL;
+    if (config->depth < 0 || config->depth > STAT_MAX_DEPTH)
+        return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "depth must be 0 to %d", STAT_MAX_DEPTH);
+    return 0;
+}
+
+static int setup(struct pb_crew_state *crew) {
+    if (pb_mount("pybench", PB_BASE, "tmpfs", 0, "mode=755"))
+        return pb_fail(crew, PB_UNSUPPORTED, errno, "mount(tmpfs)", PB_BASE);
+    return 0;
+}
+
+static int prepare(struct pb_seat *seat) {
+    const struct stat_config *config = seat->crew->config;
+    struct stat_scratch *scratch = seat->scratch;
+    size_t room = sizeof scratch->path;
+    int n = snprintf(scratch->path, room, PB_BASE "/%d", config->shared ? 0 : seat->index);
+    for (int64_t i = 0; i < config->depth; i++) {
+        if (mkdir(scratch->path, 0755) && errno != EEXIST)
+            return pb_fail(seat->crew, PB_FAILED, errno, "mkdir", "%s", scratch->path);
+        n += snprintf(scratch->path + n, room - (size_t)n, "/d");
+    }
+    int fd = open(scratch->path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return pb_fail(seat->crew, PB_FAILED, errno, "open", "%s", scratch->path);
+    close(fd);
+    return 0;
+}
+
+static int run(struct pb_seat *seat, struct pb_until until) {
+    const struct stat_scratch *scratch = seat->scratch;
+    struct pb_phase *phase = &seat->phases[0];
+    struct stat seen;
+    uint64_t operations = 0;
+    struct pb_sampler sampler = pb_sampler_start(seat, pb_ticks());
+    for (;;) {
+        uint64_t left = until.operations - operations - 1;
+        uint64_t unsampled = sampler.batch < left ? sampler.batch : left;
+        int bad = 0;
+        for (uint64_t i = 0; i < unsampled; i++)
+            bad |= stat(scratch->path, &seen);
+        uint64_t begin = pb_ticks();
+        bad |= stat(scratch->path, &seen);
+        uint64_t end = pb_ticks();
+        if (bad)
+            return pb_fail(seat->crew, PB_FAILED, errno, "stat", "%s", scratch->path);
+        pb_phase_add(phase, pb_latency_ns(seat, begin, end, 1));
+        operations += unsampled + 1;
+        if (end >= until.tick || operations >= until.operations || pb_crew_failed(seat->crew))
+            break;
+        pb_sampler_next(&sampler, seat, end);
+    }
+    phase->operations = phase->calls;
+    seat->member->operations += operations;
+    return 0;
+}
+
+static int teardown(struct pb_crew_state *crew) {
+    if (pb_umount2(PB_BASE, PB_MNT_DETACH))
+        return pb_fail(crew, PB_FAILED, errno, "umount2(MNT_DETACH)", PB_BASE);
+    return 0;
+}
+
+const struct pb_workload pb_workload_stat = {
+    .name = "stat",
+    .phases = {"stat"},
+    .mounts = true,
+    .config_bytes = sizeof(struct stat_config),
+    .scratch_bytes = sizeof(struct stat_scratch),
+    .configure = configure,
+    .setup = setup,
+    .prepare = prepare,
+    .run = run,
+    .teardown = teardown,
+};

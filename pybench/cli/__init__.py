@@ -1,0 +1,80 @@
+"""The command line: one file a verb; each parses, calls and prints, and holds no logic."""
+
+import importlib
+import sys
+
+import click
+
+from pybench._version import VERSION
+from pybench.errors import PybenchError
+
+# verb -> (module that defines `command`, one line for `pybench --help`).
+# The module is imported only when its verb is used, which keeps --help instant.
+VERBS: dict[str, tuple[str, str]] = {
+    "sweep": ("pybench.cli.sweep", "Measure workloads over thread counts, placements and parameters."),
+    "show": ("pybench.cli.show", "Print the tables of a result file again."),
+    "topology": ("pybench.cli.topology", "Show this host's sockets, nodes, caches and cores; try placements."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a verb's module when the verb is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+EPILOG = """\b
+Exit status:
+  0  done
+  2  the command or its input is wrong; the message names the fix
+  3  this host cannot do it; the message names what it would need
+  4  a measurement failed
+  130  interrupted; what was measured is kept"""
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(VERSION, prog_name="pybench")
+def cli() -> None:
+    """How a Linux host behaves when every CPU wants the same lock, and what to do about it."""
+
+
+def main() -> None:
+    """Run the command line; turn every expected failure into one line and its exit status."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        status = 2
+    except click.UsageError as error:
+        hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+        click.echo(f"pybench: {' '.join(error.format_message().split())}{hint}", err=True)
+        status = 2
+    except click.ClickException as error:
+        click.echo(f"pybench: {error.format_message()}", err=True)
+        status = 2
+    except PybenchError as error:
+        click.echo(f"pybench: {error}", err=True)
+        status = error.exit_status
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("pybench: interrupted", err=True)
+        status = 130
+    except BrokenPipeError:
+        # The reader of our output went away; that is its choice, not an error.
+        sys.stderr.close()
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,191 @@
+"""The only door to the C core: one trial at a time, and the core's tables.
+
+Importing this package does not load the core; the first call does, and says what to do if it is not built.
+"""
+
+import functools
+import importlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pybench.errors import UnsupportedError
+from pybench.native.outcome import Members, Outcome, Phase, Status, TrialSpec
+
+__all__ = ["Members", "Outcome", "Phase", "TrialSpec", "histogram_values", "locks", "phases", "run_trial"]
+
+ABI = 1
+STATUSES: tuple[Status, ...] = ("ok", "unsupported", "failed", "interrupted")
+CREWS = {"threads": 0, "processes": 1}
+MEMORIES = {"local": 0, "bind": 1, "interleave": 2}
+
+
+@functools.cache
+def _load() -> Any:
+    try:
+        core = importlib.import_module("pybench.native._core")
+    except ImportError as error:
+        raise UnsupportedError(
+            f"the native core does not load ({error}); build it with a C compiler: pip install -e ."
+        ) from error
+    if core.lib.pb_abi() != ABI:
+        raise UnsupportedError("the native core is of another version; build it again: pip install -e .")
+    return core
+
+
+def _names(lookup: Any, *arguments: Any) -> Iterator[str]:
+    ffi = _load().ffi
+    index = 0
+    while (name := lookup(*arguments, index)) != ffi.NULL:
+        yield ffi.string(name).decode()
+        index += 1
+
+
+def locks() -> dict[str, str]:
+    """The core's locks: name -> where it was published."""
+    lib = _load().lib
+    return dict(zip(_names(lib.pb_lock_name), _names(lib.pb_lock_source), strict=True))
+
+
+def workloads() -> list[str]:
+    """Names of the workloads that the core knows."""
+    return list(_names(_load().lib.pb_workload_name))
+
+
+def phases(workload: str) -> list[str]:
+    """Names of the timed parts of a workload's operation, in order."""
+    return list(_names(_load().lib.pb_phase_name, workload.encode()))
+
+
+@functools.cache
+def histogram_values() -> npt.NDArray[np.float64]:
+    """Middle of each histogram bucket, ns, ascending: exact below 128 ns, within 0.8 % above."""
+    lib = _load().lib
+    return np.array([lib.pb_histogram_value(i) for i in range(lib.PB_HISTOGRAM_BUCKETS)])
+
+
+def run_trial(spec: TrialSpec) -> Outcome:
+    """Run one trial and return how it ended; the calling thread sleeps meanwhile.
+
+    Nothing of the crew is left when this returns. An interrupting signal ends the trial with status
+    `interrupted`; the signal's Python handler runs on return. Raises UnsupportedError if the core is not
+    built, and ValueError if the core refuses the spec.
+    """
+    core = _load()
+    ffi, lib = core.ffi, core.lib
+    c_spec, keep = _to_c(ffi, spec)
+    trial, error = ffi.new("struct pb_trial **"), ffi.new("struct pb_error *")
+    code = lib.pb_trial_run(c_spec, trial, error)
+    del keep
+    if code:
+        raise ValueError(_words(ffi, error))
+    try:
+        return _outcome(ffi, lib, spec, trial[0])
+    finally:
+        lib.pb_trial_free(trial[0])
+
+
+def _to_c(ffi: Any, spec: TrialSpec) -> tuple[Any, list[Any]]:
+    workload = ffi.new("char[]", spec.workload.encode())
+    cpus, nodes = ffi.new("int32_t[]", list(spec.cpus)), ffi.new("int32_t[]", list(spec.nodes))
+    params = ffi.new("struct pb_param[]", len(spec.params))
+    for slot, (key, value) in zip(params, spec.params.items(), strict=True):
+        slot.key = key.encode()
+        if isinstance(value, str):
+            if len(value.encode()) >= 256:
+                raise ValueError(f"{key} is longer than 255 bytes")
+            slot.text = value.encode()
+        else:
+            slot.number = value
+    c_spec = ffi.new(
+        "struct pb_spec *",
+        {
+            "workload": workload,
+            "params": params,
+            "n_params": len(spec.params),
+            "crew": CREWS[spec.crew],
+            "n_members": len(spec.cpus),
+            "cpus": cpus,
+            "memory": MEMORIES[spec.memory],
+            "nodes": nodes,
+            "n_nodes": len(spec.nodes),
+            "warmup_ns": spec.warmup_ns,
+            "duration_ns": spec.duration_ns,
+            "operations": spec.operations,
+            "grace_ns": spec.grace_ns,
+            "seed": spec.seed & (2**64 - 1),
+        },
+    )
+    return c_spec, [workload, cpus, nodes, params]
+
+
+def _words(ffi: Any, error: Any) -> str:
+    tried, subject = (ffi.string(text).decode(errors="replace") for text in (error.tried, error.subject))
+    said = f"{tried}: {subject}" if subject else tried
+    return f"{said}: {os.strerror(-error.code)}" if error.code else said
+
+
+def _outcome(ffi: Any, lib: Any, spec: TrialSpec, trial: Any) -> Outcome:
+    summary = lib.pb_trial_summary(trial)
+    status = STATUSES[summary.status]
+    if status != "ok":
+        error = lib.pb_trial_error(trial)
+        reason = "interrupted by a signal" if status == "interrupted" else _words(ffi, error)
+        return Outcome(status=status, reason=reason or "the crew died", errno=-error.code)
+    members = [lib.pb_trial_member(trial, i) for i in range(summary.n_members)]
+    counters = _names(lib.pb_counter_name, spec.workload.encode())
+    sums = {name: sum(member.counters[i] for member in members) for i, name in enumerate(counters)}
+    return Outcome(
+        status=status,
+        members=_members(members),
+        phases={
+            name: _phase(ffi, [lib.pb_trial_phase(trial, i, p) for i, m in enumerate(members) if m.role == 0])
+            for p, name in enumerate(phases(spec.workload))
+        },
+        counters={name: count for name, count in sums.items() if count},
+        line_node=summary.line_node,
+        user_namespace=bool(summary.user_namespace),
+        timer_ns=round(summary.timer_ns, 3),
+        ns_per_tick=summary.ns_per_tick,
+        setup_ns=summary.setup_ns,
+        teardown_ns=summary.teardown_ns,
+        mounts_before=summary.mounts_before,
+        mounts_after=summary.mounts_after,
+    )
+
+
+def _members(members: list[Any]) -> Members:
+    first = min(member.start_ns for member in members)
+    seen = [[m.cpu_start, m.cpu_stop] for m in members]
+    moved = any(pair != [m.cpu_asked, m.cpu_asked] for pair, m in zip(seen, members, strict=True))
+    return Members(
+        cpu=[m.cpu_asked for m in members],
+        operations=[m.operations for m in members],
+        start_ns=[m.start_ns - first for m in members],
+        stop_ns=[m.stop_ns - first for m in members],
+        cpu_ns=[m.cpu_ns for m in members],
+        voluntary_switches=[m.voluntary_switches for m in members],
+        involuntary_switches=[m.involuntary_switches for m in members],
+        cpu_seen=seen if moved else [],
+        role=[m.role for m in members] if any(m.role for m in members) else [],
+        node=[m.node for m in members] if any(m.node >= 0 for m in members) else [],
+    )
+
+
+def _phase(ffi: Any, parts: list[Any]) -> Phase:
+    counts = sum(np.frombuffer(ffi.buffer(part.histogram), dtype=np.uint32).astype(np.int64) for part in parts)
+    filled = np.flatnonzero(counts)
+    distances = np.diff(filled, prepend=0)
+    return Phase(
+        calls=sum(part.calls for part in parts),
+        operations=sum(part.operations for part in parts),
+        wall_ns=sum(part.wall_ns for part in parts),
+        max_ns=max(part.max_ns for part in parts),
+        histogram=np.column_stack((distances, counts[filled])).ravel().tolist(),
+        cpu_operations=sum(part.cpu_operations for part in parts),
+        cpu_ns=sum(part.cpu_ns for part in parts),
+        cpu_wall_ns=sum(part.cpu_wall_ns for part in parts),
+    )

@@ -1,0 +1,92 @@
+"""What goes into a trial and what comes out of it, as plain data (no C needed to read it)."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+Crew = Literal["threads", "processes"]
+MemoryKind = Literal["local", "bind", "interleave"]
+Status = Literal["ok", "unsupported", "failed", "interrupted"]
+
+
+class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One trial, as the core is asked for it. Times are ns; `cpus` names a CPU for each member."""
+
+    workload: str
+    params: Mapping[str, int | str]
+    cpus: tuple[int, ...]
+    duration_ns: int
+    warmup_ns: int = 0
+    operations: int = 0
+    """Stop each member after so many operations; 0: by time alone."""
+    crew: Crew = "threads"
+    memory: MemoryKind = "local"
+    nodes: tuple[int, ...] = ()
+    """NUMA nodes for `bind` and `interleave`."""
+    grace_ns: int = 20_000_000_000
+    """Time beyond warm-up and duration (for set-up and clean-up) before the crew counts as hung."""
+    seed: int = 0
+
+
+class Members(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Columns with an entry a member, in the order of the placement. Times in ns."""
+
+    cpu: list[int]
+    operations: list[int]
+    start_ns: list[int]
+    """From the first member's start."""
+    stop_ns: list[int]
+    """From the first member's start too."""
+    cpu_ns: list[int]
+    voluntary_switches: list[int]
+    involuntary_switches: list[int]
+    cpu_seen: list[list[int]] = []
+    """[CPU at the start, CPU at the stop] a member, where one differs from what was asked."""
+    role: list[int] = []
+    """0: its operations are the figure; left out if all are 0."""
+    node: list[int] = []
+    """NUMA node of the member's private memory, -1 unknown; left out if the workload has none."""
+
+    def is_main(self, index: int) -> bool:
+        """True if this member's operations count towards the throughput."""
+        return not self.role or self.role[index] == 0
+
+
+class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One timed part of a workload's operation, over all members of role 0. Times in ns."""
+
+    calls: int
+    """Calls timed: all of them, or a sample."""
+    operations: int
+    """Operations those calls stand for (one batched unmount stands for many)."""
+    wall_ns: int
+    max_ns: int
+    histogram: list[int]
+    """Flat pairs (distance from the previous bucket, count); see `native.histogram_values()`."""
+    cpu_operations: int = 0
+    """Operations for which on-CPU time was read too."""
+    cpu_ns: int = 0
+    cpu_wall_ns: int = 0
+    """Wall time of those same operations."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a trial ended. Only status `ok` has members and phases."""
+
+    status: Status
+    reason: str = ""
+    errno: int = 0
+    members: Members | None = None
+    phases: dict[str, Phase] = {}
+    counters: dict[str, int] = {}
+    """The workload's own counts, summed over members; zeros left out."""
+    line_node: int = -1
+    user_namespace: bool = False
+    timer_ns: float = 0.0
+    """Cost of one reading of the tick counter, which is subtracted from latencies."""
+    ns_per_tick: float = 0.0
+    setup_ns: int = 0
+    teardown_ns: int = 0
+    mounts_before: int = 0
+    mounts_after: int = 0
