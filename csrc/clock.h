@@ -57,6 +57,21 @@ static inline uint64_t pb_timer_ticks(void) {
     return (least + READINGS / 2) / READINGS;
 }
 
+/* The counter's own step, in ticks: the greatest common divisor of the distances seen. It is 1 on most machines;
+ * where it is more, no latency below it can be told. */
+static inline uint64_t pb_timer_step(void) {
+    uint64_t step = 0;
+    for (int i = 0; i < 256; i++) {
+        uint64_t begin = pb_ticks(), rest = pb_ticks() - begin;
+        while (rest) {
+            uint64_t next = step % rest;
+            step = rest;
+            rest = next;
+        }
+    }
+    return step;
+}
+
 static inline uint64_t pb_ticks_to_ns(uint64_t ticks, uint64_t ns_per_tick_fixed) {
     return (uint64_t)(((unsigned __int128)ticks * ns_per_tick_fixed) >> 32);
 }

@@ -114,6 +114,7 @@ int pb_leader_main(struct pb_crew_state *crew) {
     crew->release_lead_ticks = (uint64_t)((20000.0 + 500.0 * crew->spec->n_members) / crew->ns_per_tick);
     crew->summary.ns_per_tick = crew->ns_per_tick;
     crew->summary.timer_ns = (double)pb_timer_ticks() * crew->ns_per_tick;
+    crew->summary.timer_step_ns = (double)pb_timer_step() * crew->ns_per_tick;
     crew->summary.tick_is_tsc = PB_TICK_IS_TSC;
     crew->summary.setup_ns = pb_now_ns() - begin;
 

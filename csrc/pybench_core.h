@@ -95,7 +95,8 @@ struct pb_summary {
     int32_t user_namespace; /* 1: mounts were made inside a user namespace of our own */
     int32_t tick_is_tsc;
     double ns_per_tick;
-    double timer_ns; /* least time between two readings of the tick counter; subtracted from latencies */
+    double timer_ns;      /* cost of one reading of the tick counter; subtracted from latencies */
+    double timer_step_ns; /* the counter's step: shorter latencies cannot be told apart */
     uint64_t setup_ns;
     uint64_t teardown_ns;
     uint64_t mounts_before; /* lines of the crew's mount table before and after, 0 if not a mount workload */

@@ -43,7 +43,7 @@ int pb_fail(struct pb_crew_state *crew, enum pb_status status, int code, const c
         snprintf(crew->error.tried, sizeof crew->error.tried, "%s", tried);
         vsnprintf(crew->error.subject, sizeof crew->error.subject, format, words);
         va_end(words);
-        crew->summary.status = status;
+        crew->summary.status = (int32_t)status;
     }
     return code ? -code : -ECANCELED;
 }

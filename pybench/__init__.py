@@ -1,5 +1,7 @@
 """How a Linux host behaves when every CPU wants the same lock."""
 
-from pybench._version import VERSION as __version__
+from pybench import _version
 
 __all__ = ["__version__"]
+
+__version__ = _version.VERSION

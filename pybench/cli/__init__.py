@@ -13,7 +13,10 @@ from pybench.errors import PybenchError
 VERBS: dict[str, tuple[str, str]] = {
     "sweep": ("pybench.cli.sweep", "Measure workloads over thread counts, placements and parameters."),
     "show": ("pybench.cli.show", "Print the tables of a result file again."),
-    "topology": ("pybench.cli.topology", "Show this host's sockets, nodes, caches and cores; try placements."),
+    "topology": (
+        "pybench.cli.topology",
+        "Show this host's sockets, nodes, caches and cores; try placements.",
+    ),
 }
 
 

@@ -149,6 +149,7 @@ def _outcome(ffi: Any, lib: Any, spec: TrialSpec, trial: Any) -> Outcome:
         line_node=summary.line_node,
         user_namespace=bool(summary.user_namespace),
         timer_ns=round(summary.timer_ns, 3),
+        timer_step_ns=round(summary.timer_step_ns, 3),
         ns_per_tick=summary.ns_per_tick,
         setup_ns=summary.setup_ns,
         teardown_ns=summary.teardown_ns,
@@ -176,7 +177,8 @@ def _members(members: list[Any]) -> Members:
 
 
 def _phase(ffi: Any, parts: list[Any]) -> Phase:
-    counts = sum(np.frombuffer(ffi.buffer(part.histogram), dtype=np.uint32).astype(np.int64) for part in parts)
+    histograms = [np.frombuffer(ffi.buffer(part.histogram), dtype=np.uint32) for part in parts]
+    counts = np.stack(histograms).sum(axis=0, dtype=np.int64)
     filled = np.flatnonzero(counts)
     distances = np.diff(filled, prepend=0)
     return Phase(

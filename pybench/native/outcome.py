@@ -85,6 +85,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user_namespace: bool = False
     timer_ns: float = 0.0
     """Cost of one reading of the tick counter, which is subtracted from latencies."""
+    timer_step_ns: float = 0.0
+    """Step of the tick counter: shorter latencies cannot be told apart."""
     ns_per_tick: float = 0.0
     setup_ns: int = 0
     teardown_ns: int = 0

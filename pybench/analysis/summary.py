@@ -1,0 +1,108 @@
+"""From the trials of a file to what is known of each cell, and of each scaling curve."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from pybench.analysis.estimate import Interval, median_interval, ratio_interval
+from pybench.analysis.scaling import Fits, fit_all
+from pybench.results.records import Cell, Figures, Trial
+
+NOTHING = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
+
+
+class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell: the median over its clean trials of each trial's figure, with its 95 % interval."""
+
+    index: int
+    cell: Cell
+    trials: int
+    clean: int
+    flags: dict[str, int]
+    """Validity check -> trials that failed it."""
+    failures: dict[str, int]
+    """Reason -> trials without a figure."""
+    throughput: Interval
+    p50_ns: Interval
+    p99_ns: Interval
+    max_ns: Interval
+    jain: Interval
+    timer_step_ns: float
+    """Latencies below it cannot be told."""
+    speedup: Interval
+    """Throughput over that of the fewest threads in the same series."""
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """Cells that differ in their thread count alone, ascending: a scaling curve."""
+
+    cells: list[CellSummary]
+    fits: Fits
+
+    @property
+    def cell(self) -> Cell:
+        """The first cell, which stands for what all have in common."""
+        return self.cells[0].cell
+
+
+def summarize(cells: Sequence[Cell], trials: Iterable[Trial]) -> list[Series]:
+    """All series of a file, in the order of its plan. Cells without a trial are in it, with no figures."""
+    by_cell: dict[int, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        by_cell[trial.cell].append(trial)
+    series: dict[bytes, list[int]] = defaultdict(list)
+    for index, cell in enumerate(cells):
+        series[_series_key(cell)].append(index)
+    return [
+        _series(cells, sorted(indices, key=lambda i: cells[i].threads), by_cell) for indices in series.values()
+    ]
+
+
+def _series_key(cell: Cell) -> bytes:
+    return msgspec.json.encode([cell.workload, cell.params, cell.place, cell.smt, cell.crew])
+
+
+def _throughputs(trials: Iterable[Trial]) -> list[float]:
+    return [trial.figures.throughput for trial in trials if trial.clean and trial.figures]
+
+
+def _series(cells: Sequence[Cell], indices: list[int], by_cell: dict[int, list[Trial]]) -> Series:
+    # Threads that share CPUs say nothing of how more CPUs scale.
+    hardware = [i for i in indices if not cells[i].oversubscribed]
+    points = [(cells[i].threads, x) for i in hardware for x in _throughputs(by_cell[i]) if x > 0]
+    base = next((x for i in indices if (x := _throughputs(by_cell[i])) and min(x) > 0), [])
+    summaries = [_cell_summary(i, cells[i], by_cell[i], base) for i in indices]
+    fits = fit_all([n for n, _ in points], [x for _, x in points])
+    return Series(cells=summaries, fits=fits)
+
+
+def _cell_summary(index: int, cell: Cell, trials: list[Trial], base: list[float]) -> CellSummary:
+    clean = [trial.figures for trial in trials if trial.clean and trial.figures]
+    flags: dict[str, int] = defaultdict(int)
+    failures: dict[str, int] = defaultdict(int)
+    for trial in trials:
+        for flag in trial.flags:
+            flags[flag] += 1
+        if trial.figures is None:
+            failures[trial.outcome.reason] += 1
+
+    def interval(figure: Callable[[Figures], float]) -> Interval:
+        return median_interval([figure(f) for f in clean]) if clean else NOTHING
+
+    throughputs = [f.throughput for f in clean]
+    return CellSummary(
+        index=index,
+        cell=cell,
+        trials=len(trials),
+        clean=len(clean),
+        flags=dict(flags),
+        failures=dict(failures),
+        throughput=interval(lambda f: f.throughput),
+        p50_ns=interval(lambda f: f.p50_ns),
+        p99_ns=interval(lambda f: f.p99_ns),
+        max_ns=interval(lambda f: f.max_ns),
+        jain=interval(lambda f: f.jain),
+        timer_step_ns=max((trial.outcome.timer_step_ns for trial in trials), default=0.0),
+        speedup=ratio_interval(throughputs, base) if base and clean and min(throughputs) > 0 else NOTHING,
+    )

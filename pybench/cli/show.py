@@ -1,0 +1,34 @@
+"""pybench show: the tables of a result file again."""
+
+from pathlib import Path
+
+import click
+
+from pybench.analysis.summary import summarize
+from pybench.report.terminal import describe_host, legend, make_console, result_tables
+from pybench.results.store import Results, read
+
+
+def print_results(results: Results) -> None:
+    """Print a file's host, tables, curves and complaints."""
+    console = make_console()
+    console.print(f"{describe_host(results.header)}\n", markup=False)
+    series = summarize(results.header.plan.cells, results.trials)
+    for table in result_tables(series):
+        console.print(table)
+    for reason in results.header.plan.left_out:
+        console.print(f"left out: {reason}", markup=False)
+    if results.truncated:
+        console.print(f"{results.path}: the last line broke off and is left out", markup=False)
+    console.print(legend([cell for one in series for cell in one.cells]), markup=False, style="dim")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def command(file: Path) -> None:
+    """Print the tables of a result FILE again.
+
+    Each figure is the median over a cell's clean trials, with its 95 % interval; then the fitted Universal
+    Scalability Law and Amdahl's law for each curve, and what was flagged or failed.
+    """
+    print_results(read(file))

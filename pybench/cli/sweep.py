@@ -1,0 +1,109 @@
+"""pybench sweep: measure, keep, show."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pybench.errors import UsageError
+from pybench.workloads import WORKLOADS
+
+# Name of click's parameter -> the workload it is for.
+PARAMETER_OWNERS = {f"param_{p.name}": kind for kind in WORKLOADS.values() for p in kind.parameters}
+
+
+def _parameter_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An option for each parameter of each workload: --lock ticket,mcs."""
+    for kind in reversed(WORKLOADS.values()):
+        for p in reversed(kind.parameters):
+            option, text = f"--{p.name.replace('_', '-')}", f"{p.help} [{p.default}]"
+            function = click.option(option, f"param_{p.name}", metavar=f"{p.metavar},...", help=text)(function)
+    return function
+
+
+class SectionedCommand(click.Command):
+    """A command whose --help keeps the workloads' parameters apart from its own options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options section by section."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        sections |= {f"Parameters of {kind.name}: {kind.summary}": [] for kind in WORKLOADS.values()}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record:
+                owner = PARAMETER_OWNERS.get(option.name or "")
+                sections[f"Parameters of {owner.name}: {owner.summary}" if owner else "Options"].append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=26)
+
+
+@click.command(cls=SectionedCommand)
+@click.argument("workloads", nargs=-1, metavar=f"[{'|'.join(WORKLOADS)}]...")
+@click.option("--threads", metavar="LIST", help="Thread counts: 1,2,4..max or 1..8. [1,2,4..max]")
+@click.option(
+    "--place",
+    "places",
+    multiple=True,
+    metavar="WORDS,...",
+    help="Placements, as `pybench topology --place` takes them. [single-socket, and dual-socket if there are two]",
+)
+@click.option("--smt", metavar="on,off", help="With SMT siblings, or one a core. [on, and off if there are any]")
+@click.option("--crew", metavar="threads,processes", help="What the members of a crew are. [threads]")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=V,...",
+    help="Any parameter as an axis; mount.NAME for one workload's alone.",
+)
+@_parameter_options
+@click.option("--duration", default=None, metavar="TIME", help="Length of a trial. [200ms]")
+@click.option("--warmup", default=None, metavar="TIME", help="Run before each trial, not counted. [20ms]")
+@click.option(
+    "--operations",
+    type=click.IntRange(min=1),
+    help="Stop each thread after so many operations (or --duration).",
+)
+@click.option("--target", type=click.FloatRange(0.001, 1), help="Wanted interval, as a share. [0.03]")
+@click.option("--min-trials", type=click.IntRange(1), help="Trials a cell at the least. [6]")
+@click.option("--max-trials", type=click.IntRange(1), help="Trials a cell at the most. [30]")
+@click.option("--budget", metavar="TIME", help="Bound on the whole sweep. [none; 45s without arguments]")
+@click.option("--seed", type=int, help="Seed of the order of trials. [random, and recorded]")
+@click.option("--oversubscribe", is_flag=True, help="Allow more threads than CPUs; they are marked.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A sweep from a TOML file.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Result file. [results/...jsonl]")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Go on with a sweep that was interrupted or killed.",
+)
+@click.option("--dry-run", is_flag=True, help="Show the cells and the time they take, and measure nothing.")
+@click.option("--sysroot", type=click.Path(path_type=Path), help="With --dry-run: plan for another host's tree.")
+def command(workloads: tuple[str, ...], config: Path | None, resume: Path | None, **options: Any) -> None:
+    """Measure workloads over thread counts, placements and parameters.
+
+    Without arguments: a representative sweep of this host in under a minute. Every option that takes a list is
+    an axis; all combinations are measured, in a seeded, interleaved order, each repeated until the 95 %
+    interval of its median throughput is within the target. Mounts are made in a private mount namespace, and
+    every trial is kept in a JSON Lines file as it ends.
+
+    \b
+    pybench sweep spin --lock ticket,mcs --threads 1..max
+    pybench sweep mount stat --children 0,5000 --place single-socket,dual-socket
+    pybench sweep --resume results/sweep-....jsonl
+    """
+    from pybench.cli.run_sweep import resume_sweep, start_sweep
+    from pybench.sweep.config import Request, from_options, read_config
+
+    if resume:
+        given = [name for name, value in options.items() if value] + list(workloads) + [str(config or "")]
+        if any(given):
+            raise UsageError("--resume goes on with the file's own plan; leave out the other options")
+        resume_sweep(resume)
+        return
+    request = read_config(config) if config else Request()
+    request = from_options(request, workloads, options)
+    start_sweep(request)

@@ -1,0 +1,168 @@
+"""Take a host's `sys` and `proc` files along in one .tar.gz, and read them anywhere."""
+
+import gzip
+import io
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from pybench.errors import UsageError
+from pybench.host.sysfs import Tree, cpuset_files
+
+# What is worth knowing about a host, as globs below the root. Nothing here holds a serial number,
+# a host name or an address.
+PATTERNS = (
+    "sys/devices/system/cpu/*",
+    "sys/devices/system/cpu/smt/*",
+    "sys/devices/system/cpu/types/*/cpulist",
+    "sys/devices/system/cpu/cpufreq/boost",
+    "sys/devices/system/cpu/intel_pstate/*",
+    "sys/devices/system/cpu/amd_pstate/status",
+    "sys/devices/system/cpu/cpuidle/*",
+    "sys/devices/system/cpu/cpu[0-9]*/online",
+    "sys/devices/system/cpu/cpu[0-9]*/cpu_capacity",
+    "sys/devices/system/cpu/cpu[0-9]*/topology/*_id",
+    "sys/devices/system/cpu/cpu[0-9]*/topology/*_list",
+    "sys/devices/system/cpu/cpu[0-9]*/cache/index[0-9]*/level",
+    "sys/devices/system/cpu/cpu[0-9]*/cache/index[0-9]*/type",
+    "sys/devices/system/cpu/cpu[0-9]*/cache/index[0-9]*/size",
+    "sys/devices/system/cpu/cpu[0-9]*/cache/index[0-9]*/shared_cpu_list",
+    "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor",
+    "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_driver",
+    "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_m*_freq",
+    "sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_m*_freq",
+    "sys/devices/system/cpu/cpu[0-9]*/cpufreq/energy_performance_preference",
+    "sys/devices/cpu_*/cpus",
+    "sys/devices/system/node/*",
+    "sys/devices/system/node/node[0-9]*/cpulist",
+    "sys/devices/system/node/node[0-9]*/distance",
+    "sys/devices/system/node/node[0-9]*/meminfo",
+    "sys/devices/system/clocksource/clocksource[0-9]*/*_clocksource",
+    "sys/devices/virtual/dmi/id/sys_vendor",
+    "sys/devices/virtual/dmi/id/product_name",
+    "sys/hypervisor/type",
+    "sys/kernel/mm/transparent_hugepage/enabled",
+    "proc/cpuinfo",
+    "proc/meminfo",
+    "proc/version",
+    "proc/cmdline",
+    "proc/loadavg",
+    "proc/self/cgroup",
+    "proc/self/mountinfo",
+    "proc/self/status",
+    "proc/sys/kernel/numa_balancing",
+    "proc/sys/kernel/osrelease",
+    "proc/sys/kernel/sched_autogroup_enabled",
+)
+# Write-only or meaningless elsewhere.
+NOT_WORTH = {"probe", "release", "uevent", "modalias"}
+MAX_CAPTURE_BYTES = 64 << 20
+
+
+def capture(target: Path, sysroot: Path = Path("/")) -> int:
+    """Write the files that describe the host below `sysroot` to `target`, a .tar.gz; return how many.
+
+    Of `proc/self/mountinfo` only the cgroup lines are kept. The same files give the same bytes.
+    Raises UsageError when `target` exists or cannot be written; then nothing is left behind.
+    """
+    files = _files(Tree(sysroot))
+    try:
+        with target.open("xb") as stream:
+            try:
+                _write(stream, files)
+            except BaseException:
+                target.unlink()
+                raise
+    except FileExistsError:
+        raise UsageError(f"{target} exists already; name a new file or remove it first") from None
+    except OSError as error:
+        raise UsageError(f"{target}: cannot be written: {error.strerror}") from None
+    return len(files)
+
+
+def _files(tree: Tree) -> dict[str, bytes]:
+    paths = {str(path.relative_to(tree.root)) for pattern in PATTERNS for path in tree.root.glob(pattern)}
+    paths.update(cpuset_files(tree))
+    files: dict[str, bytes] = {}
+    for path in sorted(paths):
+        if PurePosixPath(path).name in NOT_WORTH:
+            continue
+        try:
+            files[path] = (tree.root / path).read_bytes()
+        except OSError:
+            continue  # a folder, or a file this user or this kernel does not let be read
+    mounts = files.get("proc/self/mountinfo")
+    if mounts is not None:
+        kept = [line for line in mounts.splitlines(keepends=True) if b" - cgroup" in line]
+        files["proc/self/mountinfo"] = b"".join(kept)
+    return files
+
+
+def _write(stream: io.BufferedWriter, files: dict[str, bytes]) -> None:
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for path, content in files.items():
+            member = tarfile.TarInfo(path)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+@contextmanager
+def open_sysroot(sysroot: Path) -> Iterator[Path]:
+    """Give the folder that holds `sys` and `proc`: `sysroot` itself, or what a capture file holds.
+
+    A capture is unpacked into a temporary folder that is gone when the block ends. An archive whose
+    files sit below one leading folder (as other collectors make them) is read as well.
+    Raises UsageError when `sysroot` is neither a folder nor such a file.
+    """
+    if sysroot.is_dir():
+        yield sysroot
+        return
+    if not sysroot.is_file():
+        raise UsageError(f"{sysroot}: no such folder or capture file")
+    with tempfile.TemporaryDirectory(prefix="pybench-sysroot-") as folder:
+        root = Path(folder)
+        try:
+            _unpack(sysroot, root)
+        except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError):
+            raise UsageError(
+                f"{sysroot} is no .tar.gz that `pybench topology --capture` could have made"
+            ) from None
+        try:
+            yield root
+        except UsageError as error:
+            # The reader knows the file they named, not the folder it was unpacked to.
+            raise UsageError(str(error).replace(str(root), str(sysroot))) from None
+
+
+def _unpack(source: Path, root: Path) -> None:
+    """Write the regular files of an archive below `root`; links, devices and other paths are left out."""
+    total = 0
+    with tarfile.open(source, mode="r:*") as archive:
+        for member in archive:
+            total += member.size
+            if total > MAX_CAPTURE_BYTES:
+                raise UsageError(f"{source} unpacks to more than {MAX_CAPTURE_BYTES >> 20} MiB")
+            path = _inside(member.name)
+            stream = archive.extractfile(member) if path and member.isreg() else None
+            if path is None or stream is None:
+                continue
+            target = root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(stream.read())
+
+
+def _inside(name: str) -> PurePosixPath | None:
+    """Return an archive member's path from `sys` or `proc` on; None for what does not belong there."""
+    parts = [part for part in PurePosixPath(name).parts if part not in ("/", ".")]
+    if ".." in parts or "\0" in name:
+        return None
+    for start in (0, 1):
+        if parts[start : start + 1] in (["sys"], ["proc"]):
+            return PurePosixPath(*parts[start:])
+    return None

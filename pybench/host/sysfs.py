@@ -1,0 +1,220 @@
+"""Small readers of what the kernel says in text: number lists, single files, the cpuset of a process.
+
+Everything reads below a root folder, so that another machine's captured files read like this machine's own.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from pybench.errors import UsageError
+
+# Far above the 8,192 CPUs a kernel can be built for; keeps "0-99999999999" from filling the memory.
+MAX_NUMBER = 1 << 16
+
+_LIST_ITEM = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9})/([0-9]{1,9}))?)?")
+
+
+def parse_list(text: str) -> tuple[int, ...]:
+    """Return the numbers of a kernel list in the order written; `0-3,8-15:2/4` is 0 1 2 3 8 9 12 13.
+
+    An empty list is empty, and so is `(null)`, which some kernels print for a mask that was never set.
+    Raises ValueError, with the part that cannot be read, for anything else.
+    """
+    text = text.strip()
+    if text in ("", "(null)"):
+        return ()
+    numbers: list[int] = []
+    for item in text.split(","):
+        numbers.extend(_list_item(item.strip()))
+    return tuple(numbers)
+
+
+def _list_item(item: str) -> Iterable[int]:
+    match = _LIST_ITEM.fullmatch(item)
+    if not match:
+        raise ValueError(f"{item!r} is no number or range")
+    first, last, used, group = (None if part is None else int(part) for part in match.groups())
+    assert first is not None
+    if last is None:
+        last = first
+    if last < first:
+        raise ValueError(f"{item!r} runs backwards")
+    if last >= MAX_NUMBER:
+        raise ValueError(f"{item!r} is beyond {MAX_NUMBER - 1}")
+    if used is None or group is None:
+        return range(first, last + 1)
+    if not 0 < used <= group:
+        raise ValueError(f"{item!r} takes {used} of every {group}")
+    return (number for number in range(first, last + 1) if (number - first) % group < used)
+
+
+def format_list(numbers: Iterable[int]) -> str:
+    """Return numbers as a kernel list, in the order given: (24, 25, 26, 0) is `24-26,0`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 core` or `2 cores`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def named(noun: str, numbers: Sequence[int]) -> str:
+    """Return `node 3` or `nodes 0-3,5`; nothing for no number."""
+    if not numbers:
+        return ""
+    return f"{noun} {numbers[0]}" if len(numbers) == 1 else f"{noun}s {format_list(numbers)}"
+
+
+class Tree:
+    """The `sys` and `proc` files below one root; every path is relative to it, without a leading slash.
+
+    A file that is not there reads as None. One that is there and makes no sense raises UsageError
+    naming it when the tree is a captured one; on the live machine (root `/`), where nobody can mend the
+    file, it reads as None and is remembered in `odd`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.live = root == Path("/")
+        self.odd: list[str] = []
+
+    def is_dir(self, path: str) -> bool:
+        """Tell whether a folder of that name exists."""
+        return (self.root / path).is_dir()
+
+    def text(self, path: str) -> str | None:
+        """Return a file's text without surrounding white space, or None when it cannot be read."""
+        try:
+            return (self.root / path).read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            return None
+
+    def integer(self, path: str) -> int | None:
+        """Return the one whole number in a file."""
+        text = self.text(path)
+        if text is None:
+            return None
+        if re.fullmatch(r"-?[0-9]{1,18}", text):
+            return int(text)
+        self.malformed(path, f"{text[:40]!r} is no whole number")
+        return None
+
+    def numbers(self, path: str) -> tuple[int, ...] | None:
+        """Return the numbers of a file in the kernel's list format, ascending and without repeats."""
+        text = self.text(path)
+        return None if text is None else self.as_numbers(path, text)
+
+    def as_numbers(self, path: str, text: str) -> tuple[int, ...] | None:
+        """Return the numbers of a list found in the file at `path`, ascending and without repeats."""
+        try:
+            return tuple(sorted(set(parse_list(text))))
+        except ValueError as error:
+            self.malformed(path, str(error)[:80])
+            return None
+
+    def numbered(self, folder: str, prefix: str) -> list[int]:
+        """Return N of every entry `prefixN` of a folder, ascending; empty when there is no folder."""
+        pattern = re.compile(re.escape(prefix) + r"([0-9]{1,9})")
+        try:
+            found = [pattern.fullmatch(entry.name) for entry in (self.root / folder).iterdir()]
+        except OSError:
+            return []
+        return sorted(int(match[1]) for match in found if match)
+
+    def field(self, path: str, name: str) -> str | None:
+        """Return the rest of the first line `name: rest` of a file such as `/proc/self/status`."""
+        for line in (self.text(path) or "").splitlines():
+            label, colon, rest = line.partition(":")
+            if colon and label == name:
+                return rest.strip()
+        return None
+
+    def malformed(self, path: str, why: str) -> None:
+        """Raise UsageError for a captured file that makes no sense; remember a live one."""
+        message = f"{self.root / path}: {' '.join(why.split())}"
+        if not self.live:
+            raise UsageError(message)
+        self.odd.append(message)
+
+
+class _Mount(NamedTuple):
+    kind: str  # cgroup | cgroup2
+    point: PurePosixPath
+    root: PurePosixPath
+    options: Sequence[str]
+
+
+def _unescape(text: str) -> PurePosixPath:
+    return PurePosixPath(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text))
+
+
+def _cgroup_mounts(tree: Tree) -> Iterator[_Mount]:
+    text = tree.text("proc/self/mountinfo")
+    if text is None:
+        # Where every distribution mounts them; what is not there costs one failed open.
+        slash, usual = PurePosixPath("/"), PurePosixPath("/sys/fs/cgroup")
+        yield _Mount("cgroup2", usual, slash, ())
+        yield _Mount("cgroup", usual / "cpuset", slash, ("cpuset",))
+        return
+    for line in text.splitlines():
+        before, dash, after = line.partition(" - ")
+        left, right = before.split(), after.split()
+        if dash and len(left) >= 5 and len(right) >= 3 and right[0] in ("cgroup", "cgroup2"):
+            yield _Mount(right[0], _unescape(left[4]), _unescape(left[3]), right[2].split(","))
+
+
+def _cgroup_paths(tree: Tree) -> dict[str, PurePosixPath]:
+    """Return where this process is: one path a hierarchy that can hold a cpuset."""
+    paths: dict[str, PurePosixPath] = {}
+    for line in (tree.text("proc/self/cgroup") or "").splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            paths["cgroup2"] = PurePosixPath(path)
+        elif "cpuset" in controllers.split(","):
+            paths["cgroup"] = PurePosixPath(path)
+    return paths
+
+
+def _folders(mount: _Mount, path: PurePosixPath) -> list[str]:
+    """Return the folders from a process's own cgroup up to the mount point, as paths below the root."""
+    inside = path.relative_to(mount.root) if path.is_relative_to(mount.root) else PurePosixPath()
+    # ".." is what a cgroup namespace shows for a process outside it; then only the mount point can speak.
+    own = mount.point if ".." in inside.parts else mount.point / inside
+    if not own.is_absolute() or ".." in own.parts:
+        return []
+    up = [own, *(parent for parent in own.parents if parent.is_relative_to(mount.point))]
+    return [str(folder.relative_to("/")) for folder in up]
+
+
+def cpuset_files(tree: Tree) -> list[str]:
+    """Return the cpuset file that governs this process in each cgroup hierarchy (v2, v1), where one exists.
+
+    A cgroup without the cpuset controller is governed by the nearest one above it that has it.
+    """
+    names = {"cgroup2": ["cpuset.cpus.effective"], "cgroup": ["cpuset.effective_cpus", "cpuset.cpus"]}
+    paths = _cgroup_paths(tree)
+    found: list[str] = []
+    for mount in _cgroup_mounts(tree):
+        if mount.kind not in paths or (mount.kind == "cgroup" and "cpuset" not in mount.options):
+            continue
+        candidates = (f"{d}/{name}" for d in _folders(mount, paths[mount.kind]) for name in names[mount.kind])
+        governing = next((path for path in candidates if tree.text(path)), None)
+        if governing and governing not in found:
+            found.append(governing)
+    return found
+
+
+def effective_cpuset(tree: Tree) -> tuple[int, ...] | None:
+    """Return the CPUs this process's cpusets leave it, ascending; None when no cpuset can be read."""
+    lists = [tree.numbers(path) for path in cpuset_files(tree)]
+    known = [set(numbers) for numbers in lists if numbers is not None]
+    return tuple(sorted(set.intersection(*known))) if known else None

@@ -1,0 +1,207 @@
+"""Tables and sentences for the terminal: 80 columns are enough, and colour is never needed to read them."""
+
+import os
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pybench.analysis.scaling import Fit
+from pybench.analysis.summary import CellSummary, Series
+from pybench.report.numbers import UNKNOWN, between, count, counted, ratio, timed
+from pybench.results.records import Cell, Header, Plan, Trial
+from pybench.sweep.axes import show_duration
+from pybench.sweep.validity import explain
+from pybench.workloads import workload
+
+# Name and width of each column: with margins and indent they fill 80.
+COLUMNS = (
+    ("threads", 7),
+    ("ops/s", 11),
+    ("speedup", 10),
+    ("p50", 11),
+    ("p99", 11),
+    ("max", 12),
+    ("Jain", 4),
+    ("clean", 5),
+)
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console; when piped, wide enough that no table is folded."""
+    console = Console(stderr=stderr, highlight=False)
+    return (
+        console
+        if console.is_terminal or "COLUMNS" in os.environ
+        else Console(stderr=stderr, highlight=False, width=100)
+    )
+
+
+def threads_word(threads: int) -> str:
+    """`1 thread`, `2 threads`."""
+    return f"{threads} thread{'' if threads == 1 else 's'}"
+
+
+def settings(cell: Cell) -> dict[str, str]:
+    """What tells a series from others: parameters, placement, SMT and crew, by the names they are asked for."""
+    named = {name: str(value) for name, value in cell.params.items()}
+    return named | {"place": cell.place, "smt": cell.smt, "crew": cell.crew}
+
+
+def varying(cells: Sequence[Cell]) -> list[str]:
+    """Names of the settings that are not the same in all these cells."""
+    every = [settings(cell) for cell in cells]
+    names = {name: None for one in every for name in one}
+    return [name for name in names if len({one.get(name) for one in every if name in one}) > 1]
+
+
+def describe_host(header: Header) -> str:
+    """One line: what ran this."""
+    host = header.host
+    cpus = sum(cpu["online"] for cpu in header.topology["cpus"])
+    words = [host.get("name") or "host", host["cpu"]["model"] or "unknown CPU", f"{cpus} CPUs"]
+    words.append(f"Linux {host['kernel']['release']}")
+    if host["hypervisor"]["virtual"]:
+        words.append("virtual machine")
+    return ", ".join(words)
+
+
+def result_tables(series: Sequence[Series]) -> Iterable[RenderableType]:
+    """A table a workload, then its curves in words, then what was flagged or failed."""
+    for name, group in groupby(series, key=lambda s: s.cell.workload):
+        yield _workload_table(name, list(group))
+    yield from _complaints([cell for one in series for cell in one.cells])
+
+
+def _workload_table(name: str, series: list[Series]) -> RenderableType:
+    kind = workload(name)
+    shown = varying([summary.cell for one in series for summary in one.cells])
+    same = {k: v for k, v in settings(series[0].cell).items() if k not in shown}
+    title = Text(name, style="bold")
+    title.append(f"  {kind.summary}\n", style="not bold")
+    constant = " ".join(f"{key}={value}" for key, value in same.items())
+    title.append(f"  ops are {kind.operation}; {constant}", style="dim not bold")
+    parts: list[RenderableType] = [title]
+    for one in series:
+        own = settings(one.cell)
+        if shown:
+            parts.append(Text("  " + " ".join(f"{key}={own[key]}" for key in shown), style="bold"))
+        parts.append(Padding(_rows(one, header=one is series[0]), (0, 0, 0, 2)))
+        parts += _curve(one)
+    return Group(*parts, "")
+
+
+def _rows(series: Series, header: bool) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=header)
+    for column, width in COLUMNS:
+        table.add_column(column, justify="right", width=width, no_wrap=True)
+    for summary in series.cells:
+        table.add_row(*_row(summary))
+    return table
+
+
+def _row(summary: CellSummary) -> list[str]:
+    trials = str(summary.clean)
+    if summary.clean != summary.trials:
+        trials += f"/{summary.trials}"
+    mark = "*" if summary.cell.oversubscribed else ""
+    step = summary.timer_step_ns
+    return [
+        f"{summary.cell.threads}{mark}",
+        counted(summary.throughput),
+        ratio(summary.speedup),
+        timed(summary.p50_ns, step),
+        timed(summary.p99_ns, step),
+        timed(summary.max_ns, step),
+        f"{summary.jain.value:.2f}" if summary.clean else UNKNOWN,
+        trials,
+    ]
+
+
+def _curve(series: Series) -> list[RenderableType]:
+    """What the fitted laws say of one series. One thread count is no curve."""
+    if len({summary.cell.threads for summary in series.cells}) < 2:
+        return []
+    lines = [_law(fit) for fit in (series.fits.usl, series.fits.amdahl) if fit]
+    lines += [f"No fit: {note}" for note in series.fits.notes]
+    return [Padding(Text(line), (0, 0, 0, 2)) for line in lines]
+
+
+def _law(fit: Fit) -> str:
+    name = {"usl": "Universal Scalability Law", "amdahl": "Amdahl's law"}[fit.model]
+    values = ", ".join(f"{key} {between(one)}" for key, one in fit.parameters.items() if key != "gamma")
+    peak = ""
+    if fit.model == "usl":
+        peak = f"; peak at {between(fit.peak)} threads" if fit.peak else "; no peak observed"
+    return " ".join([f"{name}: {values}{peak}. {fit.says()}", *fit.warnings])
+
+
+def _complaints(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
+    flags: dict[str, int] = {}
+    for cell in cells:
+        for flag, times in cell.flags.items():
+            flags[flag] = flags.get(flag, 0) + times
+    for flag, times in flags.items():
+        yield Text(f"{times} trial{'s' if times > 1 else ''} kept out of the figures: {explain(flag)}")
+    for cell in cells:
+        for reason, times in cell.failures.items():
+            yield Text(
+                f"{cell.cell.workload}, {threads_word(cell.cell.threads)}: "
+                f"{times} trial{'s' if times > 1 else ''} failed: {reason}"
+            )
+    if any(cell.cell.oversubscribed for cell in cells):
+        yield Text("* more threads than CPUs: these share CPUs, and are left out of the fits")
+    if any(cell.clean and not cell.throughput.known for cell in cells):
+        yield Text("±? too few trials for a 95 % interval: six are the least (a longer --budget)")
+
+
+def legend(cells: Sequence[CellSummary]) -> str:
+    """What the columns mean, in two lines."""
+    kinds = {cell.cell.workload: workload(cell.cell.workload).latency for cell in cells}
+    phases = ", ".join(f"one {phase} ({name})" for name, phase in kinds.items())
+    return (
+        "Medians over the clean trials, with their 95 % intervals; speedup is over the fewest threads.\n"
+        f"p50, p99, max: latency of {phases}. Jain: 1 is fair, 1/threads is one thread taking all."
+    )
+
+
+def plan_table(plan: Plan) -> RenderableType:
+    """The cells of a plan before it runs."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
+    columns = [name for name in varying(plan.cells) if name not in ("place", "smt")]
+    for column in ("workload", "threads", "place", "smt", *columns, "CPUs"):
+        table.add_column(column)
+    for cell in plan.cells:
+        own = settings(cell)
+        cpus = ",".join(map(str, cell.cpus[:12])) + (",..." if len(cell.cpus) > 12 else "")
+        mark = "*" if cell.oversubscribed else ""
+        row = [cell.workload, f"{cell.threads}{mark}", cell.place, cell.smt]
+        table.add_row(*row, *(own.get(column, "") for column in columns), cpus)
+    return table
+
+
+def first_figure(trial: Trial) -> str:
+    """One line for a cell's first trial, before there can be an interval."""
+    kind = workload(trial.workload)
+    where = f"{trial.workload:6} {threads_word(trial.threads):>10}  {trial.place}"
+    where += "" if trial.smt == "on" else f" smt={trial.smt}"
+    if trial.figures is None:
+        return f"  {where}: {trial.outcome.status}: {trial.outcome.reason}"
+    flags = f"  ({', '.join(trial.flags)})" if trial.flags else ""
+    return f"  {where}  {count(trial.figures.throughput)} {kind.operation}/s{flags}"
+
+
+def budget_words(plan: Plan, least_ns: int, most_ns: int) -> str:
+    """How long a plan takes, in words."""
+    times = f"{show_duration(least_ns)} to {show_duration(most_ns)}"
+    if plan.budget_ns:
+        times = f"{show_duration(min(least_ns, plan.budget_ns))} to {show_duration(min(most_ns, plan.budget_ns))}"
+        times += f" (budget {show_duration(plan.budget_ns)})"
+    return (
+        f"{len(plan.cells)} cells, {plan.min_trials} to {plan.max_trials} trials of "
+        f"{show_duration(plan.duration_ns)} each, until the interval is within {plan.target:.0%}: {times}"
+    )

@@ -1,0 +1,130 @@
+"""The records of a result file. docs/results.md describes them for readers of other tools.
+
+A file is JSON Lines: a header, then a record a trial in the order they ran, then an end for each time the
+sweep stopped. Readers ignore keys they do not know, so that old files stay readable, and old readers useful.
+"""
+
+from typing import Any
+
+import msgspec
+
+from pybench.native.outcome import Crew, MemoryKind, Outcome
+from pybench.workloads import Value
+
+FORMAT = 1
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One combination of the axes: what is repeated until its figure is sure."""
+
+    workload: str
+    params: dict[str, Value]
+    threads: int
+    place: str
+    smt: str
+    cpus: tuple[int, ...]
+    memory: MemoryKind = "local"
+    nodes: tuple[int, ...] = ()
+    crew: Crew = "threads"
+    oversubscribed: bool = False
+    """True if threads share CPUs."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides which trials run, in which order, and for how long. Times in ns."""
+
+    cells: list[Cell]
+    seed: int
+    duration_ns: int
+    warmup_ns: int
+    operations: int = 0
+    target: float = 0.03
+    """Repeat until the 95 % interval of the median throughput is within this share of it."""
+    min_trials: int = 6
+    max_trials: int = 30
+    budget_ns: int = 0
+    """0: none."""
+    left_out: list[str] = []
+    """Combinations of the axes that cannot be, each with the reason."""
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="header"):
+    """The first line of a file."""
+
+    format: int = FORMAT
+    pybench: str
+    created: str
+    """ISO 8601, UTC."""
+    command: list[str]
+    host: dict[str, Any]
+    topology: dict[str, Any]
+    plan: Plan
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one trial. Latencies are of the workload's main phase, ns."""
+
+    throughput: float
+    """Operations a second, all members together, from the first start to the last stop."""
+    p50_ns: float
+    p90_ns: float
+    p99_ns: float
+    p999_ns: float
+    max_ns: float
+    jain: float
+    """Jain's index of the members' operations: 1 is fair."""
+    cpu_ns_per_operation: float
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells whether a trial means what it says."""
+
+    start_skew_ns: int
+    overlap: float
+    """Share of the trial during which all members ran."""
+    off_cpu: float
+    """Largest share of a member's time that it was not on its CPU."""
+    steal: float
+    """Share of the CPUs' time that the hypervisor took, from /proc/stat."""
+    load: float
+    """1-minute load average of the host before the trial."""
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="trial"):
+    """One trial. Figures and evidence stand only where its status is `ok`."""
+
+    cell: int
+    """Index into the header's plan."""
+    repeat: int
+    sequence: int
+    """Place in the order in which trials ran."""
+    workload: str
+    params: dict[str, Value]
+    threads: int
+    place: str
+    smt: str
+    crew: Crew
+    started: float
+    """Seconds since the epoch."""
+    seconds: float
+    """Of the whole trial, with set-up and clean-up."""
+    outcome: Outcome
+    figures: Figures | None = None
+    evidence: Evidence | None = None
+    flags: list[str] = []
+    """Names of the validity checks that it failed: it is kept, and enters no estimate."""
+
+    @property
+    def clean(self) -> bool:
+        """True if its figures may enter an estimate."""
+        return self.figures is not None and not self.flags
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"):
+    """Why a sweep stopped: `sure`, `limit` (trials or budget), or `interrupted`."""
+
+    reason: str
+    seconds: float
+
+
+Record = Header | Trial | End

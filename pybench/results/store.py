@@ -1,0 +1,129 @@
+"""Result files: append a record at a time, read them back, go on after any kind of end."""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import msgspec
+
+from pybench.errors import MeasurementError, UsageError
+from pybench.results.records import FORMAT, End, Header, Record, Trial
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Record)
+
+
+class Results(msgspec.Struct, frozen=True):
+    """A file read back."""
+
+    path: Path
+    header: Header
+    trials: list[Trial]
+    ends: list[End]
+    truncated: bool
+    """The last line broke off in the middle: the run was killed while it wrote."""
+    good_bytes: int
+    """Length of the file up to there."""
+
+
+class Writer:
+    """Appends records to a result file, which it holds locked, and flushes each.
+
+    A record that cannot be written whole (a full disk) is taken back, so the file stays readable.
+    """
+
+    def __init__(self, path: Path, *, resume_at: int | None = None) -> None:
+        """Open a new file, or with `resume_at` an existing one that is good up to there.
+
+        Raises UsageError if it exists (or does not), is not writable, or another run holds it.
+        """
+        self.path = path
+        try:
+            if resume_at is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] = path.open("xb" if resume_at is None else "r+b", buffering=0)
+        except FileExistsError:
+            raise UsageError(f"{path} exists; go on with --resume {path}, or name another --output") from None
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {path}: {error.strerror}; name a writable file with --output"
+            ) from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise UsageError(f"{path} is being written by another run; wait for it") from None
+        if resume_at is not None:
+            self._file.truncate(resume_at)
+        self._file.seek(0, os.SEEK_END)
+
+    def write(self, record: Record) -> None:
+        """Append one record. Raises MeasurementError if the disk will not take it."""
+        line = _encoder.encode(record) + b"\n"
+        start = self._file.tell()
+        try:
+            written = self._file.write(line)
+            if written != len(line):
+                raise OSError(28, os.strerror(28))
+        except OSError as error:
+            self._file.truncate(start)
+            raise MeasurementError(
+                f"cannot write {self.path}: {error.strerror}; make room, then go on with --resume {self.path}"
+            ) from None
+
+    def close(self) -> None:
+        """Close the file and let go of its lock."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read(path: Path) -> Results:
+    """Read a result file. A last line that broke off is left out and said so.
+
+    Raises UsageError, in one line, for anything that is not such a file.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    good = data.rfind(b"\n") + 1
+    records = [_decode(path, number, line) for number, line in enumerate(data[:good].splitlines(), 1)]
+    if not records or not isinstance(records[0], Header):
+        raise UsageError(f"{path} is not a pybench result file: its first line is no header")
+    return Results(
+        path=path,
+        header=records[0],
+        trials=[record for record in records if isinstance(record, Trial)],
+        ends=[record for record in records if isinstance(record, End)],
+        truncated=good != len(data),
+        good_bytes=good,
+    )
+
+
+class _Version(msgspec.Struct):
+    kind: str
+    format: int = 0
+
+
+def _decode(path: Path, number: int, line: bytes) -> Record:
+    try:
+        if number == 1:
+            version = msgspec.json.decode(line, type=_Version)
+            if version.kind == "header" and version.format > FORMAT:
+                raise UsageError(
+                    f"{path} has format {version.format}, this pybench reads up to {FORMAT}; upgrade pybench"
+                )
+        record: Record = _decoder.decode(line)
+        return record
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what = "it is not a pybench result file" if number == 1 else "the file is damaged there"
+        raise UsageError(f"{path}, line {number}: {what} ({error})") from None

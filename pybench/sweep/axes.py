@@ -1,0 +1,68 @@
+"""Words of the command line that stand for lists of values: thread counts and durations."""
+
+import re
+
+from pybench.errors import UsageError
+
+UNITS_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+
+
+def duration_ns(text: str) -> int:
+    """`200ms`, `2m`, `1.5s` in ns. Raises UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h)", text.strip())
+    if not match or float(match[1]) == 0:
+        raise UsageError(f"{text!r} is no duration; write 200ms, 1.5s or 2m")
+    return round(float(match[1]) * UNITS_NS[match[2]])
+
+
+def show_duration(ns: float) -> str:
+    """A duration for people: `850 ms`, `12 s`, `2 min 05 s`."""
+    if ns < 1e9:
+        return f"{ns / 1e6:.0f} ms"
+    seconds = round(ns / 1e9)
+    return f"{seconds} s" if seconds < 100 else f"{seconds // 60} min {seconds % 60:02d} s"
+
+
+def thread_counts(text: str, most: int) -> list[int]:
+    """Thread counts, ascending, from words such as `1,2,4..max`, `1..8`, `1,3..15`, `max`.
+
+    `a..b` continues what stands before it: three listed counts with one ratio go on doubling (or as that ratio
+    says), two or more with one step go on by that step, a lone `a..b` counts by one. `b` itself is always in.
+    `max` is `most`, the number of CPUs that the placement gives. Raises UsageError.
+    """
+    counts: list[int] = []
+    for word in text.replace(" ", "").split(","):
+        first, dots, last = word.partition("..")
+        counts.append(_count(first, most, text))
+        if dots:
+            counts += _continue(counts, _count(last, most, text), text)
+    return sorted(set(counts))
+
+
+def _count(word: str, most: int, text: str) -> int:
+    if word == "max":
+        return most
+    if not word.isdecimal() or int(word) == 0:
+        raise UsageError(f"--threads {text!r}: {word!r} is no thread count; write 1,2,4..max")
+    return int(word)
+
+
+def _continue(counts: list[int], last: int, text: str) -> list[int]:
+    current = counts[-1]
+    if last < current:
+        if not text.replace(" ", "").endswith("max"):
+            raise UsageError(f"--threads {text!r}: {current}..{last} descends; write {last}..{current}")
+        # `1,2,4..max` where max is small: what is beyond it is not meant.
+        counts[:] = [count for count in counts if count <= last]
+        return [last]
+    step, ratio = 1, 0.0
+    if len(counts) >= 2:
+        step = counts[-1] - counts[-2]
+    if len(counts) >= 3 and counts[-1] * counts[-3] == counts[-2] ** 2 and counts[-1] > counts[-2]:
+        ratio = counts[-1] / counts[-2]
+    if step < 1:
+        raise UsageError(f"--threads {text!r}: counts must ascend before '..'")
+    more = []
+    while (current := round(current * ratio) if ratio else current + step) < last:
+        more.append(current)
+    return [*more, last]

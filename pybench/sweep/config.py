@@ -1,0 +1,138 @@
+"""A sweep as it is asked for: from a TOML file, from options, or both (options win)."""
+
+import random
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pybench.errors import UsageError
+from pybench.host.topology import Topology
+from pybench.placement import parse_placements
+from pybench.results.records import Plan
+from pybench.sweep.axes import duration_ns
+from pybench.sweep.plan import Axes, default_axes, expected_ns, make_cells
+
+# The sweep that runs without arguments fits into a minute, but never gets so few trials that none has an interval.
+DEFAULT_BUDGET_NS = 45 * 10**9
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the user asked for; None and empty mean the default. The keys of a TOML file are these names."""
+
+    workloads: tuple[str, ...] = ()
+    threads: str | None = None
+    place: tuple[str, ...] = ()
+    smt: tuple[str, ...] = ()
+    crew: tuple[str, ...] = ()
+    param: dict[str, tuple[str, ...]] = {}
+    duration: str = "200ms"
+    warmup: str = "20ms"
+    operations: int = 0
+    target: float = 0.03
+    min_trials: int = 6
+    max_trials: int = 30
+    budget: str | None = None
+    seed: int | None = None
+    oversubscribe: bool = False
+    output: Path | None = None
+    dry_run: bool = False
+    sysroot: Path | None = None
+
+
+def read_config(path: Path) -> Request:
+    """A sweep from a TOML file. Lists may be written as lists or as on the command line; [param] is a table.
+
+    Raises UsageError naming the key that is wrong.
+    """
+    try:
+        data = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from None
+    for key in ("workloads", "smt", "crew"):
+        if key in data:
+            data[key] = _words(data[key])
+    if "place" in data:
+        data["place"] = _places(data["place"])
+    if isinstance(threads := data.get("threads"), (int, list)):
+        data["threads"] = ",".join(map(str, threads)) if isinstance(threads, list) else str(threads)
+    if isinstance(data.get("param"), dict):
+        data["param"] = {name: _words(value) for name, value in data["param"].items()}
+    try:
+        return msgspec.convert(data, Request)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def from_options(request: Request, workloads: tuple[str, ...], options: Mapping[str, Any]) -> Request:
+    """The request with what the command line says on top. Raises UsageError."""
+    given: dict[str, Any] = {name: value for name, value in options.items() if value not in (None, (), False)}
+    params = dict(request.param)
+    for name in [name for name in given if name.startswith("param_")]:
+        params[name.removeprefix("param_")] = _words(given.pop(name))
+    for text in given.pop("params", ()):
+        name, equals, values = text.partition("=")
+        if not equals or not values:
+            raise UsageError(f"--param {text!r}: write NAME=VALUE,...")
+        params[name.strip()] = _words(values)
+    for key in ("smt", "crew"):
+        if key in given:
+            given[key] = _words(given[key])
+    if "places" in given:
+        given["place"] = tuple(place for text in given.pop("places") for place in _places(text))
+    if workloads:
+        given["workloads"] = tuple(name for word in workloads for name in _words(word))
+    return msgspec.structs.replace(request, param=params, **given)
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, (list, tuple)) else str(value).split(",")
+    return tuple(str(one).strip() for one in values)
+
+
+def _places(value: Any) -> tuple[str, ...]:
+    texts = value if isinstance(value, (list, tuple)) else [str(value)]
+    return tuple(place for text in texts for place in parse_placements(text))
+
+
+def make_plan(request: Request, topology: Topology) -> Plan:
+    """The plan of a request on a host: cells, seed, times. Raises UsageError or UnsupportedError."""
+    if request.max_trials < request.min_trials:
+        raise UsageError(f"--max-trials {request.max_trials} is below --min-trials {request.min_trials}")
+    for name, allowed in (("smt", ("on", "off")), ("crew", ("threads", "processes"))):
+        for word in getattr(request, name):
+            if word not in allowed:
+                raise UsageError(f"--{name} {word!r} is not known; choose from {', '.join(allowed)}")
+    default = default_axes(topology)
+    cells, left_out = make_cells(
+        Axes(
+            workloads=request.workloads or default.workloads,
+            params=request.param,
+            threads=request.threads or default.threads,
+            places=request.place or default.places,
+            smt=request.smt or default.smt,
+            crews=request.crew or default.crews,
+            oversubscribe=request.oversubscribe,
+        ),
+        topology,
+    )
+    plan = Plan(
+        cells=cells,
+        seed=random.SystemRandom().randrange(2**32) if request.seed is None else request.seed,
+        duration_ns=duration_ns(request.duration),
+        warmup_ns=0 if request.warmup in ("0", "0ms", "0s") else duration_ns(request.warmup),
+        operations=request.operations,
+        target=request.target,
+        min_trials=request.min_trials,
+        max_trials=request.max_trials,
+        budget_ns=duration_ns(request.budget) if request.budget else 0,
+        left_out=left_out,
+    )
+    if not request.budget and not request.workloads:
+        budget = max(DEFAULT_BUDGET_NS, expected_ns(plan)[0] * 5 // 4)
+        plan = msgspec.structs.replace(plan, budget_ns=budget)
+    return plan

@@ -1,0 +1,141 @@
+"""From axes to cells, and the seeded, interleaved order in which their trials run."""
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from pybench.errors import UnsupportedError, UsageError
+from pybench.host.topology import Topology
+from pybench.placement import Placement, place
+from pybench.results.records import Cell, Plan
+from pybench.sweep.axes import thread_counts
+from pybench.workloads import WORKLOADS, Params, Workload, workload
+
+# A cell costs its trials' set-up and clean-up too; measured 5 to 70 ms, for most 10.
+TRIAL_OVERHEAD_NS = 15_000_000
+
+
+class Axes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sweep varies. Every combination is a cell."""
+
+    workloads: tuple[str, ...]
+    params: Mapping[str, tuple[str, ...]] = {}
+    """Parameter -> values as text; `mount.children` names one workload's."""
+    threads: str = "1,2,4..max"
+    places: tuple[str, ...] = ("single-socket",)
+    smt: tuple[str, ...] = ("on",)
+    crews: tuple[str, ...] = ("threads",)
+    oversubscribe: bool = False
+    """Allow more threads than CPUs."""
+
+
+def default_axes(topology: Topology) -> Axes:
+    """The representative sweep of this host: each workload, each socket and SMT setting that it has."""
+    sockets = {cpu.socket for cpu in topology.usable}
+    siblings = any(cpu.smt for cpu in topology.usable)
+    return Axes(
+        workloads=tuple(WORKLOADS),
+        places=("single-socket", "dual-socket") if len(sockets) > 1 else ("single-socket",),
+        smt=("on", "off") if siblings else ("on",),
+    )
+
+
+def make_cells(axes: Axes, topology: Topology) -> tuple[list[Cell], list[str]]:
+    """All cells, and the combinations left out, each with its reason.
+
+    Raises UsageError for what cannot be meant, and if no cell is left.
+    """
+    cells: list[Cell] = []
+    left_out: dict[str, None] = {}
+    for kind, values in _workloads_and_values(axes):
+        for place_text, smt, crew in itertools.product(axes.places, axes.smt, axes.crews):
+            placement = place(topology, place_text, smt)
+            for threads in _threads(axes, placement):
+                for params in _products(kind, values):
+                    reason = kind.conflict(params, threads)
+                    if reason:
+                        left_out[f"{kind.name}, {threads} threads: {reason}"] = None
+                    else:
+                        cells.append(_cell(kind, params, threads, placement, crew))
+    unique = list({msgspec.json.encode(cell): cell for cell in cells}.values())
+    if not unique:
+        raise UsageError("; ".join(left_out) or "the axes leave nothing to measure")
+    return unique, list(left_out)
+
+
+def _workloads_and_values(axes: Axes) -> Iterator[tuple[Workload, dict[str, tuple[str, ...]]]]:
+    kinds = [workload(name) for name in axes.workloads]
+    for name in axes.params:
+        owner, dot, parameter = name.rpartition(".")
+        if dot and owner not in axes.workloads:
+            raise UsageError(f"{name}: {owner!r} is not among the workloads ({', '.join(axes.workloads)})")
+        owners = [kind for kind in kinds if kind.name == owner or not dot]
+        if not any(p.name == parameter for kind in owners for p in kind.parameters):
+            owners[0].parameter(parameter)
+    for kind in kinds:
+        own = {p.name for p in kind.parameters}
+        general = {n: v for n, v in axes.params.items() if n in own}
+        special = {
+            n.removeprefix(f"{kind.name}."): v for n, v in axes.params.items() if n.startswith(f"{kind.name}.")
+        }
+        yield kind, general | special
+
+
+def _products(kind: Workload, values: Mapping[str, tuple[str, ...]]) -> Iterator[Params]:
+    parsed = [[kind.parameter(name).parse(text) for text in texts] for name, texts in values.items()]
+    for combination in itertools.product(*parsed):
+        yield kind.complete(dict(zip(values, combination, strict=True)))
+
+
+def _threads(axes: Axes, placement: Placement) -> list[int]:
+    most = len(placement.cpus)
+    counts = thread_counts(axes.threads, most)
+    if counts[-1] > most and not axes.oversubscribe:
+        raise UsageError(
+            f"{counts[-1]} threads on the {most} CPUs of {placement.text!r}: "
+            "lower --threads, or share CPUs with --oversubscribe"
+        )
+    return counts
+
+
+def _cell(kind: Workload, params: Params, threads: int, placement: Placement, crew: str) -> Cell:
+    cpus = tuple(itertools.islice(itertools.cycle(placement.cpus), threads))
+    return msgspec.convert(
+        {
+            "workload": kind.name,
+            "params": dict(params),
+            "threads": threads,
+            "place": placement.text,
+            "smt": placement.smt,
+            "cpus": cpus,
+            "memory": placement.memory.kind,
+            "nodes": placement.memory.nodes,
+            "crew": crew,
+            "oversubscribed": threads > len(placement.cpus),
+        },
+        Cell,
+    )
+
+
+def round_order(plan: Plan, round_number: int, cells: Sequence[int]) -> list[int]:
+    """The order of one round: each cell once, shuffled by seed and round, so that drift of the host over time
+    spreads over all cells alike."""
+    order = sorted(cells)
+    random.Random(f"{plan.seed}:{round_number}").shuffle(order)
+    return order
+
+
+def expected_ns(plan: Plan) -> tuple[int, int]:
+    """Least and most time that a plan takes, ns, without its budget."""
+    trial = plan.duration_ns + plan.warmup_ns + TRIAL_OVERHEAD_NS
+    return (len(plan.cells) * plan.min_trials * trial, len(plan.cells) * plan.max_trials * trial)
+
+
+def check_supported(cells: Sequence[Cell], locks: Mapping[str, str]) -> None:
+    """Raise UnsupportedError if the core lacks a lock that a cell asks for."""
+    for cell in cells:
+        lock = cell.params.get("lock")
+        if lock is not None and lock not in locks:
+            raise UnsupportedError(f"the native core has no lock {lock!r}; build it again: pip install -e .")

@@ -1,0 +1,186 @@
+"""Runs a plan: rounds of trials in seeded order, each cell repeated until it is sure."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from pybench import native
+from pybench.analysis.estimate import median_interval
+from pybench.errors import MeasurementError, UnsupportedError
+from pybench.host.facts import load_average
+from pybench.native.outcome import Outcome, TrialSpec
+from pybench.results.records import Cell, End, Plan, Trial
+from pybench.sweep.figures import StealMeter, evidence, figures
+from pybench.sweep.plan import round_order
+from pybench.sweep.validity import flags
+from pybench.workloads import workload
+
+RunTrial = Callable[[TrialSpec], Outcome]
+
+
+class CellState:
+    """What is known of one cell so far."""
+
+    def __init__(self) -> None:
+        self.throughputs: list[float] = []
+        self.repeats = 0
+        self.unsupported = ""
+
+    def add(self, trial: Trial) -> None:
+        """Count a trial."""
+        self.repeats = max(self.repeats, trial.repeat + 1)
+        if trial.outcome.status == "unsupported":
+            self.unsupported = trial.outcome.reason
+        if trial.clean and trial.figures:
+            self.throughputs.append(trial.figures.throughput)
+
+    def done(self, plan: Plan) -> bool:
+        """True if no more trials are wanted: sure enough, at its limit, or not to be had on this host."""
+        return bool(self.unsupported) or self.repeats >= plan.max_trials or self.sure(plan)
+
+    def sure(self, plan: Plan) -> bool:
+        """True if the interval of the median is within the target."""
+        if len(self.throughputs) < plan.min_trials:
+            return False
+        interval = median_interval(self.throughputs)
+        return interval.known and interval.relative_half_width <= plan.target
+
+
+class Sweep:
+    """A plan under way. Iterate over `trials()`; what was measured before (a resumed file) is counted."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        before: Iterable[Trial] = (),
+        run_trial: RunTrial = native.run_trial,
+        seconds_before: float = 0.0,
+    ) -> None:
+        self.plan = plan
+        self.states = [CellState() for _ in plan.cells]
+        self._run_trial = run_trial
+        self._sequence = 0
+        self._started = time.monotonic() - seconds_before
+        self._slowest: dict[int, float] = defaultdict(float)
+        for trial in before:
+            self._count(trial)
+
+    def trials(self) -> Iterator[Trial]:
+        """Run trials until every cell is done or the budget is used up."""
+        while open_cells := [i for i, state in enumerate(self.states) if not state.done(self.plan)]:
+            lowest = min(self.states[i].repeats for i in open_cells)
+            this_round = [i for i in open_cells if self.states[i].repeats == lowest]
+            for index in round_order(self.plan, lowest, this_round):
+                if not self._fits_budget(index):
+                    return
+                trial = self._trial(index)
+                self._count(trial)
+                yield trial
+
+    def end(self, interrupted: bool = False) -> End:
+        """The record of why the sweep stopped."""
+        sure = all(state.sure(self.plan) or state.unsupported for state in self.states)
+        reason = "interrupted" if interrupted else "sure" if sure else "limit"
+        return End(reason=reason, seconds=round(time.monotonic() - self._started, 3))
+
+    def progress(self) -> float:
+        """Share of the work done, 0 to 1: by time if there is a budget, by trials otherwise."""
+        plan = self.plan
+        wanted = [1.0 if s.done(plan) else s.repeats / _expected(s, plan) for s in self.states]
+        by_trials = sum(wanted) / len(wanted)
+        if not plan.budget_ns:
+            return by_trials
+        return max(by_trials, min((time.monotonic() - self._started) * 1e9 / plan.budget_ns, 1.0))
+
+    def raise_if_nothing_measured(self, trials: Iterable[Trial]) -> None:
+        """Raise UnsupportedError or MeasurementError if no trial at all gave a figure."""
+        seen = list(trials)
+        if not seen or any(trial.figures for trial in seen):
+            return
+        reasons = sorted({trial.outcome.reason for trial in seen})
+        if all(trial.outcome.status == "unsupported" for trial in seen):
+            raise UnsupportedError(f"this host cannot do it: {'; '.join(reasons)}{_needs(seen)}")
+        raise MeasurementError(f"every trial failed: {'; '.join(reasons)}")
+
+    def _fits_budget(self, index: int) -> bool:
+        if not self.plan.budget_ns:
+            return True
+        expected = self._slowest[index] or (self.plan.duration_ns + self.plan.warmup_ns) / 1e9
+        return time.monotonic() - self._started + expected <= self.plan.budget_ns / 1e9
+
+    def _count(self, trial: Trial) -> None:
+        self.states[trial.cell].add(trial)
+        self._sequence = max(self._sequence, trial.sequence + 1)
+        self._slowest[trial.cell] = max(self._slowest[trial.cell], trial.seconds)
+
+    def _trial(self, index: int) -> Trial:
+        cell, repeat = self.plan.cells[index], self.states[index].repeats
+        spec = trial_spec(self.plan, cell, repeat)
+        load, started, clock = load_average(), time.time(), time.monotonic()
+        meter = StealMeter(cell.cpus)
+        outcome = self._run_trial(spec)
+        while outcome.status == "interrupted":
+            # A signal whose handler let us go on (a resized window): the trial is done again.
+            outcome = self._run_trial(spec)
+        trial = Trial(
+            cell=index,
+            repeat=repeat,
+            sequence=self._sequence,
+            workload=cell.workload,
+            params=cell.params,
+            threads=cell.threads,
+            place=cell.place,
+            smt=cell.smt,
+            crew=cell.crew,
+            started=round(started, 3),
+            seconds=round(time.monotonic() - clock, 4),
+            outcome=outcome,
+        )
+        if outcome.members is None:
+            return trial
+        seen = evidence(outcome.members, meter.share(), load)
+        return msgspec.structs.replace(
+            trial,
+            figures=figures(outcome.members, outcome.phases, workload(cell.workload).latency),
+            evidence=seen,
+            flags=flags(cell, seen),
+        )
+
+
+def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:
+    """What the core is asked for one repeat of a cell."""
+    return TrialSpec(
+        workload=cell.workload,
+        params=cell.params,
+        cpus=cell.cpus,
+        crew=cell.crew,
+        memory=cell.memory,
+        nodes=cell.nodes,
+        duration_ns=plan.duration_ns,
+        warmup_ns=plan.warmup_ns,
+        operations=plan.operations,
+        seed=plan.seed * 1_000_003 + repeat,
+    )
+
+
+def _expected(state: CellState, plan: Plan) -> int:
+    """Trials that a cell will likely take: the least, then a few more each time that was not enough."""
+    if state.repeats < plan.min_trials:
+        return plan.min_trials
+    return min(plan.max_trials, state.repeats + 4)
+
+
+def _needs(trials: list[Trial]) -> str:
+    """What would make an unsupported trial possible, where we know."""
+    reasons = " ".join(trial.outcome.reason for trial in trials)
+    if "CLONE_NEWUSER" in reasons or "uid_map" in reasons:
+        return (
+            "; mounts need root (CAP_SYS_ADMIN) or unprivileged user namespaces "
+            "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+            "kernel.apparmor_restrict_unprivileged_userns)"
+        )
+    if "IDMAP" in reasons:
+        return "; id-mapped mounts need Linux 5.12 (of a tmpfs: 6.3)"
+    return ""

@@ -1,0 +1,16 @@
+"""The workloads that can be swept. To add one: a file here its line below, its C file in the core."""
+
+from pybench.errors import UsageError
+from pybench.workloads import mount, spin, stat
+from pybench.workloads.parameter import Parameter, Params, Value, Workload
+
+__all__ = ["WORKLOADS", "Parameter", "Params", "Value", "Workload", "workload"]
+
+WORKLOADS: dict[str, Workload] = {w.name: w for w in (mount.WORKLOAD, spin.WORKLOAD, stat.WORKLOAD)}
+
+
+def workload(name: str) -> Workload:
+    """The workload of that name. Raises UsageError naming those there are."""
+    if name not in WORKLOADS:
+        raise UsageError(f"no workload {name!r}; there are {', '.join(WORKLOADS)}")
+    return WORKLOADS[name]

@@ -1,0 +1,77 @@
+"""mount: real bind mounts and unmounts."""
+
+from pathlib import Path
+
+from pybench.workloads.parameter import Parameter, Params, Workload
+
+MOUNT_MAX = Path("/proc/sys/fs/mount-max")
+# What the crew's own layout adds, and the host's table that a new mount namespace starts with, generously.
+OWN_MOUNTS = 2_000
+
+
+def mounts_needed(params: Params, threads: int) -> int:
+    """How long the crew's mount table can get, but for the host's own mounts."""
+    umount = str(params["umount"])
+    in_flight = int(umount.removeprefix("batch:")) + 1 if umount.startswith("batch:") else 1
+    children, peers, table = (int(params[name]) for name in ("children", "peers", "table"))
+    return children + table + peers + threads * in_flight * (1 + peers) + OWN_MOUNTS
+
+
+def conflict(params: Params, threads: int) -> str | None:
+    """Combinations that no kernel, or not this one's settings, can do."""
+    if params["idmap"] == "yes" and params["api"] == "mount":
+        return "idmap=yes needs api=open_tree: mount(2) cannot map ids"
+    if params["children"] and params["fs"] != "tmpfs":
+        return "children needs fs=tmpfs: pybench makes no folders on your file systems"
+    needed = mounts_needed(params, threads)
+    try:
+        limit = int(MOUNT_MAX.read_text())
+    except (OSError, ValueError):
+        return None
+    if needed > limit:
+        return f"it needs {needed} mounts and fs.mount-max is {limit}; raise it: sysctl fs.mount-max={needed}"
+    return None
+
+
+WORKLOAD = Workload(
+    name="mount",
+    summary="real bind mounts and unmounts in a private mount namespace",
+    operation="mounts",
+    latency="mount",
+    parameters=(
+        Parameter(name="api", default="mount", choices=("mount", "open_tree"), help="which system calls"),
+        Parameter(name="idmap", default="no", choices=("no", "yes"), help="map ids of each mount (api=open_tree)"),
+        Parameter(
+            name="umount",
+            default="batch:100",
+            choices=("sync", "detach"),
+            pattern=r"batch:[1-9]\d{0,4}",
+            shape="sync|detach|batch:N",
+            help="unmount one by one (waits for a grace period each), or N in one recursive detach, "
+            "so that grace periods do not hide the locks",
+        ),
+        Parameter(
+            name="children",
+            default=0,
+            high=90_000,
+            help="mounts below the source's mount: lengthens the critical section",
+        ),
+        Parameter(
+            name="peers",
+            default=0,
+            high=10_000,
+            help="peers that each mount propagates to: lengthens the critical section",
+        ),
+        Parameter(name="table", default=0, high=90_000, help="mounts in the table beforehand"),
+        Parameter(
+            name="fs",
+            default="tmpfs",
+            choices=("tmpfs",),
+            pattern=r"/.{0,250}",
+            shape="tmpfs|DIR",
+            help="what is mounted: a directory of a tmpfs, or this directory",
+        ),
+    ),
+    conflict=conflict,
+    sleeps=lambda _: True,
+)
