@@ -218,8 +218,8 @@ def _warnings(fit: Fit, solution: Solution) -> tuple[str, ...]:
     found = []
     if fit.residual_relative > POOR_FIT:
         found.append(
-            f"{NAMES[fit.model]} misses the measurements by {_percent(fit.residual_relative)} % rms (over "
-            f"{_percent(POOR_FIT)} %) and does not describe this curve: read the measurements, not the parameters"
+            f"{NAMES[fit.model]} misses the measurements by {_percent(fit.residual_relative)} % rms, over "
+            f"{_percent(POOR_FIT)} %, and does not describe them: read the measurements, not the parameters"
         )
     found += _lack_of_fit(fit, solution)
     capped = [name for name, interval in fit.parameters.items() if name != "gamma" and interval.value >= 1]
@@ -290,7 +290,9 @@ def _percent(share: float) -> str:
     percent = 100 * share
     if percent >= 200:
         return "over 200"
-    return f"{percent:.0f}" if percent >= 10 else f"{percent:.2g}"
+    if percent >= 1:
+        return f"{percent:.0f}" if percent >= 10 else f"{percent:.1f}"
+    return f"{percent:.2g}"
 
 
 def _count(threads: float) -> str:

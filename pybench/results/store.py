@@ -40,12 +40,12 @@ class Writer:
         Raises UsageError if it exists (or does not), is not writable, or another run holds it.
         """
         self.path = path
+        if resume_at is None and path.exists():
+            raise UsageError(f"{path} exists; go on with --resume {path}, or name another --output")
         try:
             if resume_at is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = path.open("xb" if resume_at is None else "r+b", buffering=0)
-        except FileExistsError:
-            raise UsageError(f"{path} exists; go on with --resume {path}, or name another --output") from None
         except OSError as error:
             raise UsageError(
                 f"cannot write {path}: {error.strerror}; name a writable file with --output"
