@@ -170,9 +170,9 @@ def _node_lines(cores: list[Core], cells: Mapping[Core, Text], columns: int, wid
                 block.append_text(cells[core])
                 block.append(" " * (columns + 1 - len(cells[core])))
             blocks.append(block)
-    # Groups short enough stand side by side; a group of several rows has its rows below each other.
+    # Groups short enough stand side by side; one of several rows is wider than half, and never does.
     block_width = margin + each * (columns + 1)
-    abreast = max(1, (width + 2) // (block_width + 1)) if each == longest else 1
+    abreast = max(1, (width + 2) // (block_width + 1))
     lines = []
     for start in range(0, len(blocks), abreast):
         line = Text(no_wrap=True)

@@ -1,0 +1,646 @@
+"""Topologies of many hosts: what a person says of each is what is read from its files."""
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from topologies import MACHINES, SCRATCH, Host, even_memory, grid, server, small_vm, vm_without_nodes, write
+
+from pybench.errors import UsageError
+from pybench.host import capture as capture_module
+from pybench.host.capture import capture, open_sysroot
+from pybench.host.sysfs import Tree, format_list, parse_list
+from pybench.host.topology import Topology, read_topology
+from pybench.report.machine import size, title
+
+DATA = Path(__file__).parents[1] / "data" / "topologies"
+
+
+@cache
+def read(name: str) -> Topology:
+    """Return the topology of a synthetic host, read from its files once."""
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+        return read_topology(write(Path(folder), MACHINES[name]()))
+
+
+def column(topology: Topology, field: str) -> list[int | None]:
+    """Return one field of every CPU."""
+    return [getattr(cpu, field) for cpu in topology.cpus]
+
+
+def members(groups: dict[int, tuple]) -> list[str]:
+    """Return the CPU lists of sockets, cores or L3 domains."""
+    return [format_list(cpu.number for cpu in cpus) for cpus in groups.values()]
+
+
+# --- lists ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("", ()),
+        ("\n", ()),
+        ("(null)", ()),
+        ("0", (0,)),
+        ("0-3,8", (0, 1, 2, 3, 8)),
+        ("0-3,8-11:2/4", (0, 1, 2, 3, 8, 9)),
+        ("0-15:1/4", (0, 4, 8, 12)),
+        ("16,0-1", (16, 0, 1)),
+    ],
+)
+def test_kernel_lists(text: str, numbers: tuple[int, ...]) -> None:
+    assert parse_list(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["a", "0-", "-1", "3-1", "0,,1", "0-3:0/4", "0-3:5/4", "0-99999999", "²", "0x3"])
+def test_a_list_that_is_none(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_list(text)
+
+
+@given(st.lists(st.integers(0, 9999), unique=True))
+def test_lists_round_trip(numbers: list[int]) -> None:
+    assert parse_list(format_list(numbers)) == tuple(numbers)
+
+
+@given(st.sets(st.integers(0, 200)))
+def test_a_kernel_list_is_as_short_as_it_can_be(numbers: set[int]) -> None:
+    runs = sum(number - 1 not in numbers for number in numbers)
+    assert len(list(filter(None, format_list(sorted(numbers)).split(",")))) == runs
+
+
+# --- hosts ---------------------------------------------------------------------------------------
+
+SAID = {
+    "r5_metal": "96 CPUs: 2 sockets x 24 cores x 2 threads, 2 NUMA nodes, 768 GiB",
+    "interleaved": "32 CPUs: 2 sockets x 8 cores x 2 threads, 2 NUMA nodes, 128 GiB",
+    "small_vm": "2 CPUs: 1 socket x 2 cores x 1 thread, 1 NUMA node, 4 GiB",
+    "vm_without_nodes": "4 CPUs: 1 socket x 4 cores x 1 thread",
+    "snc": "64 CPUs: 2 sockets x 16 cores x 2 threads, 4 NUMA nodes, 384 GiB",
+    "four_sockets": "48 CPUs: 4 sockets x 6 cores x 2 threads, 4 NUMA nodes, 512 GiB",
+    "milan": "256 CPUs: 2 sockets x 64 cores x 2 threads, 2 NUMA nodes, 1 TiB",
+    "rome": "64 CPUs: 1 socket x 32 cores x 2 threads, 1 NUMA node, 256 GiB",
+    "naples": "96 CPUs: 2 sockets x 24 cores x 2 threads, 8 NUMA nodes, 256 GiB",
+    "arm_server": "160 CPUs: 2 sockets x 80 cores x 1 thread, 2 NUMA nodes, 512 GiB",
+    "big_little": "8 CPUs: 1 socket, 8 cores (3 efficiency, 4 capacity 700, 1 performance), 1 thread a core",
+    "hybrid": (
+        "22 CPUs: 1 socket, 16 cores (6 performance, 10 efficiency), 1-2 threads a core, 1 NUMA node, 32 GiB"
+    ),
+    "memory_only_node": "16 CPUs: 2 sockets x 4 cores x 2 threads, 3 NUMA nodes, 256 GiB",
+    "sparse": "8 CPUs: 2 sockets x 4 cores x 1 thread, 2 NUMA nodes, 16 GiB",
+    "offline": "96 CPUs (48 offline): 2 sockets x 24 cores x 1 thread, 2 NUMA nodes, 768 GiB",
+    "isolated": "8 CPUs: 1 socket x 8 cores x 1 thread, 1 NUMA node, 16 GiB",
+    "cpuset_v2": "16 CPUs (8 not allowed): 2 sockets x 4 cores x 2 threads, 2 NUMA nodes, 64 GiB",
+    "cpuset_v1": "8 CPUs (4 not allowed): 1 socket x 8 cores x 1 thread, 1 NUMA node, 16 GiB",
+    "power7": "16 CPUs: 1 socket x 4 cores x 4 threads, 1 NUMA node, 16 GiB",
+    "power8": "160 CPUs: 2 sockets x 10 cores x 8 threads, 2 NUMA nodes, 512 GiB",
+    "one_cpu": "1 CPU: 1 socket x 1 core x 1 thread, 1 NUMA node, 1 GiB",
+    "bare": "2 CPUs: 1 socket x 2 cores x 1 thread",
+    "older_kernel": "8 CPUs: 2 sockets x 2 cores x 2 threads, 2 NUMA nodes, 16 GiB",
+    "old_kernel": "8 CPUs: 2 sockets x 2 cores x 2 threads, 2 NUMA nodes, 16 GiB",
+    "swapped": "8 CPUs: 2 sockets x 4 cores x 1 thread, 2 NUMA nodes, 24 GiB",
+}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_host_in_one_line(name: str) -> None:
+    assert title(read(name)) == SAID[name]
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_online_cpu_is_in_one_core_and_one_socket(name: str) -> None:
+    topology = read(name)
+    online = sorted(cpu.number for cpu in topology.online)
+    for groups in (topology.sockets, topology.cores):
+        assert sorted(cpu.number for cpus in groups.values() for cpu in cpus) == online
+    for core in topology.cores.values():
+        assert [cpu.smt for cpu in core] == list(range(len(core)))
+        assert len({(cpu.socket, cpu.node, cpu.l3) for cpu in core}) == 1
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_json_holds_the_whole_topology(name: str) -> None:
+    topology = read(name)
+    assert msgspec.json.decode(msgspec.json.encode(topology.to_dict()), type=Topology) == topology
+
+
+def test_r5_metal_pairs_cpu_n_with_n_plus_48() -> None:
+    topology = read("r5_metal")
+    assert members(topology.sockets) == ["0-23,48-71", "24-47,72-95"]
+    assert members(topology.cores) == [f"{n},{n + 48}" for n in range(48)]
+    assert [node.cpus for node in topology.nodes] == [parse_list("0-23,48-71"), parse_list("24-47,72-95")]
+    assert [node.distances for node in topology.nodes] == [(10, 21), (21, 10)]
+    assert topology.l3_bytes == (36608 << 10, 36608 << 10)
+    assert topology.missing == ()
+    assert topology.smt_control == "on"
+
+
+def test_interleaved_numbers_alternate_between_sockets() -> None:
+    topology = read("interleaved")
+    assert column(topology, "socket") == [0, 1] * 16
+    assert members(topology.cores)[:2] == ["0,16", "1,17"]
+
+
+def test_a_guest_without_caches_says_so() -> None:
+    topology = read("small_vm")
+    assert column(topology, "l3") == [None, None]
+    assert topology.missing == ("no cache directory: L3 domains unknown",)
+
+
+def test_a_guest_without_nodes_says_so() -> None:
+    topology = read("vm_without_nodes")
+    assert topology.nodes == ()
+    assert column(topology, "node") == [None] * 4
+    assert topology.missing == ("no node directory: NUMA nodes unknown",)
+    assert topology.smt_control is None
+
+
+def test_a_kernel_that_shows_almost_nothing() -> None:
+    topology = read("bare")
+    assert column(topology, "socket") == column(topology, "die") == [None, None]
+    assert column(topology, "core") == [0, 1]
+    assert [said.partition(":")[0] for said in topology.missing] == [
+        "no topology directory",
+        "no cache directory",
+        "no node directory",
+    ]
+
+
+def test_sub_numa_clusters_share_their_sockets_l3() -> None:
+    topology = read("snc")
+    assert [format_list(node.cpus) for node in topology.nodes] == ["0-7,32-39", "8-15,40-47", "16-23,48-55",
+                                                                   "24-31,56-63"]  # fmt: skip
+    assert members(topology.l3_domains) == ["0-15,32-47", "16-31,48-63"]
+    assert topology.nodes[0].distances == (10, 11, 21, 21)
+
+
+@pytest.mark.parametrize(("name", "count", "cores"), [("milan", 16, 8), ("rome", 8, 4), ("naples", 16, 3)])
+def test_amd_has_many_l3_domains(name: str, count: int, cores: int) -> None:
+    domains = read(name).l3_domains
+    assert len(domains) == count
+    assert {len({cpu.core for cpu in cpus}) for cpus in domains.values()} == {cores}
+
+
+def test_naples_as_lscpu_prints_it() -> None:
+    # Rows of `lscpu -p` on that machine: CPU, core, socket, node, L3.
+    rows = {0: (0, 0, 0, 0), 5: (5, 0, 0, 1), 23: (23, 0, 3, 7), 24: (24, 1, 4, 8), 29: (29, 1, 4, 9),
+            47: (47, 1, 7, 15), 48: (0, 0, 0, 0), 77: (29, 1, 4, 9), 95: (47, 1, 7, 15)}  # fmt: skip
+    cpus = read("naples").by_number()
+    assert {n: (cpus[n].core, cpus[n].socket, cpus[n].node, cpus[n].l3) for n in rows} == rows
+    assert sorted({cpu.die for cpu in cpus.values()}) == list(range(8))
+
+
+def test_socket_numbers_are_dense_and_the_raw_ones_kept() -> None:
+    topology = read("arm_server")
+    assert [(cpu.socket, cpu.socket_id) for cpu in (topology.cpus[0], topology.cpus[80])] == [
+        (0, 36),
+        (1, 3180),
+    ]
+    assert topology.missing == ("no die numbers: dies unknown",)
+
+
+def test_socket_0_is_the_one_with_cpu_0() -> None:
+    cpu = read("swapped").cpus[0]
+    assert (cpu.socket, cpu.socket_id) == (0, 1)
+
+
+def test_big_little_cores_are_classed_by_capacity() -> None:
+    kinds = column(read("big_little"), "core_type")
+    assert kinds == ["efficiency"] * 3 + ["capacity 700"] * 4 + ["performance"]
+
+
+def test_hybrid_has_siblings_on_performance_cores_only() -> None:
+    topology = read("hybrid")
+    assert members(topology.cores)[:7] == ["0,5", "1-2", "3-4", "6-7", "8-9", "10-11", "12"]
+    assert column(topology, "core_type") == ["performance"] * 12 + ["efficiency"] * 10
+    assert members(topology.l3_domains) == ["0-19"]
+    assert topology.missing == ("no level-3 cache listed for CPUs 20-21",)
+
+
+def test_hybrid_named_by_the_cpu_types_folder() -> None:
+    folder = "sys/devices/system/cpu/types"
+    host = replace(
+        small_vm(), files={f"{folder}/intel_core_0/cpulist": "0", f"{folder}/intel_atom_1/cpulist": "1"}
+    )
+    assert column(read_host(host), "core_type") == ["performance", "efficiency"]
+
+
+def test_one_kind_of_core_is_no_class() -> None:
+    assert column(read_host(replace(small_vm(), files={"sys/devices/cpu_core/cpus": "0-1"})), "core_type") == [
+        None,
+        None,
+    ]
+
+
+def test_equal_capacities_are_no_classes() -> None:
+    host = small_vm()
+    host = replace(host, cpus=[replace(cpu, capacity=1024) for cpu in host.cpus])
+    assert column(read_host(host), "core_type") == [None, None]
+
+
+def test_a_node_of_memory_alone() -> None:
+    node = read("memory_only_node").node(2)
+    assert node is not None
+    assert (node.cpus, node.memory_bytes, node.distances) == ((), 128 << 30, (14, 24, 10))
+
+
+def test_sparse_numbers() -> None:
+    assert members(read("sparse").sockets) == ["0,2,4,6", "100,102,104,106"]
+
+
+def test_offline_cpus_are_listed_without_a_place() -> None:
+    topology = read("offline")
+    assert [cpu.number for cpu in topology.usable] == list(range(48))
+    away = topology.by_number()[60]
+    assert (away.online, away.allowed, away.socket, away.core, away.smt, away.l3, away.node) == (
+        False, False, None, None, None, None, None,
+    )  # fmt: skip
+    assert topology.threads_per_core == 1
+
+
+def test_online_files_stand_in_for_the_online_list(tmp_path: Path) -> None:
+    host = replace(small_vm(), cpus=[replace(c, online=c.number == 0) for c in small_vm().cpus])
+    write(tmp_path, host)
+    (tmp_path / "sys/devices/system/cpu/online").unlink()
+    assert [cpu.online for cpu in read_topology(tmp_path).cpus] == [True, False]
+
+
+def test_isolated_and_tickless_cpus() -> None:
+    cpus = read("isolated").cpus
+    assert [cpu.number for cpu in cpus if cpu.isolated] == [4, 5, 6, 7]
+    assert [cpu.number for cpu in cpus if cpu.nohz_full] == [6, 7]
+
+
+def test_power_guest_without_sockets() -> None:
+    topology = read("power7")
+    assert {(cpu.socket, cpu.socket_id) for cpu in topology.cpus} == {(None, -1)}
+    assert members(topology.cores) == ["0-3", "4-7", "8-11", "12-15"]
+    assert members(topology.sockets) == ["0-15"]
+    assert "no socket number for CPUs 0-15: taken as socket 0" in topology.missing
+
+
+def test_smt8_and_node_numbers_with_gaps() -> None:
+    topology = read("power8")
+    assert topology.threads_per_core == 8
+    assert [node.number for node in topology.nodes] == [0, 16]
+    assert {cpu.node for cpu in topology.sockets[1]} == {16}
+
+
+@pytest.mark.parametrize("name", ["old_kernel", "older_kernel"])
+def test_core_numbers_that_repeat_across_sockets(name: str) -> None:
+    assert members(read(name).cores) == ["0,4", "1,5", "2,6", "3,7"]
+
+
+# --- what this process may use -------------------------------------------------------------------
+
+
+def read_host(host: Host) -> Topology:
+    """Write a host, read it, and leave nothing behind."""
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+        return read_topology(write(Path(folder), host))
+
+
+def test_cpuset_of_cgroup_v2_comes_from_the_nearest_cgroup_that_has_one() -> None:
+    topology = read("cpuset_v2")
+    assert topology.cpuset == (0, 1, 2, 3, 8, 9, 10, 11)
+    assert topology.affinity == tuple(range(16))
+    assert tuple(cpu.number for cpu in topology.usable) == topology.cpuset
+    assert topology.memory_nodes == (0,)
+
+
+def test_cpuset_of_cgroup_v1_and_affinity_both_count() -> None:
+    topology = read("cpuset_v1")
+    assert (topology.cpuset, topology.affinity) == ((2, 3, 4, 5, 6, 7), (0, 1, 2, 3, 4, 5))
+    assert [cpu.number for cpu in topology.usable] == [2, 3, 4, 5]
+
+
+def test_cpuset_without_a_mount_table_is_looked_for_at_the_usual_place() -> None:
+    files = {"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/cpuset.cpus.effective": "1"}
+    assert read_host(replace(small_vm(), files=files)).cpuset == (1,)
+
+
+def test_a_cgroup_path_outside_the_namespace_falls_back_to_the_mount_point() -> None:
+    files = {"proc/self/cgroup": "0::/../../b", "sys/fs/cgroup/cpuset.cpus.effective": "0"}
+    assert read_host(replace(small_vm(), files=files)).cpuset == (0,)
+
+
+def test_a_cgroup_below_the_mounts_root_is_found_below_the_mount_point() -> None:
+    mounts = "34 31 0:31 /docker/abc /sys/fs/cgroup/cpuset ro - cgroup cgroup rw,cpuset"
+    files = {
+        "proc/self/cgroup": "3:cpuset:/docker/abc/inner",
+        "proc/self/mountinfo": mounts,
+        "sys/fs/cgroup/cpuset/cpuset.effective_cpus": "0-1",
+        "sys/fs/cgroup/cpuset/inner/cpuset.effective_cpus": "1",
+    }
+    assert read_host(replace(small_vm(), files=files)).cpuset == (1,)
+
+
+def test_cpusets_of_both_cgroup_versions_count() -> None:
+    files = {
+        "proc/self/cgroup": "3:cpuset:/\n0::/",
+        "sys/fs/cgroup/cpuset/cpuset.cpus": "0-2",
+        "sys/fs/cgroup/cpuset.cpus.effective": "2-3",
+    }
+    assert read_host(replace(vm_without_nodes(), files=files)).cpuset == (2,)
+
+
+def test_without_a_process_status_every_online_cpu_counts(tmp_path: Path) -> None:
+    (write(tmp_path, small_vm()) / "proc/self/status").unlink()
+    topology = read_topology(tmp_path)
+    assert len(topology.usable) == 2
+    assert topology.affinity is None
+    assert "no proc/self/status: every online CPU taken as allowed" in topology.missing
+
+
+# --- files that make no sense --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("sys/devices/system/cpu/online", "0-x"),
+        ("sys/devices/system/cpu/isolated", "3-1"),
+        ("sys/devices/system/cpu/cpu1/topology/physical_package_id", "one"),
+        ("sys/devices/system/cpu/cpu1/topology/die_id", ""),
+        ("sys/devices/system/cpu/cpu0/topology/core_cpus_list", "0-99999999999"),
+        ("sys/devices/system/cpu/cpu0/cache/index3/level", "three"),
+        ("sys/devices/system/cpu/cpu0/cache/index3/shared_cpu_list", "\x00\x01"),
+        ("sys/devices/system/node/node0/cpulist", "0;1"),
+        ("sys/devices/system/node/node1/distance", "10"),
+        ("sys/devices/system/node/node1/distance", "near far"),
+        ("proc/self/status", "Cpus_allowed_list:\tall"),
+    ],
+)
+def test_a_malformed_file_is_named(tmp_path: Path, path: str, text: str) -> None:
+    (write(tmp_path, server(2, 2, 2)) / path).write_text(f"{text}\n")
+    with pytest.raises(UsageError) as caught:
+        read_topology(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path / path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_malformed_file_inside_a_capture_is_named_with_the_capture(tmp_path: Path) -> None:
+    write(tmp_path / "host", replace(small_vm(), isolated="x"))
+    capture(tmp_path / "odd.tar.gz", tmp_path / "host")
+    with pytest.raises(UsageError, match=r"odd\.tar\.gz/sys/devices/system/cpu/isolated: 'x'"):
+        read_topology(tmp_path / "odd.tar.gz")
+
+
+def test_a_malformed_file_of_the_live_machine_is_remembered(tmp_path: Path) -> None:
+    (tmp_path / "number").write_text("none\n")
+    tree = Tree(tmp_path)
+    tree.live = True
+    assert tree.integer("number") is None
+    assert tree.odd == [f"{tmp_path / 'number'}: 'none' is no whole number"]
+
+
+@pytest.mark.parametrize("folders", [[], ["sys/devices/system"], ["sys/devices/system/cpu"]])
+def test_a_folder_that_is_no_host(tmp_path: Path, folders: list[str]) -> None:
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(UsageError):
+        read_topology(tmp_path)
+
+
+def test_a_sysroot_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder or capture file"):
+        read_topology(tmp_path / "nowhere")
+
+
+# --- captures ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give a place for temporary files, and hold that nothing stays in it."""
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as place:
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        yield
+        assert list(Path(place).iterdir()) == []
+
+
+@pytest.mark.parametrize("name", sorted(set(MACHINES) - {"milan", "power8", "arm_server", "naples"}))
+def test_a_capture_reads_like_the_host(name: str, tmp_path: Path, temporary: None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        capture(tmp_path / "host.tar.gz", write(Path(folder), MACHINES[name]()))
+    assert read_topology(tmp_path / "host.tar.gz") == read(name)
+
+
+def test_a_capture_of_this_machine_reads_like_it(tmp_path: Path, temporary: None) -> None:
+    def without_memory(topology: Topology) -> Topology:
+        # A guest's memory may grow between two reads.
+        nodes = tuple(msgspec.structs.replace(node, memory_bytes=None) for node in topology.nodes)
+        return msgspec.structs.replace(topology, nodes=nodes, memory_bytes=None)
+
+    capture(tmp_path / "here.tar.gz")
+    assert without_memory(read_topology(tmp_path / "here.tar.gz")) == without_memory(read_topology())
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
+    host = write(tmp_path / "host", small_vm())
+    for name in ("a", "b"):
+        capture(tmp_path / name, host)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_capture_keeps_only_cgroup_mounts(tmp_path: Path) -> None:
+    mounts = "1 0 0:1 / / rw - ext4 /dev/secret rw\n2 1 0:2 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
+    host = write(tmp_path / "host", replace(small_vm(), files={"proc/self/mountinfo": mounts}))
+    capture(tmp_path / "c.tar.gz", host)
+    with open_sysroot(tmp_path / "c.tar.gz") as root:
+        assert "secret" not in (root / "proc/self/mountinfo").read_text()
+        assert "cgroup2" in (root / "proc/self/mountinfo").read_text()
+
+
+def test_a_capture_overwrites_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "mine.tar.gz"
+    target.write_text("mine")
+    with pytest.raises(UsageError, match="exists already"):
+        capture(target)
+    assert target.read_text() == "mine"
+
+
+def test_a_capture_to_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be written: No such file"):
+        capture(tmp_path / "no" / "folder.tar.gz")
+
+
+def test_a_capture_that_fails_leaves_no_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(capture_module, "_write", fail)
+    with pytest.raises(KeyboardInterrupt):
+        capture(tmp_path / "half.tar.gz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def make_tar(path: Path, members: dict[str, bytes | str]) -> Path:
+    """Write an archive; a member given as text is a symbolic link to it."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                member.type, member.linkname = tarfile.SYMTYPE, content
+                archive.addfile(member)
+            else:
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_an_archive_cannot_write_outside(tmp_path: Path, temporary: None) -> None:
+    members: dict[str, bytes | str] = {
+        "sys/../../escaped": b"x",
+        "../escaped": b"x",
+        str(tmp_path / "escaped"): b"x",
+        "sys/link": str(tmp_path),
+        "sys/link/escaped": b"x",
+        "sys/devices/system/cpu/online": b"0\n",
+    }
+    archive = make_tar(tmp_path / "evil.tar.gz", members)
+    assert len(read_topology(archive).cpus) == 1
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_an_archive_below_one_folder_is_read(tmp_path: Path) -> None:
+    archive = make_tar(tmp_path / "gathered.tar.gz", {"./host7/sys/devices/system/cpu/online": b"0-1\n"})
+    assert [cpu.number for cpu in read_topology(archive).cpus] == [0, 1]
+
+
+def test_an_archive_that_would_fill_the_disk(
+    tmp_path: Path, temporary: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture_module, "MAX_CAPTURE_BYTES", 1 << 20)
+    archive = make_tar(tmp_path / "big.tar.gz", {"sys/a": bytes(1 << 20), "sys/b": b"x"})
+    with pytest.raises(UsageError, match="unpacks to more than 1 MiB"):
+        read_topology(archive)
+
+
+@pytest.mark.parametrize("damage", ["text", "truncated", "empty"])
+def test_a_file_that_is_no_capture(tmp_path: Path, temporary: None, damage: str) -> None:
+    source = tmp_path / "host.tar.gz"
+    whole = (DATA / "two-sockets-8.tar.gz").read_bytes()
+    source.write_bytes({"text": b"hello", "truncated": whole[:3000], "empty": b""}[damage])
+    with pytest.raises(UsageError, match=r"is no \.tar\.gz"):
+        read_topology(source)
+
+
+# --- captured hosts ------------------------------------------------------------------------------
+# Taken with `pybench topology --capture` in emulated guests (Linux 6.1, two sockets, two nodes).
+
+
+def test_captured_two_socket_host_agrees_with_lscpu() -> None:
+    topology = read_topology(DATA / "two-sockets-96.tar.gz")
+    rows = lscpu_rows((DATA / "two-sockets-96.lscpu.txt").read_text())
+    assert [(cpu.number, cpu.core, cpu.socket, cpu.node) for cpu in topology.cpus] == rows
+    assert topology.missing == ()
+
+
+def test_captured_host_with_a_cpu_taken_offline() -> None:
+    topology = read_topology(DATA / "one-offline.tar.gz")
+    assert [cpu.number for cpu in topology.cpus if not cpu.online] == [3]
+    assert members(topology.cores) == ["0,4", "1,5", "2,6", "7"]
+
+
+def test_captured_host_with_smt_switched_off() -> None:
+    topology = read_topology(DATA / "smt-off.tar.gz")
+    assert topology.smt_control == "off"
+    assert members(topology.cores) == ["0", "1", "2", "3"]
+    # Booted with isolcpus=2,6: the kernel leaves isolated CPUs out of the affinity of init.
+    assert topology.affinity == (0, 1, 3)
+
+
+def test_captured_container() -> None:
+    topology = read_topology(DATA / "cgroup-v2-cpuset.tar.gz")
+    assert [cpu.number for cpu in topology.usable] == [0, 1, 4, 5, 6]
+    assert (topology.cpuset, topology.memory_nodes) == ((0, 1, 4, 5, 6), (0,))
+    assert [cpu.number for cpu in topology.cpus if cpu.isolated] == [2, 6]
+    assert [cpu.number for cpu in topology.cpus if cpu.nohz_full] == [6]
+
+
+# --- this machine --------------------------------------------------------------------------------
+
+
+def lscpu_rows(text: str) -> list[tuple[int | None, ...]]:
+    """Return the rows of `lscpu -p`, None for a column it leaves empty."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [tuple(int(word) if word.isdigit() else None for word in line.split(",")) for line in lines]
+
+
+def test_this_machine_is_what_the_scheduler_gives() -> None:
+    topology = read_topology()
+    usable = {cpu.number for cpu in topology.usable}
+    assert usable
+    assert usable <= os.sched_getaffinity(0)
+    before = os.sched_getaffinity(0)
+    try:
+        for number in usable:
+            os.sched_setaffinity(0, {number})  # fails for a CPU that cannot be used
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@pytest.mark.skipif(shutil.which("lscpu") is None, reason="lscpu is the oracle here, and is not installed")
+def test_this_machine_agrees_with_lscpu() -> None:
+    text = subprocess.run(["lscpu", "-p=CPU,CORE,SOCKET,NODE"], capture_output=True, text=True, check=True)
+    rows = lscpu_rows(text.stdout)
+    online = {cpu.number: cpu for cpu in read_topology().online}
+    assert sorted(online) == [row[0] for row in rows]
+    for field, index in (("core", 1), ("socket", 2), ("node", 3)):
+        theirs, ours = {}, {}
+        for row in rows:
+            theirs.setdefault(row[index], []).append(row[0])
+            ours.setdefault(getattr(online[row[0]], field), []).append(row[0])
+        if None not in theirs and None not in ours:
+            assert sorted(theirs.values()) == sorted(ours.values())
+
+
+# --- any host ------------------------------------------------------------------------------------
+
+grids = st.builds(
+    grid,
+    st.integers(1, 3),
+    st.sampled_from([1, 2, 4]),
+    st.integers(1, 3),
+    numbering=st.sampled_from(["server", "interleaved", "adjacent"]),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cpus=grids, data=st.data())
+def test_any_grid_is_read_as_it_was_built(cpus: list, data: st.DataObject) -> None:
+    numbers = [cpu.number for cpu in cpus]
+    away = data.draw(st.sets(st.sampled_from(numbers), max_size=len(numbers) - 1))
+    cpus = [replace(cpu, online=cpu.number not in away) for cpu in cpus]
+    allowed = data.draw(st.sets(st.sampled_from(numbers), min_size=1))
+    topology = read_host(Host(cpus, even_memory(cpus, 1), affinity=format_list(sorted(allowed))))
+    online = [cpu for cpu in cpus if cpu.online]
+    assert [cpu.number for cpu in topology.cpus] == numbers
+    assert {cpu.number for cpu in topology.usable} == allowed - away
+    for ours, truth in ((topology.cores, "core"), (topology.sockets, "package"), (topology.l3_domains, "l3")):
+        expected: dict[int, list[int]] = {}
+        for cpu in online:
+            expected.setdefault(getattr(cpu, truth), []).append(cpu.number)
+        assert members(ours) == [format_list(group) for group in expected.values()]
+        assert list(ours) == list(range(len(ours)))
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (32 << 20, "32 MiB"), (4389556224, "4.1 GiB"), (384 << 30, "384 GiB")],
+)
+def test_sizes(count: int, text: str) -> None:
+    assert size(count) == text
