@@ -5,9 +5,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).parent
-SOURCES = ["csrc/leader.c", "csrc/member.c", "csrc/namespace.c", "csrc/params.c", "csrc/trial.c"]
-SOURCES += ["csrc/locks/locks.c"]
-SOURCES += [f"csrc/workloads/{name}.c" for name in ("mount", "spin", "stat", "table")]
+SOURCES = [str(path.relative_to(HERE.parent)) for path in sorted(HERE.rglob("*.c"))]
 HEADERS = [str(path.relative_to(HERE.parent)) for path in sorted(HERE.rglob("*.h"))]
 
 ffi = FFI()

@@ -41,6 +41,7 @@ struct pb_until {
 struct pb_workload {
     const char *name;
     const char *phases[PB_MAX_PHASES + 1];
+    int8_t phase_roles[PB_MAX_PHASES]; /* role of the members that time it */
     const char *counters[PB_MAX_COUNTERS + 1];
     bool mounts;           /* wants a private mount namespace */
     size_t config_bytes;   /* parsed parameters, shared by all members */
@@ -60,13 +61,28 @@ struct pb_workload {
     int (*verify)(struct pb_crew_state *crew);
 };
 
+/* A value over time: at most PB_TIMELINE_POINTS of it, thinned to every second one whenever they are full. */
+struct pb_timeline {
+    alignas(PB_LINE) _Atomic uint64_t value;
+    _Atomic uint64_t peak;
+    alignas(PB_LINE) atomic_flag busy;
+    _Atomic uint64_t due_tick; /* no point is wanted before */
+    uint64_t every_ticks;
+    int32_t count;
+    struct pb_point points[PB_TIMELINE_POINTS];
+};
+/* Add to the value, and keep a point if one is due; timeline.c. */
+void pb_timeline_add(struct pb_crew_state *crew, int64_t change);
+
 struct pb_crew_state {
     const struct pb_spec *spec;
     const struct pb_workload *workload;
     struct pb_summary summary;
     struct pb_error error;
+    atomic_int noted;
     atomic_int failed; /* first to set it owns error */
     atomic_int finished;
+    int32_t guard; /* process that removes a folder on the host once the crew is gone, 0 if none */
 
     alignas(PB_LINE) atomic_uint arrived;
     alignas(PB_LINE) atomic_uint round;
@@ -75,6 +91,8 @@ struct pb_crew_state {
     alignas(PB_LINE) double ns_per_tick;
     uint64_t ns_per_tick_fixed; /* << 32 */
     uint64_t release_lead_ticks;
+
+    struct pb_timeline timeline;
 
     struct pb_member *members;
     struct pb_phase *phases;
@@ -93,6 +111,8 @@ int pb_param_word(struct pb_crew_state *crew, const char *key, const char *const
 /* Record the first failure; returns -code, for `return pb_fail(...)`. code is a positive errno. */
 int pb_fail(struct pb_crew_state *crew, enum pb_status status, int code, const char *tried, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* Note the first of the failures that a workload counts and survives. */
+void pb_note(struct pb_crew_state *crew, int code, const char *tried, const char *subject);
 static inline bool pb_crew_failed(struct pb_crew_state *crew) {
     return atomic_load_explicit(&crew->failed, memory_order_relaxed) != 0;
 }

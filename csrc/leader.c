@@ -121,6 +121,8 @@ int pb_leader_main(struct pb_crew_state *crew) {
     int rc = crew->spec->crew == PB_CREW_PROCESSES ? run_processes(crew) : run_threads(crew);
     if (!rc && workload->verify)
         rc = workload->verify(crew);
+    crew->summary.peak = atomic_load(&crew->timeline.peak);
+    crew->summary.timeline_points = crew->timeline.count;
     begin = pb_now_ns();
     if (workload->teardown && workload->teardown(crew) && !rc)
         rc = -1;

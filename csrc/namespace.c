@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,46 +69,75 @@ int pb_namespace_enter(struct pb_crew_state *crew) {
     return 0;
 }
 
-int pb_user_namespace_fd(struct pb_crew_state *crew) {
-    int ready[2], done[2];
-    if (pipe2(ready, O_CLOEXEC))
+uint32_t pb_mapped_user(const struct pb_crew_state *crew, uint32_t range) {
+    return crew->summary.user_namespace ? 0 : PB_FIRST_MAPPED_USER + range * PB_MAPPED_USERS;
+}
+
+/* Born into a user namespace of its own: says how that went, and waits to be killed. (Not for the end of a pipe:
+ * children that other threads fork meanwhile hold copies of both its ends.) */
+static _Noreturn void be_namespace(pid_t parent, int tell_fd) {
+    int code = unshare(CLONE_NEWUSER) ? errno : 0;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == parent && write(tell_fd, &code, sizeof code) == (ssize_t)sizeof code && !code)
+        for (;;)
+            pause();
+    _exit(1);
+}
+
+int pb_user_namespace_fd(struct pb_crew_state *crew, uint32_t range) {
+    int tell[2], code = EIO, fd = -EIO;
+    if (pipe2(tell, O_CLOEXEC))
         return -errno;
-    if (pipe2(done, O_CLOEXEC)) {
-        close(ready[0]);
-        close(ready[1]);
-        return -EMFILE;
-    }
     pid_t parent = getpid(), pid = fork();
-    if (pid == 0) {
-        char byte = 0;
-        close(ready[0]);
-        close(done[1]);
-        int code = unshare(CLONE_NEWUSER) ? errno : 0;
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (!code && getppid() == parent && write(ready[1], "r", 1) == 1 && read(done[0], &byte, 1) >= 0)
-            _exit(0);
-        _exit(code ? code : 1);
-    }
-    int fd = pid < 0 ? -errno : -EPERM;
-    close(ready[1]);
-    close(done[0]);
-    char byte, name[16], path[64];
-    if (pid > 0 && read(ready[0], &byte, 1) == 1) {
+    if (pid == 0)
+        be_namespace(parent, tell[1]);
+    int fork_code = errno;
+    close(tell[1]);
+    if (pid < 0)
+        fd = -fork_code;
+    else if (read(tell[0], &code, sizeof code) != (ssize_t)sizeof code || code)
+        fd = -code;
+    else {
+        char name[16], path[64];
         bool nested = crew->summary.user_namespace != 0;
+        uint32_t user = pb_mapped_user(crew, range);
         snprintf(name, sizeof name, "%d", (int)pid);
-        int rc = nested ? write_maps(name, 0, 0, 1, false)
-                        : write_maps(name, PB_FIRST_MAPPED_USER, PB_FIRST_MAPPED_USER, PB_MAPPED_USERS, true);
         snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
-        fd = rc ? rc : open(path, O_RDONLY | O_CLOEXEC);
-        if (!rc && fd < 0)
+        fd = write_maps(name, user, user, nested ? 1 : PB_MAPPED_USERS, !nested);
+        if (!fd && (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
             fd = -errno;
     }
-    close(ready[0]);
-    close(done[1]);
-    int status = 0;
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && fd == -EPERM && WIFEXITED(status) && WEXITSTATUS(status))
-        fd = -WEXITSTATUS(status);
+    close(tell[0]);
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
     return fd;
+}
+
+int pb_mount_tmpfs(struct pb_crew_state *crew, const char *path) {
+    /* Inodes are the only thing that a big table could run out of. */
+    if (pb_mount("pybench", path, "tmpfs", 0, "mode=755,nr_inodes=0"))
+        return pb_fail(crew, PB_UNSUPPORTED, errno, "mount(tmpfs)", "%s", path);
+    if (pb_mount("none", path, NULL, PB_MS_PRIVATE, NULL))
+        return pb_fail(crew, PB_FAILED, errno, "mount(MS_PRIVATE)", "%s", path);
+    return 0;
+}
+
+int pb_mount_filler(struct pb_crew_state *crew, const char *parent, const char *source, int64_t count) {
+    char path[64];
+    if (mkdir(parent, 0755))
+        return pb_fail(crew, PB_FAILED, errno, "mkdir", "%s", parent);
+    if (pb_mount_tmpfs(crew, parent))
+        return -1;
+    for (int64_t i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%s/%lld", parent, (long long)i);
+        if (mkdir(path, 0755))
+            return pb_fail(crew, PB_FAILED, errno, "mkdir", "%s", path);
+        if (pb_mount(source, path, NULL, PB_MS_BIND, NULL))
+            return pb_fail(crew, PB_FAILED, errno, "mount(MS_BIND)", "%s", path);
+    }
+    return 0;
 }
 
 uint64_t pb_count_mounts(void) {

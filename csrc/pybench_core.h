@@ -7,10 +7,11 @@
  * nothing between calls. All times are nanoseconds of CLOCK_MONOTONIC unless a name says otherwise.
  */
 
-#define PB_ABI 1
+#define PB_ABI 2
 #define PB_MAX_MEMBERS 4096
-#define PB_MAX_PHASES 8
-#define PB_MAX_COUNTERS 8
+#define PB_MAX_PHASES 16
+#define PB_MAX_COUNTERS 16
+#define PB_TIMELINE_POINTS 1024
 /* Latency histogram: 64 buckets an octave, so a bucket's middle is within 0.8 % of what fell into it. */
 #define PB_HISTOGRAM_BUCKETS 2304
 
@@ -101,6 +102,14 @@ struct pb_summary {
     uint64_t teardown_ns;
     uint64_t mounts_before; /* lines of the crew's mount table before and after, 0 if not a mount workload */
     uint64_t mounts_after;
+    uint64_t peak;           /* highest value of the timeline */
+    int32_t timeline_points; /* 0: the workload keeps none */
+};
+
+/* How something the workload keeps count of (the length of the mount table) went over the trial. */
+struct pb_point {
+    uint64_t ns; /* since the common start */
+    uint64_t value;
 };
 
 struct pb_trial;
@@ -108,14 +117,18 @@ struct pb_trial;
 /* Run one trial. On 0, *trial must be freed, and its summary's status says whether there are figures. */
 int pb_trial_run(const struct pb_spec *spec, struct pb_trial **trial, struct pb_error *error);
 const struct pb_summary *pb_trial_summary(const struct pb_trial *trial);
+/* Why the status is not PB_OK; or, in a trial that is, the first of the failures that it counts, if any. */
 const struct pb_error *pb_trial_error(const struct pb_trial *trial);
 const struct pb_member *pb_trial_member(const struct pb_trial *trial, int32_t member);
 const struct pb_phase *pb_trial_phase(const struct pb_trial *trial, int32_t member, int32_t phase);
+const struct pb_point *pb_trial_timeline(const struct pb_trial *trial);
 void pb_trial_free(struct pb_trial *trial);
 
 /* Tables; NULL past the end. */
 const char *pb_workload_name(int32_t index);
 const char *pb_phase_name(const char *workload, int32_t phase);
+/* Role of the members that a phase is timed in. */
+int32_t pb_phase_role(const char *workload, int32_t phase);
 const char *pb_counter_name(const char *workload, int32_t counter);
 const char *pb_lock_name(int32_t index);
 const char *pb_lock_source(int32_t index);

@@ -48,6 +48,12 @@ int pb_fail(struct pb_crew_state *crew, enum pb_status status, int code, const c
     return code ? -code : -ECANCELED;
 }
 
+void pb_note(struct pb_crew_state *crew, int code, const char *tried, const char *subject) {
+    int expected = 0;
+    if (atomic_compare_exchange_strong(&crew->noted, &expected, 1) && !pb_crew_failed(crew))
+        refuse(&crew->error, code, tried, subject);
+}
+
 static int check_spec(const struct pb_spec *spec, struct pb_error *error) {
     if (!pb_workload_find(spec->workload))
         return refuse(error, EINVAL, "finding the workload", spec->workload);
@@ -183,6 +189,8 @@ static void watch(struct pb_crew_state *crew, pid_t leader, int fd) {
     /* Members whose leader died are ours to reap if we are their reaper (as PID 1 of a container). */
     while (waitpid(-leader, NULL, WNOHANG) > 0)
         ;
+    if (crew->guard > 0)
+        waitpid(crew->guard, NULL, 0);
     if (interrupted)
         crew->summary.status = PB_INTERRUPTED;
     else if (!ended)
@@ -231,6 +239,7 @@ int pb_trial_run(const struct pb_spec *spec, struct pb_trial **out, struct pb_er
 
 const struct pb_summary *pb_trial_summary(const struct pb_trial *trial) { return &trial->crew->summary; }
 const struct pb_error *pb_trial_error(const struct pb_trial *trial) { return &trial->crew->error; }
+const struct pb_point *pb_trial_timeline(const struct pb_trial *trial) { return trial->crew->timeline.points; }
 const struct pb_member *pb_trial_member(const struct pb_trial *trial, int32_t member) {
     return &trial->crew->members[member];
 }

@@ -74,31 +74,9 @@ static int make_dir(struct pb_crew_state *crew, const char *path) {
     return mkdir(path, 0755) ? pb_fail(crew, PB_FAILED, errno, "mkdir", "%s", path) : 0;
 }
 
-static int make_tmpfs(struct pb_crew_state *crew, const char *path) {
-    /* Inodes of a big table are the only thing that could fill it. */
-    if (pb_mount("pybench", path, "tmpfs", 0, "mode=755,nr_inodes=0"))
-        return pb_fail(crew, PB_UNSUPPORTED, errno, "mount(tmpfs)", "%s", path);
-    if (pb_mount("none", path, NULL, PB_MS_PRIVATE, NULL))
-        return pb_fail(crew, PB_FAILED, errno, "mount(MS_PRIVATE)", "%s", path);
-    return 0;
-}
-
 static int bind(struct pb_crew_state *crew, const char *source, const char *target) {
     if (pb_mount(source, target, NULL, PB_MS_BIND, NULL))
         return pb_fail(crew, PB_FAILED, errno, "mount(MS_BIND)", "%s", target);
-    return 0;
-}
-
-/* A tmpfs at `parent` with `count` binds of `source` in it. */
-static int fill(struct pb_crew_state *crew, const char *parent, const char *source, int64_t count) {
-    char path[64];
-    if (make_dir(crew, parent) || make_tmpfs(crew, parent))
-        return -1;
-    for (int64_t i = 0; i < count; i++) {
-        snprintf(path, sizeof path, "%s/%lld", parent, (long long)i);
-        if (make_dir(crew, path) || bind(crew, source, path))
-            return -1;
-    }
     return 0;
 }
 
@@ -107,7 +85,7 @@ static int fill(struct pb_crew_state *crew, const char *parent, const char *sour
 static int make_source(struct pb_crew_state *crew, int host_fd) {
     struct mount_config *config = crew->config;
     snprintf(config->source, sizeof config->source, "%s", PB_BASE "/y/s");
-    if (make_dir(crew, PB_BASE "/y") || make_tmpfs(crew, PB_BASE "/y") || make_dir(crew, config->source))
+    if (make_dir(crew, PB_BASE "/y") || pb_mount_tmpfs(crew, PB_BASE "/y") || make_dir(crew, config->source))
         return -1;
     if (host_fd >= 0) {
         char link[48];
@@ -118,7 +96,7 @@ static int make_source(struct pb_crew_state *crew, int host_fd) {
             return pb_fail(crew, PB_FAILED, errno, "mount(MS_PRIVATE)", "%s", config->fs);
     }
     if (config->children) {
-        if (fill(crew, PB_BASE "/c", config->source, config->children))
+        if (pb_mount_filler(crew, PB_BASE "/c", config->source, config->children))
             return -1;
         snprintf(config->source, sizeof config->source, "%s", PB_BASE "/c/s");
         return make_dir(crew, config->source);
@@ -146,13 +124,13 @@ static int setup(struct pb_crew_state *crew) {
         if (host_fd < 0)
             return pb_fail(crew, PB_FAILED, errno, "open", "%.140s", config->fs);
     }
-    if (make_tmpfs(crew, PB_BASE) || make_source(crew, host_fd) ||
+    if (pb_mount_tmpfs(crew, PB_BASE) || make_source(crew, host_fd) ||
         (config->batch && make_batch(crew, config->batch)) ||
-        (config->table && fill(crew, PB_BASE "/f", PB_BASE "/y/s", config->table)))
+        (config->table && pb_mount_filler(crew, PB_BASE "/f", PB_BASE "/y/s", config->table)))
         return -1;
     if (host_fd >= 0)
         close(host_fd);
-    if (config->idmap && (config->user_namespace = pb_user_namespace_fd(crew)) < 0)
+    if (config->idmap && (config->user_namespace = pb_user_namespace_fd(crew, 0)) < 0)
         return pb_fail(crew, PB_UNSUPPORTED, -config->user_namespace, "clone(CLONE_NEWUSER)",
                        "a user namespace to map to");
     char path[48];
@@ -162,7 +140,7 @@ static int setup(struct pb_crew_state *crew) {
             return -1;
     }
     if (config->peers) {
-        if (make_dir(crew, PB_BASE "/x") || make_tmpfs(crew, PB_BASE "/x"))
+        if (make_dir(crew, PB_BASE "/x") || pb_mount_tmpfs(crew, PB_BASE "/x"))
             return -1;
         if (pb_mount("none", PB_BASE, NULL, PB_MS_SHARED, NULL))
             return pb_fail(crew, PB_FAILED, errno, "mount(MS_SHARED)", PB_BASE);

@@ -40,9 +40,7 @@ static int configure(struct pb_crew_state *crew) {
 }
 
 static int setup(struct pb_crew_state *crew) {
-    if (pb_mount("pybench", PB_BASE, "tmpfs", 0, "mode=755"))
-        return pb_fail(crew, PB_UNSUPPORTED, errno, "mount(tmpfs)", PB_BASE);
-    return 0;
+    return pb_mount_tmpfs(crew, PB_BASE);
 }
 
 static int prepare(struct pb_seat *seat) {

@@ -8,9 +8,10 @@
 #include "../histogram.h"
 #include "spin.h"
 
-extern const struct pb_workload pb_workload_mount, pb_workload_spin, pb_workload_stat;
+extern const struct pb_workload pb_workload_launch, pb_workload_mount, pb_workload_spin, pb_workload_stat;
 
 static const struct pb_workload *const workloads[] = {
+    &pb_workload_launch,
     &pb_workload_mount,
     &pb_workload_spin,
     &pb_workload_stat,
@@ -29,6 +30,11 @@ const char *pb_workload_name(int32_t index) { return index >= 0 && index < COUNT
 const char *pb_phase_name(const char *workload, int32_t phase) {
     const struct pb_workload *found = pb_workload_find(workload);
     return found && phase >= 0 && phase < PB_MAX_PHASES ? found->phases[phase] : NULL;
+}
+
+int32_t pb_phase_role(const char *workload, int32_t phase) {
+    const struct pb_workload *found = pb_workload_find(workload);
+    return found && phase >= 0 && phase < PB_MAX_PHASES ? found->phase_roles[phase] : 0;
 }
 
 const char *pb_counter_name(const char *workload, int32_t counter) {

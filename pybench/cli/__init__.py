@@ -12,6 +12,10 @@ from pybench.errors import PybenchError
 # The module is imported only when its verb is used, which keeps --help instant.
 VERBS: dict[str, tuple[str, str]] = {
     "sweep": ("pybench.cli.sweep", "Measure workloads over thread counts, placements and parameters."),
+    "launch": (
+        "pybench.cli.launch",
+        "Launch containers by each strategy, many at once: cost, and who suffers.",
+    ),
     "show": ("pybench.cli.show", "Print the tables of a result file again."),
     "topology": (
         "pybench.cli.topology",

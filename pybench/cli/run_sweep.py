@@ -15,7 +15,7 @@ from pybench.errors import UsageError
 from pybench.host.capture import open_sysroot
 from pybench.host.facts import read_facts
 from pybench.host.topology import read_topology
-from pybench.report.terminal import budget_words, describe_host, first_figure, make_console, plan_table
+from pybench.report.terminal import budget_words, describe_host, first_figure, make_console, plan_table, varying
 from pybench.results.records import Header, Trial
 from pybench.results.store import Writer, read
 from pybench.sweep.config import Request, make_plan
@@ -108,6 +108,7 @@ class _Progress:
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
         self._seen: set[int] = set()
+        self._shown = varying(sweep.plan.cells)
         self._console = make_console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -134,6 +135,6 @@ class _Progress:
         """Move the bar; print a cell's first figure."""
         if trial.cell not in self._seen and len(self._seen) < MOST_FIRST_FIGURES:
             self._seen.add(trial.cell)
-            self._console.print(first_figure(trial), markup=False)
+            self._console.print(first_figure(trial, self._shown), markup=False)
         self._bar.update(self._task, completed=self._sweep.progress())
         self._bar.refresh()

@@ -14,7 +14,7 @@ def print_results(results: Results) -> None:
     console = make_console()
     console.print(f"{describe_host(results.header)}\n", markup=False)
     series = summarize(results.header.plan.cells, results.trials)
-    for table in result_tables(series):
+    for table in result_tables(series, results.header.plan.cells, results.trials):
         console.print(table)
     for reason in results.header.plan.left_out:
         console.print(f"left out: {reason}", markup=False)

@@ -7,18 +7,18 @@ from typing import Any
 import click
 
 from pybench.errors import UsageError
-from pybench.workloads import WORKLOADS
+from pybench.workloads import WORKLOADS, Parameter
 
-# Name of click's parameter -> the workload it is for.
-PARAMETER_OWNERS = {f"param_{p.name}": kind for kind in WORKLOADS.values() for p in kind.parameters}
+
+def _option(p: Parameter) -> str:
+    return f"--{p.name.replace('_', '-')}"
 
 
 def _parameter_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An option for each parameter of each workload: --lock ticket,mcs."""
-    for kind in reversed(WORKLOADS.values()):
-        for p in reversed(kind.parameters):
-            option, text = f"--{p.name.replace('_', '-')}", f"{p.help} [{p.default}]"
-            function = click.option(option, f"param_{p.name}", metavar=f"{p.metavar},...", help=text)(function)
+    """An option for each parameter of any workload; one name is one option for all that have it."""
+    unique = {p.name: p for kind in WORKLOADS.values() for p in kind.parameters}
+    for p in unique.values():
+        function = click.option(_option(p), f"param_{p.name}")(function)
     return function
 
 
@@ -26,17 +26,14 @@ class SectionedCommand(click.Command):
     """A command whose --help keeps the workloads' parameters apart from its own options."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options section by section."""
-        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
-        sections |= {f"Parameters of {kind.name}: {kind.summary}": [] for kind in WORKLOADS.values()}
-        for option in self.get_params(ctx):
-            record = option.get_help_record(ctx)
-            if record:
-                owner = PARAMETER_OWNERS.get(option.name or "")
-                sections[f"Parameters of {owner.name}: {owner.summary}" if owner else "Options"].append(record)
-        for title, records in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(records, col_max=26)
+        """Write the sweep's own options, then the parameters of each workload."""
+        own = [p for p in self.get_params(ctx) if not (p.name or "").startswith("param_")]
+        with formatter.section("Options"):
+            formatter.write_dl([r for p in own if (r := p.get_help_record(ctx))], col_max=26)
+        for kind in WORKLOADS.values():
+            with formatter.section(f"Parameters of {kind.name}: {kind.summary}"):
+                rows = [(f"{_option(p)} {p.metavar},...", f"{p.help} [{p.default}]") for p in kind.parameters]
+                formatter.write_dl(rows, col_max=26)
 
 
 @click.command(cls=SectionedCommand)

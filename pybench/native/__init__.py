@@ -17,7 +17,7 @@ from pybench.native.outcome import Members, Outcome, Phase, Status, TrialSpec
 
 __all__ = ["Members", "Outcome", "Phase", "TrialSpec", "histogram_values", "locks", "phases", "run_trial"]
 
-ABI = 1
+ABI = 2
 STATUSES: tuple[Status, ...] = ("ok", "unsupported", "failed", "interrupted")
 CREWS = {"threads": 0, "processes": 1}
 MEMORIES = {"local": 0, "bind": 1, "interleave": 2}
@@ -60,6 +60,12 @@ def phases(workload: str) -> list[str]:
     return list(_names(_load().lib.pb_phase_name, workload.encode()))
 
 
+def _phase_roles(workload: str) -> list[tuple[str, int]]:
+    """Phases in order, each with the role of the members that time it."""
+    lib = _load().lib
+    return [(name, lib.pb_phase_role(workload.encode(), i)) for i, name in enumerate(phases(workload))]
+
+
 @functools.cache
 def histogram_values() -> npt.NDArray[np.float64]:
     """Middle of each histogram bucket, ns, ascending: exact below 128 ns, within 0.8 % above."""
@@ -78,11 +84,11 @@ def run_trial(spec: TrialSpec) -> Outcome:
     ffi, lib = core.ffi, core.lib
     c_spec, keep = _to_c(ffi, spec)
     trial, error = ffi.new("struct pb_trial **"), ffi.new("struct pb_error *")
-    code = lib.pb_trial_run(c_spec, trial, error)
-    del keep
-    if code:
-        raise ValueError(_words(ffi, error))
     try:
+        code = lib.pb_trial_run(c_spec, trial, error)
+        del keep
+        if code:
+            raise ValueError(_words(ffi, error))
         return _outcome(ffi, lib, spec, trial[0])
     finally:
         lib.pb_trial_free(trial[0])
@@ -138,12 +144,18 @@ def _outcome(ffi: Any, lib: Any, spec: TrialSpec, trial: Any) -> Outcome:
     members = [lib.pb_trial_member(trial, i) for i in range(summary.n_members)]
     counters = _names(lib.pb_counter_name, spec.workload.encode())
     sums = {name: sum(member.counters[i] for member in members) for i, name in enumerate(counters)}
+    error = lib.pb_trial_error(trial)
+    points = lib.pb_trial_timeline(trial)
     return Outcome(
         status=status,
+        note=_words(ffi, error) if error.code else "",
+        timeline=[[points[i].ns, points[i].value] for i in range(summary.timeline_points)],
+        peak=summary.peak,
         members=_members(members),
         phases={
-            name: _phase(ffi, [lib.pb_trial_phase(trial, i, p) for i, m in enumerate(members) if m.role == 0])
-            for p, name in enumerate(phases(spec.workload))
+            name: _phase(ffi, [lib.pb_trial_phase(trial, i, p) for i, m in enumerate(members) if m.role == role])
+            for p, (name, role) in enumerate(_phase_roles(spec.workload))
+            if any(m.role == role for m in members)
         },
         counters={name: count for name, count in sums.items() if count},
         line_node=summary.line_node,

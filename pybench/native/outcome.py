@@ -54,7 +54,7 @@ class Members(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One timed part of a workload's operation, over all members of role 0. Times in ns."""
+    """One timed part of a workload's operation, over all members of the role that times it. Times in ns."""
 
     calls: int
     """Calls timed: all of them, or a sample."""
@@ -81,6 +81,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     phases: dict[str, Phase] = {}
     counters: dict[str, int] = {}
     """The workload's own counts, summed over members; zeros left out."""
+    note: str = ""
+    """The first of the failures that the workload counts and survives (a launch that failed)."""
+    timeline: list[list[int]] = []
+    """[ns since the start, value] of what the workload keeps count of over time (mounts in the table)."""
+    peak: int = 0
+    """Highest value it had."""
     line_node: int = -1
     user_namespace: bool = False
     timer_ns: float = 0.0

@@ -12,19 +12,20 @@ from rich.text import Text
 
 from pybench.analysis.scaling import Fit
 from pybench.analysis.summary import CellSummary, Series
+from pybench.report.launches import launch_report
 from pybench.report.numbers import UNKNOWN, between, count, counted, ratio, timed
 from pybench.results.records import Cell, Header, Plan, Trial
 from pybench.sweep.axes import show_duration
 from pybench.sweep.validity import explain
 from pybench.workloads import workload
 
-# Name and width of each column: with margins and indent they fill 80.
+# Name and width of each column: with margins they fill 80.
 COLUMNS = (
     ("threads", 7),
     ("ops/s", 11),
     ("speedup", 10),
-    ("p50", 11),
-    ("p99", 11),
+    ("p50", 12),
+    ("p99", 12),
     ("max", 12),
     ("Jain", 4),
     ("clean", 5),
@@ -59,6 +60,17 @@ def varying(cells: Sequence[Cell]) -> list[str]:
     return [name for name in names if len({one.get(name) for one in every if name in one}) > 1]
 
 
+def _settings_of(cells: Sequence[Cell]) -> tuple[list[str], str]:
+    """Names of what varies, and the rest in words; what is nothing or zero need not be said."""
+    shown = varying(cells)
+    if len({cell.threads for cell in cells}) > 1 and cells[0].workload == "launch":
+        shown.append("threads")
+    same = {k: v for k, v in settings(cells[0]).items() if k not in shown and v not in ("", "0")}
+    if cells[0].workload == "launch" and "threads" not in shown:
+        same["threads"] = str(cells[0].threads)
+    return shown, " ".join(f"{key}={value}" for key, value in same.items())
+
+
 def describe_host(header: Header) -> str:
     """One line: what ran this."""
     host = header.host
@@ -70,27 +82,31 @@ def describe_host(header: Header) -> str:
     return ", ".join(words)
 
 
-def result_tables(series: Sequence[Series]) -> Iterable[RenderableType]:
+def result_tables(
+    series: Sequence[Series], cells: Sequence[Cell], trials: Sequence[Trial]
+) -> Iterable[RenderableType]:
     """A table a workload, then its curves in words, then what was flagged or failed."""
     for name, group in groupby(series, key=lambda s: s.cell.workload):
-        yield _workload_table(name, list(group))
+        if name == "launch":
+            shown, same = _settings_of([cell for cell in cells if cell.workload == name])
+            yield launch_report(cells, trials, same, shown)
+        else:
+            yield _workload_table(name, list(group))
     yield from _complaints([cell for one in series for cell in one.cells])
 
 
 def _workload_table(name: str, series: list[Series]) -> RenderableType:
     kind = workload(name)
-    shown = varying([summary.cell for one in series for summary in one.cells])
-    same = {k: v for k, v in settings(series[0].cell).items() if k not in shown}
+    shown, constant = _settings_of([summary.cell for one in series for summary in one.cells])
     title = Text(name, style="bold")
     title.append(f"  {kind.summary}\n", style="not bold")
-    constant = " ".join(f"{key}={value}" for key, value in same.items())
     title.append(f"  ops are {kind.operation}; {constant}", style="dim not bold")
     parts: list[RenderableType] = [title]
     for one in series:
         own = settings(one.cell)
         if shown:
             parts.append(Text("  " + " ".join(f"{key}={own[key]}" for key in shown), style="bold"))
-        parts.append(Padding(_rows(one, header=one is series[0]), (0, 0, 0, 2)))
+        parts.append(_rows(one, header=one is series[0]))
         parts += _curve(one)
     return Group(*parts, "")
 
@@ -162,6 +178,12 @@ def _complaints(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
 def legend(cells: Sequence[CellSummary]) -> str:
     """What the columns mean, in two lines."""
     kinds = {cell.cell.workload: workload(cell.cell.workload).latency for cell in cells}
+    if set(kinds) == {"launch"}:
+        return (
+            "Medians over the clean trials, with their 95 % intervals. ms each: storm's time over its containers; "
+            "p50, p99, max:\nlatency of one launch from its arrival; ok: launched within the deadline; "
+            "mounts: longest mount table, beyond what was there."
+        )
     phases = ", ".join(f"one {phase} ({name})" for name, phase in kinds.items())
     return (
         "Medians over the clean trials, with their 95 % intervals; speedup is over the fewest threads.\n"
@@ -184,11 +206,12 @@ def plan_table(plan: Plan) -> RenderableType:
     return table
 
 
-def first_figure(trial: Trial) -> str:
-    """One line for a cell's first trial, before there can be an interval."""
+def first_figure(trial: Trial, shown: Sequence[str]) -> str:
+    """One line for a cell's first trial, before there can be an interval; `shown` names what varies."""
     kind = workload(trial.workload)
-    where = f"{trial.workload:6} {threads_word(trial.threads):>10}  {trial.place}"
-    where += "" if trial.smt == "on" else f" smt={trial.smt}"
+    own = {name: str(value) for name, value in trial.params.items()} | {"smt": trial.smt, "crew": trial.crew}
+    varied = " ".join(f"{name}={own[name]}" for name in shown if name in own)
+    where = f"{trial.workload:6} {threads_word(trial.threads):>10}  {trial.place}  {varied}".rstrip()
     if trial.figures is None:
         return f"  {where}: {trial.outcome.status}: {trial.outcome.reason}"
     flags = f"  ({', '.join(trial.flags)})" if trial.flags else ""
@@ -201,7 +224,6 @@ def budget_words(plan: Plan, least_ns: int, most_ns: int) -> str:
     if plan.budget_ns:
         times = f"{show_duration(min(least_ns, plan.budget_ns))} to {show_duration(min(most_ns, plan.budget_ns))}"
         times += f" (budget {show_duration(plan.budget_ns)})"
-    return (
-        f"{len(plan.cells)} cells, {plan.min_trials} to {plan.max_trials} trials of "
-        f"{show_duration(plan.duration_ns)} each, until the interval is within {plan.target:.0%}: {times}"
-    )
+    own_end = all(workload(cell.workload).typical_ns for cell in plan.cells)
+    length = "" if own_end else f" of {show_duration(plan.duration_ns)}"
+    return f"{len(plan.cells)} cells, {plan.min_trials} to {plan.max_trials} trials{length} each, until the interval is within {plan.target:.0%}: {times}"

@@ -26,7 +26,7 @@ def figures(members: Members, phases: Mapping[str, Phase], latency: str) -> Figu
     total = sum(operations)
     p50, p90, p99, p999 = percentiles_ns(phases[latency], (0.5, 0.9, 0.99, 0.999))
     return Figures(
-        throughput=total / max(members.stop_ns) * 1e9,
+        throughput=total / max(members.stop_ns[i] for i in main) * 1e9,
         p50_ns=p50,
         p90_ns=p90,
         p99_ns=p99,

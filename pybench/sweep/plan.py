@@ -11,7 +11,10 @@ from pybench.host.topology import Topology
 from pybench.placement import Placement, place
 from pybench.results.records import Cell, Plan
 from pybench.sweep.axes import thread_counts
-from pybench.workloads import WORKLOADS, Params, Workload, workload
+from pybench.workloads import Params, Workload, workload
+
+# What the sweep without arguments measures; launches have a verb of their own.
+REPRESENTATIVE = ("mount", "spin", "stat")
 
 # A cell costs its trials' set-up and clean-up too; measured 5 to 70 ms, for most 10.
 TRIAL_OVERHEAD_NS = 15_000_000
@@ -36,7 +39,7 @@ def default_axes(topology: Topology) -> Axes:
     sockets = {cpu.socket for cpu in topology.usable}
     siblings = any(cpu.smt for cpu in topology.usable)
     return Axes(
-        workloads=tuple(WORKLOADS),
+        workloads=REPRESENTATIVE,
         places=("single-socket", "dual-socket") if len(sockets) > 1 else ("single-socket",),
         smt=("on", "off") if siblings else ("on",),
     )
@@ -56,9 +59,9 @@ def make_cells(axes: Axes, topology: Topology) -> tuple[list[Cell], list[str]]:
                 for params in _products(kind, values):
                     reason = kind.conflict(params, threads)
                     if reason:
-                        left_out[f"{kind.name}, {threads} threads: {reason}"] = None
+                        left_out[f"{kind.name}, threads={threads}: {reason}"] = None
                     else:
-                        cells.append(_cell(kind, params, threads, placement, crew))
+                        cells.append(_cell(topology, kind, params, threads, placement, crew))
     unique = list({msgspec.json.encode(cell): cell for cell in cells}.values())
     if not unique:
         raise UsageError("; ".join(left_out) or "the axes leave nothing to measure")
@@ -100,8 +103,14 @@ def _threads(axes: Axes, placement: Placement) -> list[int]:
     return counts
 
 
-def _cell(kind: Workload, params: Params, threads: int, placement: Placement, crew: str) -> Cell:
+def _cell(
+    topology: Topology, kind: Workload, params: Params, threads: int, placement: Placement, crew: str
+) -> Cell:
     cpus = tuple(itertools.islice(itertools.cycle(placement.cpus), threads))
+    for role in kind.beside:
+        text = str(params[role.place])
+        where = place(topology, text, placement.smt) if text else placement
+        cpus += tuple(itertools.islice(itertools.cycle(where.cpus), int(params[role.count])))
     return msgspec.convert(
         {
             "workload": kind.name,
@@ -129,8 +138,15 @@ def round_order(plan: Plan, round_number: int, cells: Sequence[int]) -> list[int
 
 def expected_ns(plan: Plan) -> tuple[int, int]:
     """Least and most time that a plan takes, ns, without its budget."""
-    trial = plan.duration_ns + plan.warmup_ns + TRIAL_OVERHEAD_NS
-    return (len(plan.cells) * plan.min_trials * trial, len(plan.cells) * plan.max_trials * trial)
+    one_round = sum(trial_ns(plan, cell) for cell in plan.cells)
+    return one_round * plan.min_trials, one_round * plan.max_trials
+
+
+def trial_ns(plan: Plan, cell: Cell) -> int:
+    """About how long one trial of a cell takes, ns."""
+    typical = workload(cell.workload).typical_ns
+    own = typical(cell.params, cell.threads) if typical else plan.duration_ns + plan.warmup_ns
+    return own + TRIAL_OVERHEAD_NS
 
 
 def check_supported(cells: Sequence[Cell], locks: Mapping[str, str]) -> None:

@@ -32,7 +32,9 @@ CHECKS: tuple[Check, ...] = (
         name="overlap",
         reason=f"not all threads ran for {LEAST_OVERLAP:.0%} of the trial",
         next_step="use a longer --duration, or look for what else runs on these CPUs",
-        spoiled=lambda cell, seen: seen.overlap < LEAST_OVERLAP and not cell.oversubscribed,
+        spoiled=lambda cell, seen: (
+            seen.overlap < LEAST_OVERLAP and not cell.oversubscribed and workload(cell.workload).typical_ns is None
+        ),
     ),
     Check(
         name="steal",

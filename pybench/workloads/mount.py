@@ -9,6 +9,14 @@ MOUNT_MAX = Path("/proc/sys/fs/mount-max")
 OWN_MOUNTS = 2_000
 
 
+def mount_limit() -> int | None:
+    """fs.mount-max: how many mounts a namespace may hold; None where the kernel does not say."""
+    try:
+        return int(MOUNT_MAX.read_text())
+    except (OSError, ValueError):
+        return None
+
+
 def mounts_needed(params: Params, threads: int) -> int:
     """How long the crew's mount table can get, but for the host's own mounts."""
     umount = str(params["umount"])
@@ -23,12 +31,8 @@ def conflict(params: Params, threads: int) -> str | None:
         return "idmap=yes needs api=open_tree: mount(2) cannot map ids"
     if params["children"] and params["fs"] != "tmpfs":
         return "children needs fs=tmpfs: pybench makes no folders on your file systems"
-    needed = mounts_needed(params, threads)
-    try:
-        limit = int(MOUNT_MAX.read_text())
-    except (OSError, ValueError):
-        return None
-    if needed > limit:
+    needed, limit = mounts_needed(params, threads), mount_limit()
+    if limit is not None and needed > limit:
         return f"it needs {needed} mounts and fs.mount-max is {limit}; raise it: sysctl fs.mount-max={needed}"
     return None
 

@@ -47,6 +47,13 @@ def nothing_wrong(params: Params, threads: int) -> str | None:
     return None
 
 
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """A role beside the workload's own threads, by the parameters that say how many members it has and where."""
+
+    count: str
+    place: str
+
+
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """A workload of the core: its parameters, and what its figures mean."""
 
@@ -59,6 +66,11 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     parameters: tuple[Parameter, ...]
     conflict: Callable[[Params, int], str | None] = nothing_wrong
     """Why these parameters cannot go together with so many threads, or None."""
+    beside: tuple[Beside, ...] = ()
+    """Roles beside its threads, in the order in which the core seats them."""
+    typical_ns: Callable[[Params, int], int] | None = None
+    """About how long a trial takes with so many threads, for a workload that ends by itself; it then has no
+    warm-up, and its threads need not all be busy to the end."""
     sleeps: Callable[[Params], bool] = lambda _: False
     """True if its threads wait off CPU by nature, so that off-CPU time spoils nothing."""
 

@@ -135,7 +135,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
         (["sweep", "spin", "--place", "999"], 2, "CPU 999 does not exist; this host has"),
         (["sweep", "spin", "--place", ""], 2, "placement"),
         (["sweep", "spin", "--place", "socket:9"], 2, "socket"),
-        (["sweep", "none"], 2, "no workload 'none'; there are mount, spin, stat"),
+        (["sweep", "none"], 2, "no workload 'none'; there are launch, mount, spin, stat"),
         (["sweep", "--threads", "4096"], 2, "--oversubscribe"),
         (["sweep", "spin", "--param", "lock"], 2, "write NAME=VALUE"),
         (["sweep", "spin", "--smt", "maybe"], 2, "--smt 'maybe' is not known"),

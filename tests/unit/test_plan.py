@@ -65,7 +65,7 @@ def test_impossible_combinations_are_left_out_with_their_reason() -> None:
         Axes(workloads=("mount",), threads="1", params={"api": ("mount", "open_tree"), "idmap": ("yes",)}), HOST
     )
     assert [cell.params["api"] for cell in cells] == ["open_tree"]
-    assert left_out == ["mount, 1 threads: idmap=yes needs api=open_tree: mount(2) cannot map ids"]
+    assert left_out == ["mount, threads=1: idmap=yes needs api=open_tree: mount(2) cannot map ids"]
 
 
 def test_nothing_left_is_an_error_with_the_reason() -> None:
@@ -76,7 +76,7 @@ def test_nothing_left_is_an_error_with_the_reason() -> None:
 @pytest.mark.parametrize(
     ("axes", "words"),
     [
-        ({"workloads": ("spine",)}, "no workload 'spine'; there are mount, spin, stat"),
+        ({"workloads": ("spine",)}, "no workload 'spine'; there are launch, mount, spin, stat"),
         ({"workloads": ("spin",), "params": {"lock": ("tass",)}}, "lock='tass' is not known; choose from tas"),
         ({"workloads": ("spin",), "params": {"hold": ("1",)}}, "spin has no parameter 'hold'; it has lock"),
         ({"workloads": ("spin",), "params": {"hold_ns": ("-1",)}}, "hold_ns='-1' must be a whole number, 0 to"),

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * launch: what a container runtime does to the kernel when it assembles root file systems, many at once.
+ *
+ * Below PB_BASE, a tmpfs or a folder of the host's:
+ *   image/J/fs       layer J with its files
+ *   cI/{u,w,m,tmp}   container I: upper and work directory, where it is mounted, where layers are bound
+ *   table/N          the filler of the mount table
+ *   walk/a/b/c/file  what the walker and the prober walk to
+ */
+#define _GNU_SOURCE
+#include "launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static int find_strategy(struct pb_crew_state *crew, struct launch_config *config) {
+    const char *name;
+    if (pb_param_text(crew, "strategy", &name))
+        return -EINVAL;
+    for (config->strategy = launch_strategies; config->strategy->name; config->strategy++)
+        if (!strcmp(config->strategy->name, name))
+            return 0;
+    return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "strategy=%s is not a choice", name);
+}
+
+static int configure(struct pb_crew_state *crew) {
+    static const char *const users[] = {"shared", "container", NULL}, *const umounts[] = {"sync", "detach", NULL};
+    static const char *const no_yes[] = {"no", "yes", NULL};
+    struct launch_config *config = crew->config;
+    const char *arrival;
+    config->shared_userns = -1;
+    if (find_strategy(crew, config) || pb_param_word(crew, "userns", users, &config->userns_each) ||
+        pb_param_word(crew, "umount", umounts, &config->umount_flags) ||
+        pb_param_word(crew, "readonly", no_yes, &config->readonly) ||
+        pb_param_word(crew, "keep", no_yes, &config->keep) || pb_param_text(crew, "arrival", &arrival) ||
+        pb_param_text(crew, "fs", &config->fs) || pb_param_number(crew, "containers", &config->containers) ||
+        pb_param_number(crew, "layers", &config->layers) || pb_param_number(crew, "passes", &config->passes) ||
+        pb_param_number(crew, "files", &config->files) || pb_param_number(crew, "table", &config->table) ||
+        pb_param_number(crew, "think_ns", &config->think_ns) ||
+        pb_param_number(crew, "deadline_ms", &config->deadline_ns) ||
+        pb_param_number(crew, "probe_every_ms", &config->probe_every_ns) ||
+        pb_param_number(crew, "readers", &config->beside[ROLE_READER]) ||
+        pb_param_number(crew, "listers", &config->beside[ROLE_LISTER]) ||
+        pb_param_number(crew, "walkers", &config->beside[ROLE_WALKER]) ||
+        pb_param_number(crew, "probers", &config->beside[ROLE_PROBER]))
+        return -EINVAL;
+    config->umount_flags = config->umount_flags ? PB_MNT_DETACH : 0;
+    config->deadline_ns *= 1000000;
+    config->probe_every_ns *= 1000000;
+    config->beside[ROLE_WORKER] = crew->spec->n_members;
+    for (int role = ROLE_READER; role < ROLES; role++)
+        config->beside[ROLE_WORKER] -= config->beside[role];
+    if (!strncmp(arrival, "rate:", 5)) {
+        config->arrival = ARRIVE_RATE;
+        config->rate = strtoll(arrival + 5, NULL, 10);
+    } else {
+        config->arrival = strcmp(arrival, "burst") ? ARRIVE_CLOSED : ARRIVE_BURST;
+    }
+    if (config->beside[ROLE_WORKER] < 1 || config->layers < 1 || config->layers > LAUNCH_MAX_LAYERS ||
+        config->containers < 1 || config->files < 1 || (config->arrival == ARRIVE_RATE && config->rate < 1))
+        return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "workers, layers, containers, files or rate");
+    return 0;
+}
+
+static int make_dir(struct pb_crew_state *crew, const char *path) {
+    return mkdir(path, 0755) ? pb_fail(crew, PB_FAILED, errno, "mkdir", "%s", path) : 0;
+}
+
+/* A layer's file says which layer it is of, and is padded to a size that is worth copying. */
+int launch_write_file(const char *path, int64_t layer) {
+    char content[LAUNCH_FILE_BYTES] = {0};
+    snprintf(content, sizeof content, "layer %lld\n", (long long)layer);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return -errno;
+    int rc = write(fd, content, sizeof content) == (ssize_t)sizeof content ? 0 : -errno;
+    close(fd);
+    return rc;
+}
+
+static int make_image(struct pb_crew_state *crew) {
+    const struct launch_config *config = crew->config;
+    char path[LAUNCH_PATH], file[2 * LAUNCH_PATH];
+    if (make_dir(crew, PB_BASE "/image"))
+        return -1;
+    for (int64_t i = 0; i < config->layers; i++) {
+        snprintf(path, sizeof path, PB_BASE "/image/%lld", (long long)i);
+        if (make_dir(crew, path))
+            return -1;
+        snprintf(path, sizeof path, LAUNCH_LAYER, (long long)i);
+        if (make_dir(crew, path))
+            return -1;
+        for (int64_t k = 0; k < config->files; k++) {
+            snprintf(file, sizeof file, "%s/f%lld-%lld", path, (long long)i, (long long)k);
+            int rc = launch_write_file(file, i);
+            if (rc)
+                return pb_fail(crew, PB_FAILED, -rc, "write", "%s", file);
+        }
+    }
+    return 0;
+}
+
+static int make_containers(struct pb_crew_state *crew) {
+    static const char *const names[] = {"", "/u", "/w", "/m", "/tmp"};
+    const struct launch_config *config = crew->config;
+    char path[LAUNCH_PATH];
+    for (int64_t i = 0; i < config->containers; i++)
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+            snprintf(path, sizeof path, PB_BASE "/c%lld%s", (long long)i, names[k]);
+            if (make_dir(crew, path))
+                return -1;
+        }
+    return 0;
+}
+
+static int make_surroundings(struct pb_crew_state *crew) {
+    static const char *const folders[] = {PB_BASE "/walk", PB_BASE "/walk/a", PB_BASE "/walk/a/b", PB_BASE "/walk/a/b/c"};
+    const struct launch_config *config = crew->config;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+        if (make_dir(crew, folders[i]))
+            return -1;
+    int rc = launch_write_file(PB_BASE "/walk/a/b/c/file", 0);
+    if (rc)
+        return pb_fail(crew, PB_FAILED, -rc, "write", PB_BASE "/walk/a/b/c/file");
+    return config->table ? pb_mount_filler(crew, PB_BASE "/table", PB_BASE "/walk", config->table) : 0;
+}
+
+/* As many descriptors as there may be: `fds` holds one a layer, in every worker. */
+static void raise_fd_limit(void) {
+    struct rlimit limit;
+    if (!getrlimit(RLIMIT_NOFILE, &limit)) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int setup(struct pb_crew_state *crew) {
+    struct launch_config *config = crew->config;
+    raise_fd_limit();
+    int rc = strcmp(config->fs, "tmpfs") ? pb_mount_host_folder(crew, config->fs) : pb_mount_tmpfs(crew, PB_BASE);
+    if (rc || make_image(crew) || make_containers(crew) || make_surroundings(crew))
+        return -1;
+    if (config->strategy->userns && !config->userns_each) {
+        config->shared_userns = pb_user_namespace_fd(crew, 0);
+        if (config->shared_userns < 0)
+            return pb_fail(crew, PB_UNSUPPORTED, -config->shared_userns, "clone(CLONE_NEWUSER)",
+                           "a user namespace to map to");
+    }
+    crew->summary.mounts_before = pb_count_mounts();
+    atomic_store(&crew->timeline.value, crew->summary.mounts_before);
+    atomic_store(&crew->timeline.peak, crew->summary.mounts_before);
+    return 0;
+}
+
+static int place_line(struct pb_crew_state *crew) {
+    const struct launch_config *config = crew->config;
+    struct launch_shared *shared = crew->line;
+    atomic_store(&shared->workers_left, config->beside[ROLE_WORKER]);
+    return 0;
+}
+
+/* Members come in the order of the roles: workers first. */
+static int prepare(struct pb_seat *seat) {
+    const struct launch_config *config = seat->crew->config;
+    struct launch_scratch *launch = seat->scratch;
+    int64_t left = seat->index;
+    int role = ROLE_WORKER;
+    while (role < ROLES - 1 && left >= config->beside[role])
+        left -= config->beside[role++];
+    seat->member->role = role;
+    launch->seat = seat;
+    /* Workers change their directory, which threads share otherwise. */
+    if (role == ROLE_WORKER && unshare(CLONE_FS))
+        return pb_fail(seat->crew, PB_FAILED, errno, "unshare(CLONE_FS)", "a worker");
+    return 0;
+}
+
+/* Read a file of the last layer through the mounted root, and see whose it is. */
+static int check_root(struct launch_scratch *launch) {
+    const struct launch_config *config = launch_config(launch);
+    char path[2 * LAUNCH_PATH], want[32], content[32] = {0};
+    snprintf(path, sizeof path, PB_BASE "/c%lld/m/f%lld-0", (long long)launch->container,
+             (long long)config->layers - 1);
+    snprintf(want, sizeof want, "layer %lld\n", (long long)config->layers - 1);
+    struct stat seen;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return launch_failed(launch, "open of the last layer's file");
+    bool good = read(fd, content, sizeof content - 1) > 0 && !strncmp(content, want, strlen(want)) &&
+                !fstat(fd, &seen) && seen.st_uid == launch->owner;
+    close(fd);
+    errno = EBADMSG;
+    return good ? 0 : launch_failed(launch, "checking content and owner of the last layer's file");
+}
+
+struct stamp {
+    uint64_t tick, cpu_ns;
+};
+static struct stamp stamp_now(void) { return (struct stamp){pb_ticks(), pb_thread_cpu_ns()}; }
+
+static void add_phase(struct launch_scratch *launch, enum launch_phase which, struct stamp *from) {
+    struct pb_seat *seat = launch->seat;
+    struct pb_phase *phase = &seat->phases[which];
+    struct stamp now = stamp_now();
+    uint64_t ns = pb_latency_ns(seat, from->tick, now.tick, 0);
+    pb_phase_add(phase, ns);
+    phase->operations++;
+    phase->cpu_calls++;
+    phase->cpu_operations++;
+    phase->cpu_ns += now.cpu_ns - from->cpu_ns;
+    phase->cpu_wall_ns += ns;
+    *from = now;
+}
+
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *at) {
+    (void)info;
+    return at->level == 0 ? 0 : kind == FTW_DP ? rmdir(path) : unlink(path);
+}
+
+/* The end of a container, or of a pass: its root is unmounted, and copies of layers go. */
+static void clean(struct launch_scratch *launch, bool copies) {
+    char path[LAUNCH_PATH];
+    if (launch->overlay_mounted) {
+        launch_path(launch, "m", path);
+        if (!pb_umount2(path, PB_MNT_DETACH)) {
+            launch->overlay_mounted = 0;
+            launch->cleaning++;
+            launch_detached(launch);
+        }
+    }
+    if (copies) {
+        launch_path(launch, "tmp", path);
+        nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    }
+}
+
+static int own_users(struct launch_scratch *launch) {
+    const struct launch_config *config = launch_config(launch);
+    launch->userns = config->shared_userns;
+    uint32_t range = config->userns_each ? (uint32_t)(launch->container % LAUNCH_USER_RANGES) : 0;
+    launch->owner = config->strategy->userns ? pb_mapped_user(launch->seat->crew, range) : 0;
+    if (!config->strategy->userns || !config->userns_each)
+        return 0;
+    launch->userns = pb_user_namespace_fd(launch->seat->crew, range);
+    if (launch->userns >= 0)
+        return 0;
+    errno = -launch->userns;
+    return launch_failed(launch, "clone(CLONE_NEWUSER)");
+}
+
+/* All passes of one container; 0 with its root mounted, or -1 with everything undone. */
+static int assemble(struct launch_scratch *launch, struct stamp *at) {
+    const struct launch_config *config = launch_config(launch);
+    const struct launch_strategy *strategy = config->strategy;
+    bool copies = !strcmp(strategy->name, "chown");
+    int rc = own_users(launch), code = errno;
+    add_phase(launch, LAUNCH_USERNS, at);
+    for (int64_t pass = 0; !rc && pass < config->passes; pass++) {
+        if (pass)
+            clean(launch, copies);
+        rc = strategy->build(launch);
+        code = errno;
+        add_phase(launch, LAUNCH_BUILD, at);
+        if (!rc) {
+            rc = strategy->overlay(launch);
+            code = errno;
+            add_phase(launch, LAUNCH_OVERLAY, at);
+        }
+        const char *tried = launch->tried;
+        if (strategy->release(launch) && !rc) {
+            rc = -1;
+            code = errno;
+            tried = launch->tried;
+        }
+        launch->tried = tried;
+        add_phase(launch, LAUNCH_RELEASE, at);
+    }
+    if (rc)
+        clean(launch, copies);
+    errno = code;
+    return rc;
+}
+
+static void launch_one(struct launch_scratch *launch, int64_t container, uint64_t arrived) {
+    const struct launch_config *config = launch_config(launch);
+    struct pb_seat *seat = launch->seat;
+    uint64_t *counters = seat->member->counters;
+    launch->container = container;
+    launch->parent_fd = -1;
+    launch->n_fds = launch->attached = launch->overlay_mounted = 0;
+    launch->syscalls = launch->operations = launch->cleaning = 0;
+    launch->tried = NULL;
+    struct stamp at = stamp_now();
+    int rc = assemble(launch, &at);
+    uint64_t ns = pb_latency_ns(seat, arrived, at.tick, 0);
+    if (!rc)
+        rc = check_root(launch);
+    if (rc) {
+        counters[COUNT_FAILED]++;
+        pb_note(seat->crew, errno, launch->tried ? launch->tried : "launching", "a container");
+    } else {
+        counters[COUNT_LAUNCHED]++;
+        counters[COUNT_LATE] += ns > (uint64_t)config->deadline_ns;
+        seat->member->operations++;
+        pb_phase_add(&seat->phases[LAUNCH], ns);
+        seat->phases[LAUNCH].operations++;
+    }
+    if (launch->userns != config->shared_userns)
+        close(launch->userns);
+    at = stamp_now();
+    if (!config->keep || rc)
+        clean(launch, !strcmp(config->strategy->name, "chown"));
+    add_phase(launch, LAUNCH_CLEAN, &at);
+    counters[COUNT_MOUNT_OPERATIONS] += launch->operations;
+    counters[COUNT_CLEAN_OPERATIONS] += launch->cleaning;
+    counters[COUNT_SYSCALLS] += launch->syscalls;
+}
+
+static void sleep_ns(uint64_t ns) {
+    struct timespec rest = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    nanosleep(&rest, NULL);
+}
+
+/* When a container arrives: all at once, or one after the other; in a closed loop, when a worker is free. */
+static uint64_t wait_for_arrival(struct pb_seat *seat, int64_t container) {
+    const struct launch_config *config = seat->crew->config;
+    uint64_t now = pb_ticks();
+    if (config->arrival == ARRIVE_CLOSED)
+        return now;
+    uint64_t start = atomic_load(&seat->crew->release_tick), after_ns = 0;
+    if (config->arrival == ARRIVE_RATE)
+        after_ns = (uint64_t)((double)container * 1e9 / (double)config->rate);
+    uint64_t due = start + (uint64_t)((double)after_ns / seat->crew->ns_per_tick);
+    if (now < due)
+        sleep_ns(pb_ticks_to_ns(due - now, seat->crew->ns_per_tick_fixed));
+    while (pb_ticks() < due)
+        pb_relax();
+    return due;
+}
+
+static int run(struct pb_seat *seat, struct pb_until until) {
+    const struct launch_config *config = seat->crew->config;
+    struct launch_shared *shared = seat->crew->line;
+    if (seat->member->role != ROLE_WORKER)
+        return launch_run_beside(seat);
+    int64_t container;
+    while (!pb_crew_failed(seat->crew) &&
+           (container = atomic_fetch_add_explicit(&shared->next, 1, memory_order_relaxed)) < config->containers) {
+        uint64_t arrived = wait_for_arrival(seat, container);
+        if (pb_ticks() >= until.tick) /* beyond the bound of the trial: not launched */
+            break;
+        launch_one(seat->scratch, container, arrived);
+        if (config->think_ns)
+            sleep_ns((uint64_t)config->think_ns);
+    }
+    atomic_fetch_sub_explicit(&shared->workers_left, 1, memory_order_release);
+    return 0;
+}
+
+static int verify(struct pb_crew_state *crew) {
+    const struct launch_config *config = crew->config;
+    uint64_t kept = 0;
+    for (int32_t i = 0; config->keep && i < crew->spec->n_members; i++)
+        kept += crew->members[i].counters[COUNT_LAUNCHED];
+    crew->summary.mounts_after = pb_count_mounts();
+    uint64_t want = crew->summary.mounts_before + kept;
+    if (crew->summary.mounts_after != want || atomic_load(&crew->timeline.value) != want)
+        return pb_fail(crew, PB_FAILED, 0, "checking the mount table", "%llu mounts, %llu counted, %llu expected",
+                       (unsigned long long)crew->summary.mounts_after,
+                       (unsigned long long)atomic_load(&crew->timeline.value), (unsigned long long)want);
+    return 0;
+}
+
+static int teardown(struct pb_crew_state *crew) {
+    struct launch_config *config = crew->config;
+    if (config->shared_userns >= 0)
+        close(config->shared_userns);
+    if (pb_umount2(PB_BASE, PB_MNT_DETACH))
+        return pb_fail(crew, PB_FAILED, errno, "umount2(MNT_DETACH)", PB_BASE);
+    return 0;
+}
+
+const struct pb_workload pb_workload_launch = {
+    .name = "launch",
+    .phases = {"launch", "userns", "build", "overlay", "release", "clean", "read", "list", "walk", "probe"},
+    .phase_roles = {[LAUNCH_READ] = ROLE_READER, [LAUNCH_LIST] = ROLE_LISTER, [LAUNCH_WALK] = ROLE_WALKER,
+                    [LAUNCH_PROBE] = ROLE_PROBER},
+    .counters = {"launched", "failed", "late", "mount_operations", "clean_operations", "syscalls", "wakeups", "probes",
+                 "probes_late"},
+    .mounts = true,
+    .config_bytes = sizeof(struct launch_config),
+    .line_bytes = sizeof(struct launch_shared),
+    .scratch_bytes = sizeof(struct launch_scratch),
+    .configure = configure,
+    .setup = setup,
+    .place_line = place_line,
+    .prepare = prepare,
+    .run = run,
+    .verify = verify,
+    .teardown = teardown,
+};

@@ -1,0 +1,135 @@
+"""launch: the container launch storm, root file system by root file system."""
+
+import resource
+
+import psutil
+
+from pybench.workloads.mount import OWN_MOUNTS, mount_limit
+from pybench.workloads.parameter import Beside, Parameter, Params, Workload
+
+STRATEGIES = ("plain", "chown", "binds", "fds", "parent", "parentfd")
+# Overlay's own limit, the same in every kernel so far.
+MOST_LAYERS = 500
+# Of a file of a layer in a tmpfs: its page, and its inode and name.
+TMPFS_BYTES_A_FILE = 4096 + 1024
+# Wall time of one layer of one container on one thread, measured on a 2-CPU virtual machine, by strategy: binds
+# and fds wait for a grace period a layer.
+NS_A_LAYER = {"plain": 9e3, "chown": 40e3, "binds": 80e3, "fds": 65e3, "parent": 10e3, "parentfd": 16e3}
+
+
+def typical_ns(params: Params, threads: int) -> int:
+    """About how long it takes to launch all containers."""
+    layers = int(params["containers"]) * int(params["layers"]) * int(params["passes"])
+    each = NS_A_LAYER[str(params["strategy"])]
+    if params["strategy"] == "chown":
+        each *= int(params["files"])
+    arrival = str(params["arrival"])
+    at_least = int(params["containers"]) / int(arrival.removeprefix("rate:")) if arrival.startswith("rate:") else 0
+    return max(round(layers * each / min(threads, 2)), round(at_least * 1e9))
+
+
+def conflict(params: Params, threads: int) -> str | None:
+    """Limits that can be seen before the run: overlay's layers, mounts, descriptors, memory."""
+    strategy, layers, containers = str(params["strategy"]), int(params["layers"]), int(params["containers"])
+    if layers > MOST_LAYERS:
+        return f"layers={layers}: overlay takes at most {MOST_LAYERS} lower layers; lower --layers"
+    in_flight = threads * (layers + 1 if strategy == "binds" else 2)
+    mounts = int(params["table"]) + in_flight + (containers if params["keep"] == "yes" else 0) + OWN_MOUNTS
+    limit = mount_limit()
+    if limit is not None and mounts > limit:
+        return f"it needs {mounts} mounts and fs.mount-max is {limit}; raise it: sysctl fs.mount-max={mounts}"
+    fds = threads * (layers + 8 if strategy in ("fds", "parentfd") else 8) + 64
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard not in (resource.RLIM_INFINITY, -1) and fds > hard:
+        return f"it needs {fds} open files and the hard limit is {hard}; raise it: ulimit -Hn {fds}"
+    return _memory(params, threads)
+
+
+def _memory(params: Params, threads: int) -> str | None:
+    if params["fs"] != "tmpfs":
+        return None
+    a_container = int(params["layers"]) * int(params["files"]) * TMPFS_BYTES_A_FILE
+    copies = 0
+    if params["strategy"] == "chown":
+        copies = int(params["containers"]) if params["keep"] == "yes" else threads
+    needed, available = a_container * (1 + copies), psutil.virtual_memory().available
+    if needed > available * 0.8:
+        return (
+            f"its tmpfs needs {needed / 2**30:.1f} GiB of {available / 2**30:.1f} GiB available; "
+            "lower files or containers, or use --fs DIR"
+        )
+    return None
+
+
+def _count(name: str, text: str, default: int, low: int = 0, high: int = 10**6) -> Parameter:
+    return Parameter(name=name, default=default, low=low, high=high, help=text)
+
+
+def _role(name: str, text: str) -> tuple[Parameter, Parameter]:
+    where = f"placement of the {name} [that of the launches]"
+    return (
+        Parameter(name=name, default=0, high=1024, help=text),
+        Parameter(name=f"{name[:-1]}_place", default="", pattern=".*", shape="WORDS", help=where),
+    )
+
+
+WORKLOAD = Workload(
+    name="launch",
+    summary="root file systems assembled as container runtimes do, many at once",
+    operation="launches",
+    latency="launch",
+    parameters=(
+        Parameter(
+            name="strategy",
+            default="binds",
+            choices=STRATEGIES,
+            help="plain: host users; chown: copy and chown; binds: an id-mapped bind a layer; fds: id-mapped "
+            "descriptors; parent: one id-mapped bind; parentfd: one id-mapped descriptor",
+        ),
+        _count("containers", "containers launched in a trial", 100, low=1),
+        _count("layers", "layers of the image", 50, low=1),
+        _count("passes", "times each root is assembled (the incident's runtime: 2)", 1, low=1, high=10),
+        _count("files", "files a layer, 1 KiB each", 1, low=1, high=100_000),
+        Parameter(
+            name="arrival",
+            default="burst",
+            choices=("closed", "burst"),
+            pattern=r"rate:[1-9]\d{0,6}",
+            shape="closed|burst|rate:N",
+            help="all at once, N a second (latency counts from there), or when a thread is free",
+        ),
+        Parameter(
+            name="userns",
+            default="shared",
+            choices=("shared", "container"),
+            help="one user namespace for all, or one each",
+        ),
+        Parameter(
+            name="umount", default="detach", choices=("sync", "detach"), help="how bound layers are unmounted"
+        ),
+        Parameter(name="readonly", default="no", choices=("no", "yes"), help="bind layers read-only"),
+        Parameter(name="keep", default="no", choices=("no", "yes"), help="leave roots mounted to the trial's end"),
+        Parameter(
+            name="fs",
+            default="tmpfs",
+            choices=("tmpfs",),
+            pattern=r"/.{0,250}",
+            shape="tmpfs|DIR",
+            help="where layers are: a tmpfs, or a folder made below DIR and removed",
+        ),
+        _count("think_ns", "a thread's rest between launches, ns", 0, high=10**10),
+        _count("table", "mounts in the table beforehand", 0, high=90_000),
+        _count("deadline_ms", "a launch or probe that takes longer is late, ms", 30_000, low=1, high=10**7),
+        *_role("readers", "threads that re-read mountinfo at each change (systemd, kubelet)"),
+        *_role("listers", "threads that do so by listmount and statmount"),
+        *_role("walkers", "threads that stat a path"),
+        *_role("probers", "threads that answer health checks: walk a path, read the table"),
+        _count("probe_every_ms", "distance of health checks, ms", 100, low=1, high=10**6),
+    ),
+    conflict=conflict,
+    beside=tuple(
+        Beside(count=name, place=f"{name[:-1]}_place") for name in ("readers", "listers", "walkers", "probers")
+    ),
+    typical_ns=typical_ns,
+    sleeps=lambda _: True,
+)
