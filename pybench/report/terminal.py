@@ -180,7 +180,7 @@ def legend(cells: Sequence[CellSummary]) -> str:
     kinds = {cell.cell.workload: workload(cell.cell.workload).latency for cell in cells}
     if set(kinds) == {"launch"}:
         return (
-            "Medians over the clean trials, with their 95 % intervals. ms each: storm's time over its containers; "
+            "Medians over the clean trials, with their 95 % intervals. each: the storm's time over its containers; "
             "p50, p99, max:\nlatency of one launch from its arrival; ok: launched within the deadline; "
             "mounts: longest mount table, beyond what was there."
         )
@@ -220,10 +220,13 @@ def first_figure(trial: Trial, shown: Sequence[str]) -> str:
 
 def budget_words(plan: Plan, least_ns: int, most_ns: int) -> str:
     """How long a plan takes, in words."""
-    times = f"{show_duration(least_ns)} to {show_duration(most_ns)}"
+    bounds = [min(ns, plan.budget_ns or ns) for ns in (least_ns, most_ns)]
+    times = " to ".join(show_duration(ns) for ns in bounds)
     if plan.budget_ns:
-        times = f"{show_duration(min(least_ns, plan.budget_ns))} to {show_duration(min(most_ns, plan.budget_ns))}"
         times += f" (budget {show_duration(plan.budget_ns)})"
     own_end = all(workload(cell.workload).typical_ns for cell in plan.cells)
     length = "" if own_end else f" of {show_duration(plan.duration_ns)}"
-    return f"{len(plan.cells)} cells, {plan.min_trials} to {plan.max_trials} trials{length} each, until the interval is within {plan.target:.0%}: {times}"
+    return (
+        f"{len(plan.cells)} cells, {plan.min_trials} to {plan.max_trials} trials{length} each, "
+        f"until the interval is within {plan.target:.0%}: {times}"
+    )
