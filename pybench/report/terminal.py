@@ -180,9 +180,9 @@ def legend(cells: Sequence[CellSummary]) -> str:
     kinds = {cell.cell.workload: workload(cell.cell.workload).latency for cell in cells}
     if set(kinds) == {"launch"}:
         return (
-            "Medians over the clean trials, with their 95 % intervals. each: the storm's time over its containers; "
-            "p50, p99, max:\nlatency of one launch from its arrival; ok: launched within the deadline; "
-            "mounts: longest mount table, beyond what was there."
+            "Medians over the clean trials, with their 95 % intervals. each: time of the storm over its\n"
+            "containers; p50, p99, max: latency of one launch from its arrival; ok: launched within the\n"
+            "deadline; mounts: longest mount table, beyond what was there."
         )
     phases = ", ".join(f"one {phase} ({name})" for name, phase in kinds.items())
     return (
