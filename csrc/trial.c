@@ -179,17 +179,20 @@ static void watch(struct pb_crew_state *crew, pid_t leader, int fd) {
     int64_t limit = spec->warmup_ns + spec->duration_ns + spec->grace_ns;
     bool interrupted = false;
     int status = 0;
-    bool ended = wait_for_end(fd, limit, &interrupted);
-    if (!ended)
+    bool ended = wait_for_end(fd, limit, &interrupted), gone = ended;
+    if (!ended) {
         kill(-leader, SIGKILL);
-    while (waitpid(leader, &status, 0) < 0 && errno == EINTR)
+        gone = wait_for_end(fd, INT64_C(30000000000), NULL);
+    }
+    /* What not even SIGKILL ends (a call stuck in the kernel) must not hold the caller too. */
+    while (waitpid(leader, &status, gone ? 0 : WNOHANG) < 0 && errno == EINTR)
         ;
-    if (!ended && !wait_for_end(fd, INT64_C(30000000000), NULL))
+    if (!gone)
         pb_fail(crew, PB_FAILED, 0, "ending the crew", "a member is still there 30 s after SIGKILL");
     /* Members whose leader died are ours to reap if we are their reaper (as PID 1 of a container). */
     while (waitpid(-leader, NULL, WNOHANG) > 0)
         ;
-    if (crew->guard > 0)
+    if (gone && crew->guard > 0)
         waitpid(crew->guard, NULL, 0);
     if (interrupted)
         crew->summary.status = PB_INTERRUPTED;

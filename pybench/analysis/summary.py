@@ -7,6 +7,7 @@ import msgspec
 
 from pybench.analysis.estimate import Interval, median_interval, ratio_interval
 from pybench.analysis.scaling import Fits, fit_all
+from pybench.native.outcome import Outcome
 from pybench.results.records import Cell, Figures, Trial
 
 NOTHING = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
@@ -28,6 +29,8 @@ class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
     p99_ns: Interval
     max_ns: Interval
     jain: Interval
+    phases: dict[str, tuple[Interval, Interval]]
+    """Phase -> its wall time and its on-CPU time (where that was read) in one operation, ns."""
     timer_step_ns: float
     """Latencies below it cannot be told."""
     speedup: Interval
@@ -90,6 +93,7 @@ def _cell_summary(index: int, cell: Cell, trials: list[Trial], base: list[float]
     def interval(figure: Callable[[Figures], float]) -> Interval:
         return median_interval([figure(f) for f in clean]) if clean else NOTHING
 
+    outcomes = [trial.outcome for trial in trials if trial.clean]
     throughputs = [f.throughput for f in clean]
     return CellSummary(
         index=index,
@@ -103,6 +107,14 @@ def _cell_summary(index: int, cell: Cell, trials: list[Trial], base: list[float]
         p99_ns=interval(lambda f: f.p99_ns),
         max_ns=interval(lambda f: f.max_ns),
         jain=interval(lambda f: f.jain),
+        phases={name: _phase(outcomes, name) for name in (outcomes[0].phases if outcomes else ())},
         timer_step_ns=max((trial.outcome.timer_step_ns for trial in trials), default=0.0),
         speedup=ratio_interval(throughputs, base) if base and clean and min(throughputs) > 0 else NOTHING,
     )
+
+
+def _phase(outcomes: Sequence[Outcome], name: str) -> tuple[Interval, Interval]:
+    parts = [outcome.phases[name] for outcome in outcomes if name in outcome.phases]
+    wall = [part.wall_ns / part.operations for part in parts if part.operations]
+    cpu = [part.cpu_ns / part.cpu_operations for part in parts if part.cpu_operations]
+    return (median_interval(wall) if wall else NOTHING, median_interval(cpu) if cpu else NOTHING)

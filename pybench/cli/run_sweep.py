@@ -66,9 +66,8 @@ def resume_sweep(path: Path) -> None:
                 f"{path} was measured on {there.get(topic, {}).get(key)!r}, this is {here[topic][key]!r}; "
                 "figures of two hosts do not go into one file: start a new sweep"
             )
-    before = sum(end.seconds for end in results.ends)
-    if not results.ends or (results.trials and results.trials[-1].started > 0 and not before):
-        before = sum(trial.seconds for trial in results.trials)
+    # The last end counts all that was before it; a sweep that was killed has none.
+    before = max([sum(trial.seconds for trial in results.trials), *(end.seconds for end in results.ends)])
     with Writer(path, resume_at=results.good_bytes) as writer:
         sweep = Sweep(results.header.plan, results.trials, seconds_before=before)
         click.echo(f"{path}: {len(results.trials)} trials are there, going on", err=True)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pybench.analysis.scaling import Fit
 from pybench.analysis.summary import CellSummary, Series
+from pybench.host.sysfs import format_list
 from pybench.report.launches import launch_report
 from pybench.report.numbers import UNKNOWN, between, count, counted, ratio, timed
 from pybench.results.records import Cell, Header, Plan, Trial
@@ -108,7 +109,33 @@ def _workload_table(name: str, series: list[Series]) -> RenderableType:
             parts.append(Text("  " + " ".join(f"{key}={own[key]}" for key in shown), style="bold"))
         parts.append(_rows(one, header=one is series[0]))
         parts += _curve(one)
-    return Group(*parts, "")
+    return Group(*parts, *_phase_table(series, shown), "")
+
+
+def _phase_table(series: Sequence[Series], shown: Sequence[str]) -> list[RenderableType]:
+    """Mean time of each phase in one operation, and on a CPU where that was read; one phase needs no table."""
+    cells = [summary for one in series for summary in one.cells if summary.clean]
+    names = list(cells[0].phases) if cells else []
+    if len(names) < 2:
+        return []
+    on_cpu = [name for name in names if any(cell.phases[name][1].n for cell in cells)]
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("threads", justify="right", width=7)
+    for name in names:
+        table.add_column(name, justify="right", min_width=12, no_wrap=True)
+        if name in on_cpu:
+            table.add_column("on a CPU", justify="right", min_width=12, no_wrap=True)
+    if shown:
+        table.add_column("")
+    for cell in cells:
+        row = [str(cell.cell.threads)]
+        for name in names:
+            wall, cpu = cell.phases[name]
+            row.append(timed(wall, cell.timer_step_ns / 10))
+            row += [timed(cpu)] if name in on_cpu else []
+        own = settings(cell.cell)
+        table.add_row(*row, *([" ".join(f"{key}={own[key]}" for key in shown)] if shown else []))
+    return [Text("Mean time of one operation, by phase:"), table]
 
 
 def _rows(series: Series, header: bool) -> Table:
@@ -199,7 +226,8 @@ def plan_table(plan: Plan) -> RenderableType:
         table.add_column(column)
     for cell in plan.cells:
         own = settings(cell)
-        cpus = ",".join(map(str, cell.cpus[:12])) + (",..." if len(cell.cpus) > 12 else "")
+        cpus = format_list(cell.cpus)
+        cpus = cpus if len(cpus) < 28 else f"{cpus[:24].rpartition(',')[0]},..."
         mark = "*" if cell.oversubscribed else ""
         row = [cell.workload, f"{cell.threads}{mark}", cell.place, cell.smt]
         table.add_row(*row, *(own.get(column, "") for column in columns), cpus)

@@ -116,7 +116,8 @@ def _cell(
             "workload": kind.name,
             "params": dict(params),
             "threads": threads,
-            "place": placement.text,
+            # SMT is an axis of its own.
+            "place": " ".join(word for word in placement.text.split() if not word.startswith("smt:")),
             "smt": placement.smt,
             "cpus": cpus,
             "memory": placement.memory.kind,
