@@ -18,6 +18,8 @@
 /* How many users a mapping of the privileged covers: what container runtimes give to one container. */
 #define PB_MAPPED_USERS 65536u
 #define PB_FIRST_MAPPED_USER 100000u
+/* All ranges lie below, as there are at most 1000. */
+#define PB_LAST_MAPPED_USER (PB_FIRST_MAPPED_USER + 1000u * PB_MAPPED_USERS)
 
 static int write_file(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -46,6 +48,18 @@ static int write_maps(const char *process, unsigned outside_user, unsigned outsi
     return write_file(path, map);
 }
 
+/* Whether this user namespace has those users at all: root of a container has a few, or itself alone. */
+static bool has_mapped_users(void) {
+    unsigned long long inside, outside, count;
+    bool found = false;
+    FILE *map = fopen("/proc/self/uid_map", "re");
+    while (map && !found && fscanf(map, "%llu %llu %llu", &inside, &outside, &count) == 3)
+        found = inside <= PB_FIRST_MAPPED_USER && inside + count >= PB_LAST_MAPPED_USER;
+    if (map)
+        fclose(map);
+    return found;
+}
+
 int pb_namespace_enter(struct pb_crew_state *crew) {
     unsigned user = geteuid(), group = getegid();
     pid_t parent = getppid();
@@ -63,6 +77,8 @@ int pb_namespace_enter(struct pb_crew_state *crew) {
         if (rc)
             return pb_fail(crew, PB_UNSUPPORTED, -rc, "writing uid_map", "a user namespace of our own");
         crew->summary.user_namespace = 1;
+    } else {
+        crew->summary.user_namespace = !has_mapped_users();
     }
     if (pb_mount("none", "/", NULL, PB_MS_REC | PB_MS_PRIVATE, NULL))
         return pb_fail(crew, PB_UNSUPPORTED, errno, "mount(MS_REC | MS_PRIVATE)", "/");

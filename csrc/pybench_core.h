@@ -93,7 +93,7 @@ struct pb_summary {
     int32_t n_counters;
     int32_t signal;    /* that ended a member, 0 if none */
     int32_t line_node; /* NUMA node where the contended line really is, -1 unknown */
-    int32_t user_namespace; /* 1: mounts were made inside a user namespace of our own */
+    int32_t user_namespace; /* 1: in a user namespace, ours or the caller's, with no ranges of users */
     int32_t tick_is_tsc;
     double ns_per_tick;
     double timer_ns;      /* cost of one reading of the tick counter; subtracted from latencies */

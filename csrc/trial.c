@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,30 +27,8 @@ struct pb_trial {
 };
 
 static int refuse(struct pb_error *error, int code, const char *tried, const char *subject) {
-    *error = (struct pb_error){.code = -code};
-    snprintf(error->tried, sizeof error->tried, "%s", tried);
-    snprintf(error->subject, sizeof error->subject, "%s", subject);
+    pb_say(error, code, tried, subject);
     return -code;
-}
-
-int pb_fail(struct pb_crew_state *crew, enum pb_status status, int code, const char *tried, const char *format, ...) {
-    int expected = 0;
-    if (atomic_compare_exchange_strong(&crew->failed, &expected, 1)) {
-        va_list words;
-        va_start(words, format);
-        crew->error.code = -code;
-        snprintf(crew->error.tried, sizeof crew->error.tried, "%s", tried);
-        vsnprintf(crew->error.subject, sizeof crew->error.subject, format, words);
-        va_end(words);
-        crew->summary.status = (int32_t)status;
-    }
-    return code ? -code : -ECANCELED;
-}
-
-void pb_note(struct pb_crew_state *crew, int code, const char *tried, const char *subject) {
-    int expected = 0;
-    if (atomic_compare_exchange_strong(&crew->noted, &expected, 1) && !pb_crew_failed(crew))
-        refuse(&crew->error, code, tried, subject);
 }
 
 static int check_spec(const struct pb_spec *spec, struct pb_error *error) {

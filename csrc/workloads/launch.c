@@ -112,7 +112,8 @@ static int make_containers(struct pb_crew_state *crew) {
     static const char *const names[] = {"", "/u", "/w", "/m", "/tmp"};
     const struct launch_config *config = crew->config;
     char path[LAUNCH_PATH];
-    for (int64_t i = 0; i < config->containers; i++)
+    /* One more than are launched, for the rehearsal. */
+    for (int64_t i = 0; i <= config->containers; i++)
         for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
             snprintf(path, sizeof path, PB_BASE "/c%lld%s", (long long)i, names[k]);
             if (make_dir(crew, path))
@@ -140,24 +141,6 @@ static void raise_fd_limit(void) {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-}
-
-static int setup(struct pb_crew_state *crew) {
-    struct launch_config *config = crew->config;
-    raise_fd_limit();
-    int rc = strcmp(config->fs, "tmpfs") ? pb_mount_host_folder(crew, config->fs) : pb_mount_tmpfs(crew, PB_BASE);
-    if (rc || make_image(crew) || make_containers(crew) || make_surroundings(crew))
-        return -1;
-    if (config->strategy->userns && !config->userns_each) {
-        config->shared_userns = pb_user_namespace_fd(crew, 0);
-        if (config->shared_userns < 0)
-            return pb_fail(crew, PB_UNSUPPORTED, -config->shared_userns, "clone(CLONE_NEWUSER)",
-                           "a user namespace to map to");
-    }
-    crew->summary.mounts_before = pb_count_mounts();
-    atomic_store(&crew->timeline.value, crew->summary.mounts_before);
-    atomic_store(&crew->timeline.peak, crew->summary.mounts_before);
-    return 0;
 }
 
 static int place_line(struct pb_crew_state *crew) {
@@ -240,6 +223,61 @@ static void clean(struct launch_scratch *launch, bool copies) {
         launch_path(launch, "tmp", path);
         nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
     }
+}
+
+/* Of these a launch may die, as others of its kind may not: they are counted, and say nothing of the kernel. */
+static bool is_shortage(int code) { return code == EMFILE || code == ENFILE || code == ENOMEM || code == ENOSPC; }
+
+/* Assemble a root of one layer once, to learn whether this kernel and user can do the strategy at all. */
+static int rehearse(struct pb_crew_state *crew, int userns) {
+    struct launch_config *config = crew->config;
+    const struct launch_strategy *strategy = config->strategy;
+    struct pb_seat seat = {.crew = crew};
+    struct launch_scratch *launch = calloc(1, sizeof *launch);
+    if (!launch)
+        return pb_fail(crew, PB_FAILED, ENOMEM, "calloc", "the rehearsal of a launch");
+    launch->seat = &seat;
+    launch->container = config->containers;
+    launch->owner = pb_mapped_user(crew, 0);
+    launch->userns = userns;
+    launch->parent_fd = -1;
+    int64_t layers = config->layers;
+    config->layers = 1;
+    atomic_store(&crew->timeline.due_tick, UINT64_MAX); /* none of this is in the timeline */
+    int rc = strategy->build(launch);
+    if (!rc)
+        rc = strategy->overlay(launch);
+    int code = errno;
+    const char *tried = launch->tried ? launch->tried : "launching";
+    strategy->release(launch);
+    clean(launch, true);
+    config->layers = layers;
+    atomic_store(&crew->timeline.due_tick, 0);
+    free(launch);
+    if (rc && !is_shortage(code))
+        return pb_fail(crew, PB_UNSUPPORTED, code, tried, "one layer of fs=%.100s", config->fs);
+    return 0;
+}
+
+static int setup(struct pb_crew_state *crew) {
+    struct launch_config *config = crew->config;
+    raise_fd_limit();
+    int rc = strcmp(config->fs, "tmpfs") ? pb_mount_host_folder(crew, config->fs) : pb_mount_tmpfs(crew, PB_BASE);
+    if (rc || make_image(crew) || make_containers(crew) || make_surroundings(crew))
+        return -1;
+    int userns = config->strategy->userns ? pb_user_namespace_fd(crew, 0) : -1;
+    if (config->strategy->userns && userns < 0)
+        return pb_fail(crew, PB_UNSUPPORTED, -userns, "clone(CLONE_NEWUSER)", "a user namespace to map to");
+    if (rehearse(crew, userns))
+        return -1;
+    if (!config->userns_each)
+        config->shared_userns = userns;
+    else if (userns >= 0)
+        close(userns);
+    crew->summary.mounts_before = pb_count_mounts();
+    atomic_store(&crew->timeline.value, crew->summary.mounts_before);
+    atomic_store(&crew->timeline.peak, crew->summary.mounts_before);
+    return 0;
 }
 
 static int own_users(struct launch_scratch *launch) {

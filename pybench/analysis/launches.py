@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from pybench.analysis.estimate import Interval, median_interval, ratio_interval
+from pybench.analysis.latency import percentiles_ns
 from pybench.results.records import Cell, Trial
-from pybench.sweep.figures import percentiles_ns
 
 # The parts of a launch, in order; `clean` comes after it.
 PHASES = ("userns", "build", "overlay", "release", "clean")
@@ -27,7 +27,7 @@ class LaunchSummary(msgspec.Struct, frozen=True, kw_only=True):
     p99_ns: Interval
     max_ns: Interval
     success: float
-    """Share of the containers launched within the deadline, over all clean trials."""
+    """Share of the containers launched within the deadline, over all trials without a flag."""
     failed: int
     late: int
     notes: dict[str, int]
@@ -47,13 +47,18 @@ class LaunchSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | None:
-    """The summary of one cell, or None if no clean trial launched anything."""
+    """The summary of one cell, or None if no clean trial launched anything.
+
+    A trial of which every launch failed has no time to tell, but counts in the share of success.
+    """
     clean = [t for t in trials if t.clean and t.outcome.members and t.outcome.counters.get("launched")]
     if not clean:
         return None
 
+    told = [t for t in trials if t.outcome.members and not t.flags]
+
     def total(name: str) -> int:
-        return sum(t.outcome.counters.get(name, 0) for t in clean)
+        return sum(t.outcome.counters.get(name, 0) for t in told)
 
     def each(figure: Callable[[Trial], float]) -> Interval:
         return median_interval([figure(t) for t in clean])
@@ -65,10 +70,10 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
         return t.outcome.counters.get("launched", 0) + t.outcome.counters.get("failed", 0)
 
     notes: dict[str, int] = {}
-    for t in clean:
+    for t in told:
         if t.outcome.note:
             notes[t.outcome.note] = notes.get(t.outcome.note, 0) + 1
-    wanted = len(clean) * int(cell.params["containers"])
+    wanted = len(told) * int(cell.params["containers"])
     return LaunchSummary(
         cell=cell,
         clean=len(clean),

@@ -9,6 +9,7 @@ from pybench.analysis.estimate import Interval, median_interval, ratio_interval
 from pybench.analysis.scaling import Fits, fit_all
 from pybench.native.outcome import Outcome
 from pybench.results.records import Cell, Figures, Trial
+from pybench.sweep.needs import unsupported_words
 
 NOTHING = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
 
@@ -23,7 +24,9 @@ class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
     flags: dict[str, int]
     """Validity check -> trials that failed it."""
     failures: dict[str, int]
-    """Reason -> trials without a figure."""
+    """Reason -> trials without a figure, though this host can do them."""
+    unsupported: str
+    """What this host cannot do, and needs for it; `` if it can."""
     throughput: Interval
     p50_ns: Interval
     p99_ns: Interval
@@ -47,6 +50,12 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     def cell(self) -> Cell:
         """The first cell, which stands for what all have in common."""
         return self.cells[0].cell
+
+
+def unsupported_of(trials: Iterable[Trial]) -> str:
+    """What these trials show that this host cannot do, and what it would need; `` if nothing."""
+    cannot = [trial.outcome for trial in trials if trial.outcome.status == "unsupported"]
+    return unsupported_words(cannot[0].reason, cannot[0].errno) if cannot else ""
 
 
 def summarize(cells: Sequence[Cell], trials: Iterable[Trial]) -> list[Series]:
@@ -87,8 +96,8 @@ def _cell_summary(index: int, cell: Cell, trials: list[Trial], base: list[float]
     for trial in trials:
         for flag in trial.flags:
             flags[flag] += 1
-        if trial.figures is None:
-            failures[trial.outcome.reason] += 1
+        if trial.figures is None and trial.outcome.status != "unsupported":
+            failures[trial.outcome.reason or trial.outcome.note] += 1
 
     def interval(figure: Callable[[Figures], float]) -> Interval:
         return median_interval([figure(f) for f in clean]) if clean else NOTHING
@@ -102,6 +111,7 @@ def _cell_summary(index: int, cell: Cell, trials: list[Trial], base: list[float]
         clean=len(clean),
         flags=dict(flags),
         failures=dict(failures),
+        unsupported=unsupported_of(trials),
         throughput=interval(lambda f: f.throughput),
         p50_ns=interval(lambda f: f.p50_ns),
         p99_ns=interval(lambda f: f.p99_ns),

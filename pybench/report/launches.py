@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pybench.analysis.launches import PHASES, LaunchSummary, cost_ratio, summarize_launches
-from pybench.analysis.summary import NOTHING
+from pybench.analysis.summary import NOTHING, unsupported_of
 from pybench.report.numbers import count, counted, time_ns, timed
 from pybench.results.records import Cell, Trial
 from pybench.workloads.launch import STRATEGIES
@@ -43,8 +43,9 @@ def launch_report(
     title = Text("launch", style="bold")
     title.append("  root file systems assembled as container runtimes do, many at once\n", style="not bold")
     title.append(f"  {same}", style="dim not bold")
+    cannot = [Text(line) for line in unsupported(cells, by_cell)]
     if not measured:
-        return Group(title, Text("  nothing was launched"))
+        return Group(title, Text("  nothing was launched"), *cannot)
     groups = _groups([summary for _, summary in measured], shown)
     parts: list[RenderableType] = [title]
     for number, (name, group) in enumerate(groups.items()):
@@ -55,7 +56,7 @@ def launch_report(
     parts += ["", *_phase_table(largest)]
     parts += _beside_lines(largest)
     parts += _timelines(largest, by_cell, measured)
-    parts += ["", *(Text(line) for line in conclusions(measured, by_cell)), ""]
+    parts += ["", *(Text(line) for line in conclusions(measured, by_cell)), *cannot, ""]
     return Group(*parts)
 
 
@@ -179,6 +180,15 @@ def conclusions(measured: Sequence[tuple[int, LaunchSummary]], by_cell: dict[int
             lines.append(f"{where}: {summary.failed} launches failed, {summary.late} were late")
             lines += [f"  {note} (first failure of {times} trials)" for note, times in summary.notes.items()]
     return lines
+
+
+def unsupported(cells: Sequence[Cell], by_cell: dict[int, list[Trial]]) -> list[str]:
+    """The strategies that this kernel or user cannot do: the call that failed, its errno, and what it needs."""
+    names: dict[str, dict[str, None]] = defaultdict(dict)
+    for index, cell in enumerate(cells):
+        if cell.workload == "launch" and (words := unsupported_of(by_cell.get(index, []))):
+            names[words][str(cell.params["strategy"])] = None
+    return [f"{', '.join(strategies)}: unsupported here: {words}" for words, strategies in names.items()]
 
 
 def _context(cell: Cell) -> bytes:

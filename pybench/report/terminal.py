@@ -196,6 +196,10 @@ def _complaints(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
                 f"{cell.cell.workload}, {threads_word(cell.cell.threads)}: "
                 f"{times} trial{'s' if times > 1 else ''} failed: {reason}"
             )
+    # A launch report says it itself, by strategy.
+    others = [cell for cell in cells if cell.unsupported and cell.cell.workload != "launch"]
+    for name, words in dict.fromkeys((cell.cell.workload, cell.unsupported) for cell in others):
+        yield Text(f"{name}: unsupported here: {words}")
     if any(cell.cell.oversubscribed for cell in cells):
         yield Text("* more threads than CPUs: these share CPUs, and are left out of the fits")
     if any(cell.clean and not cell.throughput.known for cell in cells):

@@ -3,20 +3,10 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from pybench import native
-from pybench.analysis.estimate import jain, weighted_percentile_from_histogram
+from pybench.analysis.estimate import jain
+from pybench.analysis.latency import percentiles_ns
 from pybench.native.outcome import Members, Phase
 from pybench.results.records import Evidence, Figures
-
-
-def percentiles_ns(phase: Phase, shares: Sequence[float]) -> list[float]:
-    """Percentiles of a phase's latency, ns, from its histogram; none lies beyond the longest call seen."""
-    pairs = np.asarray(phase.histogram, dtype=np.int64).reshape(-1, 2)
-    values = native.histogram_values()[np.cumsum(pairs[:, 0])]
-    found = weighted_percentile_from_histogram(values, pairs[:, 1], np.asarray(shares) * 100.0)
-    return [min(float(value), float(phase.max_ns)) for value in np.atleast_1d(found)]
 
 
 def figures(members: Members, phases: Mapping[str, Phase], latency: str) -> Figures:

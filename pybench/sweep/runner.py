@@ -13,6 +13,7 @@ from pybench.host.facts import load_average
 from pybench.native.outcome import Outcome, TrialSpec
 from pybench.results.records import Cell, End, Plan, Trial
 from pybench.sweep.figures import StealMeter, evidence, figures
+from pybench.sweep.needs import unsupported_words
 from pybench.sweep.plan import round_order, trial_ns
 from pybench.sweep.validity import flags
 from pybench.workloads import workload
@@ -102,9 +103,10 @@ class Sweep:
         seen = list(trials)
         if not seen or any(trial.figures for trial in seen):
             return
-        reasons = sorted({trial.outcome.reason for trial in seen})
         if all(trial.outcome.status == "unsupported" for trial in seen):
-            raise UnsupportedError(f"this host cannot do it: {'; '.join(reasons)}{_needs(seen)}")
+            words = sorted({unsupported_words(trial.outcome.reason, trial.outcome.errno) for trial in seen})
+            raise UnsupportedError(f"this host cannot do it: {'; '.join(words)}")
+        reasons = sorted({trial.outcome.reason or trial.outcome.note for trial in seen})
         raise MeasurementError(f"every trial failed: {'; '.join(reasons)}")
 
     def _fits_budget(self, index: int) -> bool:
@@ -144,12 +146,12 @@ class Sweep:
         if outcome.members is None:
             return trial
         seen = evidence(outcome.members, meter.share(), load)
-        return msgspec.structs.replace(
-            trial,
-            figures=figures(outcome.members, outcome.phases, workload(cell.workload).latency),
-            evidence=seen,
-            flags=flags(cell, seen),
-        )
+        trial = msgspec.structs.replace(trial, evidence=seen, flags=flags(cell, seen))
+        if not any(count for i, count in enumerate(outcome.members.operations) if outcome.members.is_main(i)):
+            # Every launch of it failed: there is no latency to tell.
+            return trial
+        latency = workload(cell.workload).latency
+        return msgspec.structs.replace(trial, figures=figures(outcome.members, outcome.phases, latency))
 
 
 def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:
@@ -174,17 +176,3 @@ def _expected(state: CellState, plan: Plan) -> int:
     if state.repeats < plan.min_trials:
         return plan.min_trials
     return min(plan.max_trials, state.repeats + 4)
-
-
-def _needs(trials: list[Trial]) -> str:
-    """What would make an unsupported trial possible, where we know."""
-    reasons = " ".join(trial.outcome.reason for trial in trials)
-    if "CLONE_NEWUSER" in reasons or "uid_map" in reasons:
-        return (
-            "; mounts need root (CAP_SYS_ADMIN) or unprivileged user namespaces "
-            "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
-            "kernel.apparmor_restrict_unprivileged_userns)"
-        )
-    if "IDMAP" in reasons:
-        return "; id-mapped mounts need Linux 5.12 (of a tmpfs: 6.3)"
-    return ""
