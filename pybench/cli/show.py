@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from pybench.analysis.summary import summarize
-from pybench.report.terminal import describe_host, legend, make_console, result_tables
+from pybench.report.terminal import describe_host, evidence_line, legend, make_console, result_tables
 from pybench.results.store import Results, read
 
 
@@ -16,6 +16,8 @@ def print_results(results: Results) -> None:
     series = summarize(results.header.plan.cells, results.trials)
     for table in result_tables(series, results.header.plan.cells, results.trials):
         console.print(table)
+    if evidence := evidence_line(results.trials):
+        console.print(evidence, markup=False)
     for reason in results.header.plan.left_out:
         console.print(f"left out: {reason}", markup=False)
     if results.truncated:

@@ -14,7 +14,7 @@ from pybench.analysis.scaling import Fit
 from pybench.analysis.summary import CellSummary, Series
 from pybench.host.sysfs import format_list
 from pybench.report.launches import launch_report
-from pybench.report.numbers import UNKNOWN, between, count, counted, ratio, timed
+from pybench.report.numbers import UNKNOWN, between, count, counted, ratio, time_ns, timed
 from pybench.results.records import Cell, Header, Plan, Trial
 from pybench.sweep.axes import show_duration
 from pybench.sweep.validity import explain
@@ -204,6 +204,24 @@ def _complaints(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
         yield Text("* more threads than CPUs: these share CPUs, and are left out of the fits")
     if any(cell.clean and not cell.throughput.known for cell in cells):
         yield Text("±? too few trials for a 95 % interval: six are the least (a longer --budget)")
+
+
+def evidence_line(trials: Sequence[Trial]) -> str:
+    """How well the threads of clean trials ran together; empty if none had two of them."""
+    seen = [
+        t.evidence
+        for t in trials
+        if t.clean and t.evidence and t.threads > 1 and not workload(t.workload).typical_ns
+    ]
+    if not seen:
+        return ""
+    skews, overlaps = sorted(e.start_skew_ns for e in seen), sorted(e.overlap for e in seen)
+    middle = len(seen) // 2
+    return (
+        f"Threads started within {time_ns(skews[middle])} of each other (median of {len(seen)} trials; "
+        f"worst {time_ns(skews[-1])}) and ran together for {overlaps[middle]:.2%} of a trial "
+        f"(least {overlaps[0]:.2%})."
+    )
 
 
 def legend(cells: Sequence[CellSummary]) -> str:
