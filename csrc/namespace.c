@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -89,45 +90,29 @@ uint32_t pb_mapped_user(const struct pb_crew_state *crew, uint32_t range) {
     return crew->summary.user_namespace ? 0 : PB_FIRST_MAPPED_USER + range * PB_MAPPED_USERS;
 }
 
-/* Born into a user namespace of its own: says how that went, and waits to be killed. (Not for the end of a pipe:
- * children that other threads fork meanwhile hold copies of both its ends.) */
-static _Noreturn void be_namespace(pid_t parent, int tell_fd) {
-    int code = unshare(CLONE_NEWUSER) ? errno : 0;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == parent && write(tell_fd, &code, sizeof code) == (ssize_t)sizeof code && !code)
-        for (;;)
-            pause();
-    _exit(1);
-}
-
 int pb_user_namespace_fd(struct pb_crew_state *crew, uint32_t range) {
-    int tell[2], code = EIO, fd = -EIO;
-    if (pipe2(tell, O_CLOEXEC))
-        return -errno;
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
-        be_namespace(parent, tell[1]);
-    int fork_code = errno;
-    close(tell[1]);
+    char name[16], path[64];
+    bool nested = crew->summary.user_namespace != 0;
+    uint32_t user = pb_mapped_user(crew, range);
+    pid_t parent = getpid();
+    /* A process that is a user namespace and no more. It shares its parent's files: copies of them would keep busy
+     * what other threads unmount meanwhile. */
+    pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        while (getppid() == parent)
+            pause();
+        _exit(1);
+    }
     if (pid < 0)
-        fd = -fork_code;
-    else if (read(tell[0], &code, sizeof code) != (ssize_t)sizeof code || code)
-        fd = -code;
-    else {
-        char name[16], path[64];
-        bool nested = crew->summary.user_namespace != 0;
-        uint32_t user = pb_mapped_user(crew, range);
-        snprintf(name, sizeof name, "%d", (int)pid);
-        snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
-        fd = write_maps(name, user, user, nested ? 1 : PB_MAPPED_USERS, !nested);
-        if (!fd && (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-            fd = -errno;
-    }
-    close(tell[0]);
-    if (pid > 0) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-    }
+        return -errno;
+    snprintf(name, sizeof name, "%d", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
+    int fd = write_maps(name, user, user, nested ? 1 : PB_MAPPED_USERS, !nested);
+    if (!fd && (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        fd = -errno;
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
     return fd;
 }
 

@@ -1,0 +1,269 @@
+"""The launch storm as a user types it: real mounts in namespaces of their own, real files, real signals."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pybench.cli import main
+from pybench.results.store import read
+from pybench.workloads.launch import STRATEGIES
+
+PYBENCH = [sys.executable, "-c", "from pybench.cli import main; main()"]
+# The command line on a kernel that lacks a call.
+LACKING = [sys.executable, str(Path(__file__).parents[1] / "native/refusals.py")]
+SMALL = ["--containers", "1,4", "--layers", "5", "--budget", "5s"]
+
+
+def pybench(*words: str, start: list[str] | None = None, **options: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*(start or PYBENCH), *words],
+        text=True,
+        capture_output=True,
+        timeout=100,
+        check=False,
+        env=os.environ | {"COLUMNS": "80"},
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def measured(*words: str, start: list[str] | None = None) -> "subprocess.CompletedProcess[str]":
+    """A launch that must work where mounts do at all."""
+    ran = pybench("launch", *words, start=start)
+    if ran.returncode == 3 and ("CLONE_NEW" in ran.stderr or "uid_map" in ran.stderr):
+        pytest.skip(f"no mounts here: {ran.stderr.splitlines()[-1]}")
+    assert ran.returncode == 0, ran.stderr
+    assert "Traceback" not in ran.stderr
+    return ran
+
+
+def said(text: str) -> str:
+    """The words of a text, however its lines are broken."""
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def result_file(tmp_path: Path) -> Path:
+    return tmp_path / "r.jsonl"
+
+
+def test_a_launch_shows_the_storm_its_phases_its_timeline_and_what_follows(result_file: Path) -> None:
+    ran = measured(*SMALL, "--param", "files=2", "--output", str(result_file))
+    out = ran.stdout
+    assert all(len(line.rstrip()) <= 80 for line in out.splitlines())
+    for strategy in STRATEGIES:
+        assert f"\n  {strategy}\n" in out
+        assert f"\n{strategy} " in out
+    for words in ("containers", "each", "p50", "p99", "max", "mounts", "+6", "100%"):
+        assert words in out
+    for words in ("one container", "userns", "build", "overlay", "release", "clean", "mount ops", "on a CPU"):
+        assert words in out
+    assert "mount table over one storm" in out
+    assert "files=2" in out
+    assert said(out).count("parent at 4 containers:") == len(STRATEGIES) - 1
+    assert f"kept in {result_file}" in said(ran.stderr)
+    again = pybench("show", str(result_file))
+    assert again.stdout == out
+    results = read(result_file)
+    assert {t.params["strategy"] for t in results.trials} == set(STRATEGIES)
+    assert {t.params["containers"] for t in results.trials} == {1, 4}
+    for trial in results.trials:
+        assert trial.outcome.counters["launched"] == trial.params["containers"]
+        assert trial.outcome.mounts_before == trial.outcome.mounts_after > 0
+
+
+def test_results_go_below_the_current_directory(tmp_path: Path) -> None:
+    ran = pybench("launch", "--strategy", "plain", *SMALL, "--budget", "1s", cwd=tmp_path)
+    if ran.returncode == 3:
+        pytest.skip(ran.stderr)
+    (path,) = (tmp_path / "results").iterdir()
+    assert path.name.startswith("launch-")
+    assert read(path).trials
+
+
+def test_who_suffers_is_shown(result_file: Path) -> None:
+    words = ["--readers", "1", "--param", "walkers=1", "--param", "probe_every_ms=1", "--strategy", "binds,parent"]
+    ran = measured("--containers", "20", "--layers", "10", "--budget", "5s", *words, "--output", str(result_file))
+    for who in ("beside the storm", "binds prober", "binds reader", "binds walker", "parent prober"):
+        assert who in ran.stdout
+    assert "probe p99" in said(ran.stdout)
+    assert read(result_file).trials[0].outcome.members.role[-3:] == [1, 3, 4]
+
+
+def test_ctrl_c_keeps_what_is_done(result_file: Path) -> None:
+    words = ["launch", "--strategy", "binds", "--containers", "30", "--layers", "20", "--budget", "60s"]
+    run = subprocess.Popen(
+        [*PYBENCH, *words, "--output", str(result_file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (result_file.exists() and result_file.read_bytes().count(b"\n") >= 4):
+        if run.poll() == 3:
+            pytest.skip(run.communicate()[1])
+        assert time.monotonic() < deadline and run.poll() is None
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert f"pybench sweep --resume {result_file}" in said(err)
+    assert "one container" in out
+    results = read(result_file)
+    assert len(results.trials) >= 3
+    assert results.ends[-1].reason == "interrupted"
+
+
+def test_dry_run_launches_nothing(tmp_path: Path) -> None:
+    ran = pybench("launch", "--quick", "--dry-run", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "12 cells" in ran.stdout
+    for words in ("plain", "binds", "fds", "parent", "budget 50 s"):
+        assert words in ran.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_go_together_is_left_out_and_said(tmp_path: Path) -> None:
+    ran = pybench("launch", "--layers", "5,501", "--strategy", "plain", "--containers", "1", "--dry-run")
+    assert ran.returncode == 0, ran.stderr
+    assert "left out: launch, threads=" in said(ran.stdout)
+    assert "overlay takes at most 500 lower layers" in said(ran.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["--strategy", "bind"], 2, "strategy='bind' is not known; choose from plain|chown|binds|"),
+        (["--containers", "0"], 2, "containers='0' must be a whole number, 1 to"),
+        (["--containers", "many"], 2, "containers='many' must be a whole number"),
+        (["--layers", "501"], 2, "overlay takes at most 500 lower layers; lower --layers"),
+        (["--passes", "11"], 2, "passes='11' must be a whole number, 1 to 10"),
+        (["--param", "arrival=rate:0"], 2, "choose from closed|burst|rate:N"),
+        (["--param", "fs=here"], 2, "choose from tmpfs|DIR"),
+        (["--param", "lock=tas"], 2, "launch has no parameter 'lock'"),
+        (["--param", "prober_place=socket:9"], 2, "socket"),
+        (["--threads", "4096"], 2, "--oversubscribe"),
+        (["--budget", "soon"], 2, "is no duration"),
+        (["--place", "999"], 2, "CPU 999 does not exist"),
+        (["--no-such-option"], 2, "No such option"),
+        (["--strategy", "plain", "--param", "fs=/none/such", *SMALL], 4, "open: /none/such: No such file"),
+    ],
+)
+def test_bad_input_costs_one_line_and_its_exit_status(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    status: int,
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pybench", "launch", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    err = capsys.readouterr().err
+    if ended.value.code == 3 and status == 4:
+        pytest.skip(f"no mounts here: {err}")
+    assert ended.value.code == status, err
+    assert says in err
+    assert len([line for line in err.splitlines() if line.startswith("pybench: ")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("lacks", "without", "error", "needs"),
+    [
+        (["open_tree=ENOSYS"], "binds, fds, parent, parentfd", "ENOSYS", "Linux 5.2"),
+        (["mount_setattr=ENOSYS"], "binds, fds, parent, parentfd", "ENOSYS", "Linux 5.12 (of a tmpfs: 6.3)"),
+        (["mount_setattr=EINVAL"], "binds, fds, parent, parentfd", "EINVAL", "Linux 5.12 (of a tmpfs: 6.3)"),
+        (["fsopen=ENODEV"], "fds, parentfd", "ENODEV", "the overlay module"),
+        (["fsconfig:fd=EINVAL"], "fds, parentfd", "EINVAL", "Linux 6.13 (lowerdir+ itself: 6.7)"),
+        (["fsconfig:create=EINVAL"], "fds, parentfd", "EINVAL", "Linux 6.15"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_this_kernel_lacks_is_said_beside_what_it_can(
+    result_file: Path, lacks: list[str], without: str, error: str, needs: str
+) -> None:
+    words = ["--containers", "2", "--layers", "3", "--budget", "2s", "--output", str(result_file)]
+    whole = pybench("launch", "--dry-run", *words)
+    assert whole.returncode == 0
+    ran = measured(*words, start=[*LACKING, *lacks])
+    (line,) = [part for part in said(ran.stdout).split("  ") if "unsupported here" in part]
+    assert f"{without}: unsupported here: " in line
+    assert f"({error}); " in line
+    assert needs in line
+    for strategy in STRATEGIES:
+        has = strategy not in without.split(", ")
+        assert (f"\n  {strategy}\n" in ran.stdout) is has
+    trials = read(result_file).trials
+    tried_once = [t.params["strategy"] for t in trials if t.outcome.status == "unsupported"]
+    assert sorted(tried_once) == sorted(without.split(", "))
+    assert pybench("show", str(result_file)).stdout == ran.stdout
+
+
+def test_when_nothing_can_be_done_it_is_one_line_and_status_3(result_file: Path) -> None:
+    measured("--strategy", "fds", *SMALL, "--output", str(result_file.with_name("can.jsonl")))
+    ran = pybench(
+        "launch", "--strategy", "fds", *SMALL, "--output", str(result_file), start=[*LACKING, "fsconfig:fd=EINVAL"]
+    )
+    assert ran.returncode == 3
+    (line,) = [line for line in ran.stderr.splitlines() if line.startswith("pybench: ")]
+    assert "this host cannot do it: fsconfig(FSCONFIG_SET_FD, lowerdir+)" in line
+    assert "Linux 6.13" in line
+
+
+def test_launches_that_all_fail_are_status_4_with_the_reason(result_file: Path) -> None:
+    """mount_setattr that does nothing: roots belong to the wrong user."""
+    words = ["--strategy", "parent", *SMALL, "--output", str(result_file)]
+    measured(*words[:-1], str(result_file.with_name("can.jsonl")))
+    if read(result_file.with_name("can.jsonl")).trials[0].outcome.user_namespace:
+        pytest.skip("needs root: an ordinary user's one user range looks like none")
+    with (result_file.with_name("filter.py")).open("w") as program:
+        program.write(f"import sys; sys.path.insert(0, {str(Path(LACKING[1]).parent)!r})\n")
+        program.write("from refusals import refuse; refuse('mount_setattr', 0)\n")
+        program.write("from pybench.cli import main; main()\n")
+    ran = pybench("launch", *words, start=[sys.executable, str(result_file.with_name("filter.py"))])
+    assert ran.returncode == 4, ran.stderr
+    (line,) = [line for line in ran.stderr.splitlines() if line.startswith("pybench: ")]
+    assert "every trial failed: checking content and owner of the last layer's file" in line
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder on a file system of the host's that anybody may write to."""
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    folder.chmod(0o777)
+    yield folder
+    left = list(folder.iterdir())
+    shutil.rmtree(folder)
+    assert left == []
+
+
+def test_who_may_not_map_a_host_s_file_system_learns_what_it_takes(open_folder: Path, result_file: Path) -> None:
+    """In a user namespace, as an ordinary user or as root of a container."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("unshare -rm does not work here: no user namespaces")
+    words = ["--containers", "2", "--layers", "3", "--budget", "3s", "--output", str(result_file)]
+    ran = measured("--param", f"fs={open_folder}", *words, start=["unshare", "-rm", *PYBENCH])
+    text = said(ran.stdout)
+    if "unsupported here" not in text:
+        pytest.skip("this file system of the host's may be mapped by anybody")
+    assert "binds, fds, parent, parentfd: unsupported here: mount_setattr(MOUNT_ATTR_IDMAP)" in text
+    assert "(EPERM); id-mapping a file system needs CAP_SYS_ADMIN" in text
+    assert "\n  plain\n" in ran.stdout
+    assert "\n  chown\n" in ran.stdout
+
+
+def test_root_of_a_container_launches_by_every_strategy(result_file: Path) -> None:
+    """A user namespace with no ranges of users to give: one user is mapped."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("unshare -rm does not work here: no user namespaces")
+    measured(*SMALL, "--output", str(result_file), start=["unshare", "-rm", *PYBENCH])
+    for trial in read(result_file).trials:
+        assert trial.outcome.status == "ok"
+        assert trial.outcome.user_namespace
+        assert trial.outcome.counters["launched"] == trial.params["containers"]
