@@ -9,6 +9,7 @@ NAMESPACES = (
 # Part of the failed call -> what it needs. Kernels differ by what was put back into them: these are the versions
 # that first had it.
 CALLS = {
+    "MS_REC | MS_PRIVATE": "the root must be a mount point; of a chroot, mount --bind DIR DIR before chroot DIR",
     "CLONE_NEWUSER": NAMESPACES,
     "uid_map": NAMESPACES,
     "open_tree": "detached clones of mounts need Linux 5.2",
