@@ -190,10 +190,13 @@ def _complaints(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
             flags[flag] = flags.get(flag, 0) + times
     for flag, times in flags.items():
         yield Text(f"{times} trial{'s' if times > 1 else ''} kept out of the figures: {explain(flag)}")
+    shown = varying([cell.cell for cell in cells])
     for cell in cells:
+        own = settings(cell.cell)
+        where = "".join(f" {name}={own[name]}" for name in shown if name in own)
         for reason, times in cell.failures.items():
             yield Text(
-                f"{cell.cell.workload}, {threads_word(cell.cell.threads)}: "
+                f"{cell.cell.workload}{where}, {threads_word(cell.cell.threads)}: "
                 f"{times} trial{'s' if times > 1 else ''} failed: {reason}"
             )
     # A launch report says it itself, by strategy.
