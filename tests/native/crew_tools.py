@@ -63,11 +63,11 @@ def _stat(pid: int) -> tuple[str, str, int, int] | None:
 
 def _crew_processes() -> Iterator[tuple[int, int, int]]:
     """(process, parent, process group) of every living process of every crew."""
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (seen := _stat(int(entry))):
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (seen := _stat(int(entry.name))):
             name, state, parent, group = seen
             if name == CREW_NAME and state not in "ZX":
-                yield int(entry), parent, group
+                yield int(entry.name), parent, group
 
 
 def crew_of(parent: int) -> list[int]:
@@ -83,9 +83,10 @@ def group_of(leader: int) -> list[int]:
 def threads_of(leader: int) -> list[int]:
     """Threads of the leader other than itself: members of a crew of threads."""
     try:
-        return [tid for tid in map(int, os.listdir(f"/proc/{leader}/task")) if tid != leader]
+        tids = [int(path.name) for path in Path(f"/proc/{leader}/task").iterdir()]
     except OSError:
         return []
+    return sorted(tid for tid in tids if tid != leader)
 
 
 def wait_for(what: Callable[[], T], seconds: float = 20.0) -> T:

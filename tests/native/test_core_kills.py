@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from crew_tools import (
@@ -109,7 +110,7 @@ def test_a_signal_that_nobody_handles_changes_nothing(two_cpus):
 def test_the_crew_goes_with_a_killed_interpreter(workload, crew, two_cpus):
     run_or_skip(request(workload, two_cpus, 1))
     program = f"from crew_tools import *; run_trial(request({workload!r}, {two_cpus}, {LONG_MS}, crew={crew!r}))"
-    with subprocess.Popen([sys.executable, "-c", program], cwd=os.path.dirname(__file__)) as caller:
+    with subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parent) as caller:
         try:
             leader = wait_for(lambda: crew_of(caller.pid))[0]
             time.sleep(0.05)

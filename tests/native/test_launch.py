@@ -423,12 +423,15 @@ STORMS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("who", KILLERS)
 def test_kills_at_random_moments_leave_nothing(who, where, tmp_path, two_cpus):
     """PYBENCH_KILLS of each kind, 3 unless told: set-up (of 30,000 mounts) and storm alike are hit."""
-    run_or_skip(launch_spec(two_cpus, containers=2, layers=3))
+    fs = str(tmp_path) if where == "folder" else "tmpfs"
+    tried = {name: run_trial(launch_spec(two_cpus, containers=2, fs=fs, strategy=name)) for name in STRATEGIES}
+    able = [name for name, outcome in tried.items() if outcome.status == "ok"]
+    if not able:
+        pytest.skip(f"this host cannot: {tried['plain'].reason}")
     chance = random.Random(f"{who} {where} {os.environ.get('PYBENCH_SEED')}")
     before = host_mounts()
     for _ in range(KILLS):
-        fs = str(tmp_path) if where == "folder" else "tmpfs"
-        own = {"strategy": chance.choice(STRATEGIES), "userns": chance.choice(("shared", "container")), "fs": fs}
+        own = {"strategy": chance.choice(able), "userns": chance.choice(("shared", "container")), "fs": fs}
         leader = KILLERS[who](
             launch_spec(two_cpus, arrival="closed", **own, **STORMS[where]), chance.uniform(0, 1)
         )

@@ -34,9 +34,7 @@ TRIALS: dict[str, tuple[str, dict[str, int | str]]] = {
 
 def bare_rate(program: str, what: str, cpu: int, seconds: float) -> float:
     """Operations a second of the bare loop."""
-    done = subprocess.run(
-        [program, what, str(cpu), str(seconds)], check=True, stdout=subprocess.PIPE, text=True
-    )
+    done = subprocess.run([program, what, str(cpu), str(seconds)], check=True, stdout=subprocess.PIPE, text=True)
     operations, ns = map(int, done.stdout.split())
     return operations * 1e9 / ns
 
