@@ -2,7 +2,8 @@
  *
  * Array queue: take the next slot of a ring, wait on that slot's line alone; the holder opens the slot after its own.
  * Anderson, "The Performance of Spin Lock Alternatives for Shared-Memory Multiprocessors", IEEE TPDS 1(1), 1990.
- * The ring has a power of two of slots, so that the counter may wrap.
+ * The ring has a power of two of slots, so that the counter may wrap. Who comes round to a slot must see that its last
+ * holder closed it, not how it was open before: hence the order of the counter.
  */
 #pragma once
 #include "common.h"
@@ -32,7 +33,7 @@ static inline void array_join(void *memory, void *own, const struct lock_member 
     self->mask = slots - 1;
 }
 static inline void array_acquire(struct array_lock *lock, struct array_self *self) {
-    self->mine = atomic_fetch_add_explicit(&lock->next, 1, memory_order_relaxed) & self->mask;
+    self->mine = atomic_fetch_add_explicit(&lock->next, 1, memory_order_acq_rel) & self->mask;
     PB_PLACED();
     while (!atomic_load_explicit(&lock->slots[self->mine].open, memory_order_acquire))
         pb_relax();

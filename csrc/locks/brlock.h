@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Big-reader lock: a line for each member. A reader takes its own, which nobody else touches but a writer; a writer
- * takes them all.
+ * takes them all, in order, so that the first line keeps writers apart.
  * Hsieh, Weihl, "Scalable Reader-Writer Locks for Parallel Systems", IPPS 1992 (the static algorithm).
  */
 #pragma once
@@ -12,7 +12,6 @@ struct brlock_slot {
     alignas(PB_LINE) struct ttas_lock taken;
 };
 struct brlock_lock {
-    alignas(PB_LINE) struct ttas_lock writers; /* one at a time: two would wait for each other's lines in vain */
     struct brlock_slot slots[SPIN_MOST_SLOTS];
 };
 struct brlock_self {
@@ -26,7 +25,6 @@ static inline void brlock_join(void *memory, void *own, const struct lock_member
 }
 static inline void brlock_acquire(struct brlock_lock *lock, struct brlock_self *self) {
     struct ttas_self none;
-    ttas_acquire(&lock->writers, &none);
     for (int32_t i = 0; i < self->members; i++) {
         PB_POINT();
         ttas_acquire(&lock->slots[i].taken, &none);
@@ -38,7 +36,6 @@ static inline void brlock_release(struct brlock_lock *lock, struct brlock_self *
         PB_POINT();
         ttas_release(&lock->slots[i].taken, &none);
     }
-    ttas_release(&lock->writers, &none);
 }
 
 /* The reader's side, named as a lock of its own for the loop that is made from it. */

@@ -41,6 +41,9 @@ struct lock_member {
 #define PB_POINT() ((void)0)
 #endif
 
+#ifdef PB_MODEL
+uint32_t lock_random(uint32_t *state);
+#else
 /* Xorshift (Marsaglia, 2003): a member's private coin, where good randomness is not worth its time. */
 static inline uint32_t lock_random(uint32_t *state) {
     uint32_t x = *state;
@@ -49,6 +52,7 @@ static inline uint32_t lock_random(uint32_t *state) {
     x ^= x << 5;
     return *state = x;
 }
+#endif
 static inline uint32_t lock_seed(const struct lock_member *who) {
     return (uint32_t)((who->seed + (uint64_t)who->index + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 33) | 1;
 }

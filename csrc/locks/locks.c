@@ -214,7 +214,7 @@ const struct spin_lock_kind spin_locks[] = {
      .run = spin_run_pthread_rwlock,
      .run_reader = spin_run_pthread_rwlock_read,
      .place = pthread_rwlock_place},
-    {{"brlock", "reader-writer", "4 bytes + n lines", "none", "spin", "Hsieh and Weihl 1992", SPIN_MOST_SLOTS,
+    {{"brlock", "reader-writer", "n lines", "none", "spin", "Hsieh and Weihl 1992", SPIN_MOST_SLOTS,
       .readers = 1, EXCLUDES},
      .run = spin_run_brlock,
      .run_reader = spin_run_brlock_read,

@@ -42,15 +42,15 @@ static inline bool rwsem_try(struct rwsem_lock *lock, unsigned *seen, unsigned a
 static inline void rwsem_wait(struct rwsem_lock *lock, struct rwsem_self *self, unsigned against, unsigned take) {
     unsigned seen;
     mcs_park_acquire(&lock->queue, &self->node);
-    for (int spins = 0; !rwsem_try(lock, &seen, against, take, RWSEM_HANDOFF); spins++) {
-        if (spins < RWSEM_SPINS) {
-            pb_relax();
-            continue;
-        }
+    int spins = 0;
+    while (!rwsem_try(lock, &seen, against, take, RWSEM_HANDOFF)) {
         PB_POINT();
-        if ((seen & RWSEM_HANDOFF) ||
-            atomic_compare_exchange_strong_explicit(&lock->word, &seen, seen | RWSEM_HANDOFF, memory_order_relaxed,
-                                                    memory_order_relaxed)) {
+        if (spins < RWSEM_SPINS) {
+            spins++;
+            pb_relax();
+        } else if ((seen & RWSEM_HANDOFF) ||
+                   atomic_compare_exchange_strong_explicit(&lock->word, &seen, seen | RWSEM_HANDOFF,
+                                                           memory_order_relaxed, memory_order_relaxed)) {
             PB_POINT();
             lock_sleep(&lock->word, seen | RWSEM_HANDOFF);
         }

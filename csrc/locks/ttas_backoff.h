@@ -8,7 +8,9 @@
 #include "common.h"
 
 #define TTAS_BACKOFF_LEAST 4 /* pauses */
+#ifndef TTAS_BACKOFF_MOST
 #define TTAS_BACKOFF_MOST 1024
+#endif
 
 struct ttas_backoff_lock {
     atomic_uint held;
