@@ -112,6 +112,7 @@ def _cell(
         where = place(topology, text, placement.smt) if text else placement
         cpus += tuple(itertools.islice(itertools.cycle(where.cpus), int(params[role.count])))
     by = kind.domain(params)
+    domains = {"domains": member_domains(topology, cpus, by)} if by else {}
     return msgspec.convert(
         {
             "workload": kind.name,
@@ -124,7 +125,7 @@ def _cell(
             "nodes": placement.memory.nodes,
             "crew": crew,
             "oversubscribed": threads > len(placement.cpus),
-            "domains": member_domains(topology, cpus, by) if by else msgspec.UNSET,
+            **domains,
         },
         Cell,
     )
