@@ -54,6 +54,7 @@ static inline bool qspinlock_acquire_pending(struct qspinlock_lock *lock) {
         return true;
     }
     PB_POINT();
+    /* There is a queue, or another is pending: not this one. */
     if (!(seen & QSPINLOCK_PENDING))
         atomic_fetch_and_explicit(&lock->word, ~QSPINLOCK_PENDING, memory_order_relaxed);
     return false;

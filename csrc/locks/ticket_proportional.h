@@ -7,7 +7,9 @@
 #pragma once
 #include "common.h"
 
+#ifndef TICKET_PROPORTIONAL_PAUSES
 #define TICKET_PROPORTIONAL_PAUSES 4 /* for each member ahead */
+#endif
 
 struct ticket_proportional_lock {
     atomic_uint next;
