@@ -6,6 +6,11 @@
 #pragma once
 #include <stdint.h>
 
+/* Two lines: adjacent-line prefetchers pull lines in pairs. */
+#ifndef PB_LINE
+#define PB_LINE 128
+#endif
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define PB_TICK_IS_TSC 1

@@ -13,10 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch.h"
 #include "pybench_core.h"
 
-/* Two lines: adjacent-line prefetchers pull lines in pairs. */
-#define PB_LINE 128
 #define PB_PAGE 4096
 
 struct pb_crew_state;

@@ -7,7 +7,7 @@
  * nothing between calls. All times are nanoseconds of CLOCK_MONOTONIC unless a name says otherwise.
  */
 
-#define PB_ABI 2
+#define PB_ABI 3
 #define PB_MAX_MEMBERS 4096
 #define PB_MAX_PHASES 16
 #define PB_MAX_COUNTERS 16
@@ -46,6 +46,7 @@ struct pb_spec {
     int32_t crew; /* enum pb_crew */
     int32_t n_members;
     const int32_t *cpus;     /* a CPU for each member */
+    const int32_t *domains;  /* a NUMA domain for each member, counted from 0; NULL: all 0 */
     int32_t memory;          /* enum pb_memory: where the contended line lives */
     const int32_t *nodes;    /* for BIND and INTERLEAVE */
     int32_t n_nodes;
@@ -112,6 +113,20 @@ struct pb_point {
     uint64_t value;
 };
 
+/* A lock of the spin workload, in words for people. */
+struct pb_lock_info {
+    const char *name;
+    const char *family;   /* spin, queue, sleeping, reader-writer, control */
+    const char *space;    /* memory of a lock with n members */
+    const char *fairness; /* FIFO: first come, first served; bounded: nobody is passed by without end; none */
+    const char *waiting;  /* spin, spin then park, sleep, none */
+    const char *source;   /* where it was published */
+    int32_t most_members; /* that it takes, 0: no bound */
+    int8_t numa;          /* 1: uses the members' NUMA domains */
+    int8_t readers;       /* 1: tells readers from writers */
+    int8_t excludes;      /* 1: its sections are counted, and a lost one fails the trial */
+};
+
 struct pb_trial;
 
 /* Run one trial. On 0, *trial must be freed, and its summary's status says whether there are figures. */
@@ -131,7 +146,7 @@ const char *pb_phase_name(const char *workload, int32_t phase);
 int32_t pb_phase_role(const char *workload, int32_t phase);
 const char *pb_counter_name(const char *workload, int32_t counter);
 const char *pb_lock_name(int32_t index);
-const char *pb_lock_source(int32_t index);
+const struct pb_lock_info *pb_lock_info(int32_t index);
 
 /* Middle of a histogram bucket, ns. */
 double pb_histogram_value(int32_t bucket);

@@ -4,9 +4,7 @@
  * The baseline of Anderson, "The Performance of Spin Lock Alternatives", IEEE TPDS 1(1), 1990.
  */
 #pragma once
-#include <stdatomic.h>
-
-#include "../arch.h"
+#include "common.h"
 
 struct tas_lock {
     atomic_uint held;
@@ -21,5 +19,6 @@ static inline void tas_acquire(struct tas_lock *lock, struct tas_self *self) {
 }
 static inline void tas_release(struct tas_lock *lock, struct tas_self *self) {
     (void)self;
+    PB_POINT();
     atomic_store_explicit(&lock->held, 0, memory_order_release);
 }

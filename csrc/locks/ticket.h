@@ -5,9 +5,7 @@
  * Mellor-Crummey, Scott, ACM TOCS 9(1), 1991, section 2.2.
  */
 #pragma once
-#include <stdatomic.h>
-
-#include "../arch.h"
+#include "common.h"
 
 struct ticket_lock {
     atomic_uint next;
@@ -19,11 +17,13 @@ struct ticket_self {
 static inline void ticket_acquire(struct ticket_lock *lock, struct ticket_self *self) {
     (void)self;
     unsigned mine = atomic_fetch_add_explicit(&lock->next, 1, memory_order_relaxed);
+    PB_PLACED();
     while (atomic_load_explicit(&lock->serving, memory_order_acquire) != mine)
         pb_relax();
 }
 static inline void ticket_release(struct ticket_lock *lock, struct ticket_self *self) {
     (void)self;
     unsigned mine = atomic_load_explicit(&lock->serving, memory_order_relaxed);
+    PB_POINT();
     atomic_store_explicit(&lock->serving, mine + 1, memory_order_release);
 }

@@ -7,6 +7,23 @@
 #include <errno.h>
 #include <string.h>
 
+static int32_t domain_of(const struct pb_crew_state *crew, int32_t member) {
+    return crew->spec->domains ? crew->spec->domains[member] : 0;
+}
+
+/* What the lock keeps for each member, or each domain, has its end. */
+static int check_bounds(struct pb_crew_state *crew, const struct pb_lock_info *info) {
+    int32_t members = crew->spec->n_members;
+    if (info->most_members && members > info->most_members)
+        return pb_fail(crew, PB_FAILED, EINVAL, "starting the crew", "%s takes at most %d members, not %d", info->name,
+                       info->most_members, members);
+    for (int32_t i = 0; info->numa && i < members; i++)
+        if (domain_of(crew, i) < 0 || domain_of(crew, i) >= SPIN_MOST_DOMAINS)
+            return pb_fail(crew, PB_FAILED, EINVAL, "starting the crew", "%s takes domains 0 to %d, not %d",
+                           info->name, SPIN_MOST_DOMAINS - 1, domain_of(crew, i));
+    return 0;
+}
+
 static int configure(struct pb_crew_state *crew) {
     struct spin_config *config = crew->config;
     const char *lock;
@@ -15,10 +32,10 @@ static int configure(struct pb_crew_state *crew) {
         pb_param_number(crew, "write_think_ns", &config->write_think_ns) ||
         pb_param_number(crew, "writers", &config->writers))
         return -EINVAL;
-    for (int i = 0; spin_locks[i].name; i++)
-        if (!strcmp(spin_locks[i].name, lock)) {
+    for (int i = 0; spin_locks[i].info.name; i++)
+        if (!strcmp(spin_locks[i].info.name, lock)) {
             config->lock = i;
-            return 0;
+            return check_bounds(crew, &spin_locks[i].info);
         }
     return pb_fail(crew, PB_FAILED, EINVAL, "finding the lock", "%s", lock);
 }
@@ -28,7 +45,7 @@ static int place_line(struct pb_crew_state *crew) {
     struct spin_line *line = crew->line;
     const struct spin_lock_kind *kind = &spin_locks[config->lock];
     int rc = kind->place ? kind->place(line->lock, crew->spec->crew == PB_CREW_PROCESSES) : 0;
-    return rc ? pb_fail(crew, PB_FAILED, -rc, "initialising the lock", "%s", kind->name) : 0;
+    return rc ? pb_fail(crew, PB_FAILED, -rc, "initialising the lock", "%s", kind->info.name) : 0;
 }
 
 /* The last members write; member 0 always reads, so that one thread is the reader alone. */
@@ -39,14 +56,32 @@ static bool is_writer(const struct pb_seat *seat) {
     return seat->index >= members - writers;
 }
 
+static void join(struct pb_seat *seat, const struct spin_lock_kind *kind) {
+    struct pb_crew_state *crew = seat->crew;
+    struct spin_line *line = crew->line;
+    const struct pb_seat *seats = crew->seats;
+    const struct lock_member who = {
+        .index = seat->index,
+        .members = crew->spec->n_members,
+        .domain = domain_of(crew, seat->index),
+        .seed = seat->rng,
+        .selves = seats[0].scratch,
+        .stride = crew->spec->n_members < 2 ? 0 : (size_t)((char *)seats[1].scratch - (char *)seats[0].scratch),
+    };
+    kind->join(line->lock, ((struct spin_scratch *)seat->scratch)->self, &who);
+}
+
 static int prepare(struct pb_seat *seat) {
     const struct spin_config *config = seat->crew->config;
+    const struct spin_lock_kind *kind = &spin_locks[config->lock];
     struct spin_scratch *scratch = seat->scratch;
-    bool knows_readers = spin_locks[config->lock].run_reader;
+    bool knows_readers = kind->run_reader;
     bool writer = knows_readers && is_writer(seat);
+    if (kind->join)
+        join(seat, kind);
     seat->member->role = writer ? SPIN_WRITER : SPIN_MAIN;
     double ns_per_tick = seat->crew->ns_per_tick;
-    double hold = knows_readers && !writer ? 0.0 : (double)config->hold_ns;
+    double hold = kind->readers_retry && !writer ? 0.0 : (double)config->hold_ns;
     double think = (double)(writer ? config->write_think_ns : config->think_ns);
     scratch->chain = seat->rng | 1;
     scratch->hold_steps = pb_work_steps(hold, ns_per_tick, &scratch->chain, &seat->member->hold_ns_calibrated);
@@ -66,7 +101,8 @@ static int run(struct pb_seat *seat, struct pb_until until) {
 static int verify(struct pb_crew_state *crew) {
     const struct spin_config *config = crew->config;
     const struct spin_line *line = crew->line;
-    bool knows_readers = spin_locks[config->lock].run_reader;
+    const struct spin_lock_kind *kind = &spin_locks[config->lock];
+    bool knows_readers = kind->run_reader;
     uint64_t counted = 0;
     for (int32_t i = 0; i < crew->spec->n_members; i++) {
         const struct spin_scratch *scratch = crew->seats[i].scratch;
@@ -74,12 +110,12 @@ static int verify(struct pb_crew_state *crew) {
             counted += scratch->total_operations;
         if (crew->members[i].counters[SPIN_TORN_READS])
             return pb_fail(crew, PB_FAILED, 0, "checking consistent reads", "%s: %llu torn reads of member %d",
-                           spin_locks[config->lock].name,
+                           kind->info.name,
                            (unsigned long long)crew->members[i].counters[SPIN_TORN_READS], i);
     }
-    if (counted != line->guard.count)
+    if (kind->info.excludes && counted != line->guard.count)
         return pb_fail(crew, PB_FAILED, 0, "checking mutual exclusion", "%s: %llu sections, %llu counted",
-                       spin_locks[config->lock].name, (unsigned long long)counted,
+                       kind->info.name, (unsigned long long)counted,
                        (unsigned long long)line->guard.count);
     return 0;
 }

@@ -4,10 +4,11 @@
  */
 #pragma once
 #include "../core.h"
+#include "../locks/common.h"
 #include "../sampler.h"
 #include "../work.h"
 
-#define SPIN_LOCK_BYTES 1024
+#define SPIN_LOCK_BYTES ((SPIN_MOST_SLOTS + 8) * PB_LINE)
 #define SPIN_SELF_BYTES 256
 
 enum spin_phase { SPIN_ACQUIRE, SPIN_HOLD, SPIN_OPERATION };
@@ -39,12 +40,14 @@ struct spin_scratch {
 
 typedef int spin_run(struct pb_seat *seat, struct pb_until until);
 
+/* See locks/common.h. */
 struct spin_lock_kind {
-    const char *name;
-    const char *source;
+    struct pb_lock_info info;
     spin_run *run;
     spin_run *run_reader; /* NULL: the lock knows no readers */
+    bool readers_retry;   /* they hold nothing: hold time is the writers' alone */
     int (*place)(void *lock, bool processes); /* NULL: zeroed memory is a free lock */
+    void (*join)(void *lock, void *self, const struct lock_member *who);
 };
 
 extern const struct spin_lock_kind spin_locks[]; /* locks/locks.c; ended by a NULL name */

@@ -3,8 +3,8 @@
  * The measured loop, compiled once for each lock so that no indirect call sits in it. Include with LOCK
  * defined: struct LOCK_lock, struct LOCK_self, LOCK_acquire() and LOCK_release() must exist.
  *   LOCK_SECTION(guard)  what is done under the lock; the default counts
- *   LOCK_RETRIES         LOCK_release() tells whether the section held, and it is done again if not;
- *                        the section leaves what it read in seen_count and seen_shadow
+ *   LOCK_READS           the section leaves what it read in seen_count and seen_shadow
+ *   LOCK_RETRIES         so it does, and LOCK_release() tells whether it held: it is done again if not
  * Defines spin_run_LOCK().
  */
 #define SPIN_JOIN_(a, b) a##b
@@ -12,11 +12,14 @@
 #ifndef LOCK_SECTION
 #define LOCK_SECTION(guard) (guard)->count++
 #endif
-#ifdef LOCK_RETRIES
-#define SPIN_LEAVE(lock, self) SPIN_JOIN(LOCK, _release)(lock, self)
+#if defined(LOCK_READS) || defined(LOCK_RETRIES)
 #define SPIN_TORN (seen_count != seen_shadow)
 #else
 #define SPIN_TORN 0
+#endif
+#ifdef LOCK_RETRIES
+#define SPIN_LEAVE(lock, self) SPIN_JOIN(LOCK, _release)(lock, self)
+#else
 #define SPIN_LEAVE(lock, self) (SPIN_JOIN(LOCK, _release)(lock, self), true)
 #endif
 
@@ -33,7 +36,7 @@ static inline __attribute__((always_inline)) int SPIN_JOIN(spin_loop_, LOCK)(str
     struct spin_guard *guard = &line->guard;
     const uint64_t hold = scratch->hold_steps, think = scratch->think_steps;
     uint64_t operations = 0, retries = 0, torn = 0, chain = scratch->chain;
-#ifdef LOCK_RETRIES
+#if defined(LOCK_READS) || defined(LOCK_RETRIES)
     uint64_t seen_count, seen_shadow;
 #endif
     struct pb_sampler sampler = pb_sampler_start(seat, pb_ticks());
@@ -102,4 +105,5 @@ static int SPIN_JOIN(spin_run_, LOCK)(struct pb_seat *seat, struct pb_until unti
 #undef SPIN_JOIN_
 #undef LOCK
 #undef LOCK_SECTION
+#undef LOCK_READS
 #undef LOCK_RETRIES

@@ -44,17 +44,17 @@ const char *pb_counter_name(const char *workload, int32_t counter) {
 
 static const struct spin_lock_kind *lock_at(int32_t index) {
     for (int32_t i = 0; i <= index; i++)
-        if (!spin_locks[i].name)
+        if (!spin_locks[i].info.name)
             return NULL;
     return index < 0 ? NULL : &spin_locks[index];
 }
 const char *pb_lock_name(int32_t index) {
     const struct spin_lock_kind *kind = lock_at(index);
-    return kind ? kind->name : NULL;
+    return kind ? kind->info.name : NULL;
 }
-const char *pb_lock_source(int32_t index) {
+const struct pb_lock_info *pb_lock_info(int32_t index) {
     const struct spin_lock_kind *kind = lock_at(index);
-    return kind ? kind->source : NULL;
+    return kind ? &kind->info : NULL;
 }
 
 double pb_histogram_value(int32_t bucket) {

@@ -13,11 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from pybench.errors import UnsupportedError
-from pybench.native.outcome import Members, Outcome, Phase, Status, TrialSpec
+from pybench.native.outcome import LockInfo, Members, Outcome, Phase, Status, TrialSpec
 
-__all__ = ["Members", "Outcome", "Phase", "TrialSpec", "histogram_values", "locks", "phases", "run_trial"]
+__all__ = [
+    "LockInfo",
+    "Members",
+    "Outcome",
+    "Phase",
+    "TrialSpec",
+    "histogram_values",
+    "locks",
+    "phases",
+    "run_trial",
+]
 
-ABI = 2
+ABI = 3
 STATUSES: tuple[Status, ...] = ("ok", "unsupported", "failed", "interrupted")
 CREWS = {"threads": 0, "processes": 1}
 MEMORIES = {"local": 0, "bind": 1, "interleave": 2}
@@ -44,10 +54,22 @@ def _names(lookup: Any, *arguments: Any) -> Iterator[str]:
         index += 1
 
 
-def locks() -> dict[str, str]:
-    """The core's locks: name -> where it was published."""
-    lib = _load().lib
-    return dict(zip(_names(lib.pb_lock_name), _names(lib.pb_lock_source), strict=True))
+def locks() -> dict[str, LockInfo]:
+    """The core's locks by name, in its order."""
+    core = _load()
+    names = list(_names(core.lib.pb_lock_name))
+    return {name: _lock_info(core.ffi, core.lib.pb_lock_info(index)) for index, name in enumerate(names)}
+
+
+def _lock_info(ffi: Any, info: Any) -> LockInfo:
+    words = ("name", "family", "space", "fairness", "waiting", "source")
+    return LockInfo(
+        **{word: ffi.string(getattr(info, word)).decode() for word in words},
+        most_members=info.most_members,
+        numa=bool(info.numa),
+        readers=bool(info.readers),
+        excludes=bool(info.excludes),
+    )
 
 
 def workloads() -> list[str]:
@@ -97,6 +119,9 @@ def run_trial(spec: TrialSpec) -> Outcome:
 def _to_c(ffi: Any, spec: TrialSpec) -> tuple[Any, list[Any]]:
     workload = ffi.new("char[]", spec.workload.encode())
     cpus, nodes = ffi.new("int32_t[]", list(spec.cpus)), ffi.new("int32_t[]", list(spec.nodes))
+    domains = ffi.new("int32_t[]", list(spec.domains)) if spec.domains else ffi.NULL
+    if spec.domains and len(spec.domains) != len(spec.cpus):
+        raise ValueError(f"{len(spec.domains)} domains for {len(spec.cpus)} members")
     params = ffi.new("struct pb_param[]", len(spec.params))
     for slot, (key, value) in zip(params, spec.params.items(), strict=True):
         slot.key = key.encode()
@@ -115,6 +140,7 @@ def _to_c(ffi: Any, spec: TrialSpec) -> tuple[Any, list[Any]]:
             "crew": CREWS[spec.crew],
             "n_members": len(spec.cpus),
             "cpus": cpus,
+            "domains": domains,
             "memory": MEMORIES[spec.memory],
             "nodes": nodes,
             "n_nodes": len(spec.nodes),
@@ -125,7 +151,7 @@ def _to_c(ffi: Any, spec: TrialSpec) -> tuple[Any, list[Any]]:
             "seed": spec.seed & (2**64 - 1),
         },
     )
-    return c_spec, [workload, cpus, nodes, params]
+    return c_spec, [workload, cpus, domains, nodes, params]
 
 
 def _words(ffi: Any, error: Any) -> str:

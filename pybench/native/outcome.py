@@ -10,6 +10,30 @@ MemoryKind = Literal["local", "bind", "interleave"]
 Status = Literal["ok", "unsupported", "failed", "interrupted"]
 
 
+class LockInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to know of a lock of the core."""
+
+    name: str
+    family: str
+    """spin, queue, sleeping, reader-writer or control."""
+    space: str
+    """Memory of a lock with n members."""
+    fairness: str
+    """FIFO: first come, first served; bounded: nobody is passed by without end; none."""
+    waiting: str
+    """spin, spin then park, sleep, or none."""
+    source: str
+    """Where it was published."""
+    most_members: int
+    """That it takes; 0: no bound."""
+    numa: bool
+    """It uses the members' NUMA domains."""
+    readers: bool
+    """It tells readers from writers."""
+    excludes: bool
+    """Its sections are counted, and a lost one fails the trial."""
+
+
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One trial, as the core is asked for it. Times are ns; `cpus` names a CPU for each member."""
 
@@ -24,6 +48,8 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
     memory: MemoryKind = "local"
     nodes: tuple[int, ...] = ()
     """NUMA nodes for `bind` and `interleave`."""
+    domains: tuple[int, ...] = ()
+    """A NUMA domain for each member, counted from 0, for locks that use them; empty: one for all."""
     grace_ns: int = 20_000_000_000
     """Time beyond warm-up and duration (for set-up and clean-up) before the crew counts as hung."""
     seed: int = 0

@@ -28,6 +28,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     crew: Crew = "threads"
     oversubscribed: bool = False
     """True if threads share CPUs."""
+    domains: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
+    """The NUMA domain of each member, counted from 0; only there if the lock uses them."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -111,6 +111,8 @@ def _cell(
         text = str(params[role.place])
         where = place(topology, text, placement.smt) if text else placement
         cpus += tuple(itertools.islice(itertools.cycle(where.cpus), int(params[role.count])))
+    by = kind.domain(params)
+    domains = {"domains": member_domains(topology, cpus, by)} if by else {}
     return msgspec.convert(
         {
             "workload": kind.name,
@@ -124,9 +126,24 @@ def _cell(
             "nodes": placement.memory.nodes,
             "crew": crew,
             "oversubscribed": threads > len(placement.cpus),
+            **domains,
         },
         Cell,
     )
+
+
+def member_domains(topology: Topology, cpus: Sequence[int], by: str) -> tuple[int, ...]:
+    """The domain of each member by its CPU's `socket`, `node` or `l3`, counted from 0 in the order of the members.
+
+    By socket where the host does not say for all of them; a host that tells no sockets apart is one domain.
+    """
+    known = topology.by_number()
+    for level in (by, "socket"):
+        numbers = [getattr(known[cpu], level) for cpu in cpus]
+        if None not in numbers:
+            order = {number: index for index, number in enumerate(dict.fromkeys(numbers))}
+            return tuple(order[number] for number in numbers)
+    return (0,) * len(cpus)
 
 
 def round_order(plan: Plan, round_number: int, cells: Sequence[int]) -> list[int]:
@@ -150,7 +167,7 @@ def trial_ns(plan: Plan, cell: Cell) -> int:
     return own + TRIAL_OVERHEAD_NS
 
 
-def check_supported(cells: Sequence[Cell], locks: Mapping[str, str]) -> None:
+def check_supported(cells: Sequence[Cell], locks: Container[str]) -> None:
     """Raise UnsupportedError if the core lacks a lock that a cell asks for."""
     for cell in cells:
         lock = cell.params.get("lock")

@@ -164,6 +164,7 @@ def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:
         crew=cell.crew,
         memory=cell.memory,
         nodes=cell.nodes,
+        domains=() if cell.domains is msgspec.UNSET else cell.domains,
         duration_ns=LONGEST_OWN_NS if own_end else plan.duration_ns,
         warmup_ns=0 if own_end else plan.warmup_ns,
         operations=plan.operations,

@@ -34,7 +34,8 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(self.default, str):
             known = text in self.choices or bool(self.pattern and re.fullmatch(self.pattern, text))
             if not known:
-                raise UsageError(f"{self.name}={text!r} is not known; choose from {self.metavar}")
+                allowed = self.metavar if self.pattern else "|".join(self.choices)
+                raise UsageError(f"{self.name}={text!r} is not known; choose from {allowed}")
             return text
         if not re.fullmatch(r"\d+", text) or not self.low <= int(text) <= self.high:
             bound = f"{self.low} to {self.high}" if self.high < 2**62 else f"{self.low} or more"
@@ -71,6 +72,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     typical_ns: Callable[[Params, int], int] | None = None
     """About how long a trial takes with so many threads, for a workload that ends by itself; it then has no
     warm-up, and its threads need not all be busy to the end."""
+    domain: Callable[[Params], str] = lambda _: ""
+    """What the NUMA domains of its members are counted by: `socket`, `node` or `l3`; empty if nothing asks."""
     sleeps: Callable[[Params], bool] = lambda _: False
     """True if its threads wait off CPU by nature, so that off-CPU time spoils nothing."""
 

@@ -2,13 +2,50 @@
 
 from pybench.workloads.parameter import Parameter, Params, Workload
 
-LOCKS = ("tas", "ttas", "ticket", "mcs", "pthread_mutex", "seqlock")
+# The core's table in its order, so that --help need not load the core; a test holds the two together.
+LOCKS = (
+    "tas",
+    "ttas",
+    "ttas-backoff",
+    "ticket",
+    "ticket-proportional",
+    "pthread_spin",
+    "array",
+    "mcs",
+    "clh",
+    "k42",
+    "qspinlock",
+    "cna",
+    "cohort",
+    "hmcs",
+    "futex_mutex",
+    "mcs_park",
+    "pthread_mutex",
+    "pthread_adaptive",
+    "seqlock",
+    "rwsem",
+    "pthread_rwlock",
+    "brlock",
+    "none",
+    "atomic_add",
+    "empty",
+)
+READER_WRITER = ("seqlock", "rwsem", "pthread_rwlock", "brlock")
+NUMA_AWARE = ("cna", "cohort", "hmcs")
+SLEEPING = ("futex_mutex", "mcs_park", "pthread_mutex", "pthread_adaptive", "rwsem", "pthread_rwlock")
+MOST_MEMBERS = {"array": 1024, "brlock": 1024}
 
 
 def conflict(params: Params, threads: int) -> str | None:
-    """Readers and writers are the seqlock's alone."""
-    if params["lock"] != "seqlock" and (params["writers"] != 1 or params["write_think_ns"] != 1000):
-        return "writers and write_think_ns need lock=seqlock"
+    """Parameters that mean nothing to this lock, and more threads than it takes."""
+    lock = str(params["lock"])
+    if lock not in READER_WRITER and (params["writers"] != 1 or params["write_think_ns"] != 1000):
+        return f"writers and write_think_ns need a reader-writer lock ({', '.join(READER_WRITER)})"
+    if lock not in NUMA_AWARE and params["domain"] != "node":
+        return f"domain needs a NUMA-aware lock ({', '.join(NUMA_AWARE)})"
+    most = MOST_MEMBERS.get(lock, threads)
+    if threads > most:
+        return f"lock={lock} takes at most {most} threads"
     return None
 
 
@@ -18,17 +55,28 @@ WORKLOAD = Workload(
     operation="acquisitions",
     latency="operation",
     parameters=(
-        Parameter(name="lock", default="ticket", choices=LOCKS, help="which lock"),
+        Parameter(
+            name="lock", default="ticket", choices=LOCKS, shape="LOCK", help="which lock: see `pybench locks`"
+        ),
         Parameter(name="hold_ns", default=0, high=10**9, help="work while holding the lock, ns"),
         Parameter(name="think_ns", default=0, high=10**9, help="work between two operations, ns"),
         Parameter(
             name="writers",
             default=1,
             high=4096,
-            help="seqlock: how many of the threads write (never all); operations count reads",
+            help="reader-writer locks: how many of the threads write (never all); operations count reads",
         ),
-        Parameter(name="write_think_ns", default=1000, high=10**9, help="seqlock: a writer's think time, ns"),
+        Parameter(
+            name="write_think_ns", default=1000, high=10**9, help="reader-writer locks: a writer's think time, ns"
+        ),
+        Parameter(
+            name="domain",
+            default="node",
+            choices=("socket", "node", "l3"),
+            help="cna, cohort, hmcs: what counts as near",
+        ),
     ),
     conflict=conflict,
-    sleeps=lambda params: params["lock"] == "pthread_mutex",
+    domain=lambda params: str(params["domain"]) if params["lock"] in NUMA_AWARE else "",
+    sleeps=lambda params: params["lock"] in SLEEPING,
 )

@@ -1,0 +1,29 @@
+"""`pybench locks`: the locks that the spin workload can hammer."""
+
+import click
+import msgspec
+
+from pybench import native
+from pybench.report.locks import lock_table
+from pybench.report.terminal import make_console
+
+
+@click.command(name="locks")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON list.")
+def command(as_json: bool) -> None:
+    """List the locks of the spin workload and what sets them apart.
+
+    \b
+    space     memory of a lock with n members
+    fairness  FIFO: first come, first served; bounded: nobody is passed by without end
+    waits by  what a member does until the lock is its own
+    NUMA      the lock prefers members of the holder's domain (--domain)
+    """
+    locks = list(native.locks().values())
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(locks), indent=1))
+        return
+    console = make_console()
+    with console.capture() as drawn:
+        console.print(lock_table(locks))
+    click.echo(drawn.get(), nl=False)

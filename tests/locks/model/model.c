@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A model checker for the locks, of the very code that is measured: a few threads, each on a stack of its own, take and
+ * leave the lock a few times. Every atomic operation is a step; from every state each step that can come next
+ * is tried, and states seen before are not entered again, so that waiting loops need no bound. Checked in every
+ * state: that nobody is in the section beside a writer, and (weak) that what one wrote there the next one has
+ * reason to see; and of all states together: that from each the end can be reached, so nobody is left asleep or
+ * waiting. Sleeping ends only by a wake-up, which may hit any of those asleep on the word.
+ *
+ *   -DLOCK=mcs -include csrc/locks/mcs.h, -DHAS_PLACE -DHAS_JOIN -DHAS_READERS as the header has it
+ *
+ *   model [-t THREADS] [-n SECTIONS] [-r READERS] [-w] [-l MILLIONS]
+ *
+ * -r: so many of the threads read; -w: the weak memory model (memory.h); -l: states at the most. Exits 1 and says what
+ * is wrong, 0 and says how much was seen, 3 if it was too much.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "locks/common.h"
+
+#include "memory.h"
+#include "switch.h"
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+#define STACK_BYTES 8192
+
+struct memory memory;
+
+static struct arena {
+    struct JOIN(LOCK, _lock) lock;
+    struct JOIN(LOCK, _self) self[MEMORY_THREADS];
+} arena;
+
+enum status { CAN_GO, CHOOSES, ASLEEP, DONE };
+static struct world {
+    int current, choice, choices;
+    int writers_inside, readers_inside;
+    struct {
+        enum status status;
+        const void *asleep_on;
+        void *sp;
+    } threads[MEMORY_THREADS];
+} world;
+static alignas(16) unsigned char stacks[MEMORY_THREADS][STACK_BYTES];
+static void *explorer_sp;
+static bool weak, running;
+static int n_threads = 2, n_sections = 2, n_readers;
+static uint8_t place_of[sizeof(struct arena) / 4 + 1]; /* a location for each object, numbered as they turn up */
+static int n_places = MEMORY_FIRST_FREE;
+static const char *wrong; /* set by a thread */
+
+void model_give_up(const char *why) {
+    printf(TEXT(LOCK) ": the model is too small: %s\n", why);
+    fflush(stdout);
+    _Exit(3);
+}
+
+/* --- what the threads call ------------------------------------------------------------------------------------- */
+
+static void pause_thread(enum status status) {
+    world.threads[world.current].status = status;
+    model_switch(&world.threads[world.current].sp, explorer_sp);
+}
+static void step(void) {
+    if (running)
+        pause_thread(CAN_GO);
+}
+static int choose(int choices) {
+    if (choices < 2)
+        return 0;
+    world.choices = choices;
+    pause_thread(CHOOSES);
+    return world.choice;
+}
+
+static uintptr_t peek(const void *object, size_t size) {
+    uintptr_t value = 0;
+    memcpy(&value, object, size);
+    return value;
+}
+
+static int place_at(void *object) {
+    size_t offset = (size_t)((char *)object - (char *)&arena) / 4;
+    if (offset >= sizeof place_of)
+        model_give_up("an atomic object is not the lock's");
+    if (!place_of[offset]) {
+        if (n_places == MEMORY_LOCATIONS)
+            model_give_up("there are too many locations");
+        place_of[offset] = (uint8_t)n_places++;
+    }
+    return place_of[offset];
+}
+static struct location *location_of(void *object, size_t size) {
+    struct location *location = &memory.locations[place_at(object)];
+    memory_start(location, peek(object, size < 4 ? 4 : size));
+    return location;
+}
+
+uintptr_t model_load(void *object, size_t size, int order) {
+    step();
+    if (!running || !weak)
+        return peek(object, size);
+    struct location *location = location_of(object, size);
+    int place = place_at(object), thread = world.current;
+    uint32_t oldest = memory.threads[thread].now.at[place];
+    uint32_t at = location->count - 1 - (uint32_t)choose((int)(location->count - oldest));
+    uintptr_t value = location->messages[at].value;
+    memory_read(thread, place, at, order == memory_order_acquire);
+    return value;
+}
+
+static void put(void *object, size_t size, uintptr_t value, int order, const struct view *carried) {
+    bool release = order == memory_order_release || order == memory_order_acq_rel;
+    struct location *location = weak && running ? location_of(object, size) : NULL;
+    memcpy(object, &value, size);
+    if (!location)
+        return;
+    struct view old = location->messages[location->count - 1].view;
+    if (size < 4)
+        carried = &old;
+    memory_write(world.current, place_at(object), peek(object, size < 4 ? 4 : size), release, carried);
+}
+
+void model_store(void *object, size_t size, uintptr_t value, int order) {
+    step();
+    put(object, size, value, order, NULL);
+}
+
+/* A read-modify-write of the last message. */
+static void change_to(void *object, size_t size, uintptr_t value, int order) {
+    struct view carried = {0};
+    if (weak) {
+        struct location *location = location_of(object, size);
+        carried = location->messages[location->count - 1].view;
+        memory_read(world.current, place_at(object), location->count - 1,
+                    order == memory_order_acquire || order == memory_order_acq_rel);
+        carried = location->messages[location->count - 1].view; /* counted anew, if something was forgotten */
+    }
+    put(object, size, value, order, &carried);
+}
+
+uintptr_t model_change(void *object, size_t size, enum model_change change, uintptr_t operand, int order) {
+    step();
+    uintptr_t old = peek(object, size), value = operand;
+    if (change == MODEL_ADD)
+        value = old + operand;
+    else if (change == MODEL_SUB)
+        value = old - operand;
+    else if (change == MODEL_OR)
+        value = old | operand;
+    else if (change == MODEL_AND)
+        value = old & operand;
+    change_to(object, size, value, order);
+    return old;
+}
+
+bool model_compare(void *object, size_t size, uintptr_t *expected, uintptr_t desired, int order, int failure) {
+    step();
+    uintptr_t last = peek(object, size);
+    if (!weak) {
+        if (last == *expected) {
+            memcpy(object, &desired, size);
+            return true;
+        }
+        *expected = last;
+        return false;
+    }
+    /* It succeeds on the last message, or fails on any that differs. */
+    struct location *location = location_of(object, size);
+    int place = place_at(object), thread = world.current, choices = 0;
+    uint32_t ways[MEMORY_MESSAGES];
+    for (uint32_t at = memory.threads[thread].now.at[place]; at < location->count; at++)
+        if (location->messages[at].value != *expected || at == location->count - 1)
+            ways[choices++] = at;
+    uint32_t at = ways[choose(choices)];
+    if (location->messages[at].value == *expected) {
+        change_to(object, size, desired, order);
+        return true;
+    }
+    *expected = location->messages[at].value;
+    memory_read(thread, place, at, failure == memory_order_acquire);
+    return false;
+}
+
+void model_fence(int order) {
+    step();
+    struct knowledge *own = &memory.threads[world.current];
+    if (order == memory_order_acquire || order == memory_order_acq_rel)
+        own->now = own->acquirable;
+    if (order == memory_order_release || order == memory_order_acq_rel)
+        own->released = own->now;
+}
+
+/* The kernel looks at the word itself. */
+void lock_sleep(unsigned *word, unsigned value) {
+    step();
+    if (*word != value)
+        return;
+    world.threads[world.current].asleep_on = word;
+    pause_thread(ASLEEP);
+}
+void lock_wake(unsigned *word, int count) {
+    step();
+    while (count--) {
+        int asleep[MEMORY_THREADS], n = 0;
+        for (int i = 0; i < n_threads; i++)
+            if (world.threads[i].status == ASLEEP && world.threads[i].asleep_on == word)
+                asleep[n++] = i;
+        if (!n)
+            return;
+        int woken = asleep[choose(n)];
+        world.threads[woken].status = CAN_GO;
+        world.threads[woken].asleep_on = NULL;
+    }
+}
+uint32_t lock_random(uint32_t *state) {
+    (void)state;
+    return (uint32_t)choose(2);
+}
+
+/* --- the threads ------------------------------------------------------------------------------------------------ */
+
+static void section(bool writes) {
+    int *inside = writes ? &world.writers_inside : &world.readers_inside;
+    step();
+    if (world.writers_inside || (writes && world.readers_inside))
+        wrong = "exclusion: two are in the section";
+    ++*inside;
+    if (weak && !memory_section(world.current, writes) && !wrong)
+        wrong = "order: one in the section need not see what the one before did there";
+    step();
+    --*inside;
+}
+
+static void live(void) {
+    int index = world.current;
+    for (int i = 0; i < n_sections; i++) {
+#ifdef HAS_READERS
+        if (index < n_readers) {
+            JOIN(LOCK, _read_acquire)(&arena.lock, &arena.self[index]);
+            section(false);
+            JOIN(LOCK, _read_release)(&arena.lock, &arena.self[index]);
+            continue;
+        }
+#endif
+        JOIN(LOCK, _acquire)(&arena.lock, &arena.self[index]);
+        section(true);
+        JOIN(LOCK, _release)(&arena.lock, &arena.self[index]);
+    }
+    /* Nobody waits for what it has not read. */
+    for (int i = 0; i < MEMORY_LOCATIONS; i++)
+        memory.threads[index].now.at[i] = UINT8_MAX;
+    pause_thread(DONE);
+    abort();
+}
+
+static void start_threads(void) {
+#ifdef HAS_PLACE
+    JOIN(LOCK, _place)(&arena.lock, true);
+#endif
+    for (int i = 0; i < MEMORY_THREADS; i++) {
+        world.threads[i].status = i < n_threads ? CAN_GO : DONE;
+        world.threads[i].sp = switch_prepare(stacks[i] + STACK_BYTES, live);
+        if (i >= n_threads)
+            memset(&memory.threads[i].now, UINT8_MAX, sizeof memory.threads[i].now);
+#ifdef HAS_JOIN
+        const struct lock_member who = {.index = i,
+                                        .members = n_threads,
+                                        .domain = i % 2,
+                                        .selves = (char *)&arena.self[0],
+                                        .stride = sizeof arena.self[0]};
+        JOIN(LOCK, _join)(&arena.lock, &arena.self[i], &who);
+#endif
+    }
+    running = true;
+}
+
+#include "explore.h"
