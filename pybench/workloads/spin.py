@@ -18,8 +18,8 @@ LOCKS = (
     "cna",
     "cohort",
     "hmcs",
-    "futex_mutex",
-    "mcs_park",
+    "futex-mutex",
+    "mcs-park",
     "pthread_mutex",
     "pthread_adaptive",
     "seqlock",
@@ -27,12 +27,12 @@ LOCKS = (
     "pthread_rwlock",
     "brlock",
     "none",
-    "atomic_add",
+    "atomic-add",
     "empty",
 )
 READER_WRITER = ("seqlock", "rwsem", "pthread_rwlock", "brlock")
 NUMA_AWARE = ("cna", "cohort", "hmcs")
-SLEEPING = ("futex_mutex", "mcs_park", "pthread_mutex", "pthread_adaptive", "rwsem", "pthread_rwlock")
+SLEEPING = ("futex-mutex", "mcs-park", "pthread_mutex", "pthread_adaptive", "rwsem", "pthread_rwlock")
 MOST_MEMBERS = {"array": 1024, "brlock": 1024}
 
 

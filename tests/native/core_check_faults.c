@@ -56,7 +56,7 @@ static const char *const binds = "api=mount idmap=no umount=sync children=0 peer
 void check_bad_requests(void) {
     const struct request good = request_of("spin", tas, PB_CREW_THREADS, 1);
     struct request bad = good;
-    bad.words = "lock=none hold_ns=0 think_ns=0 write_think_ns=0 writers=1";
+    bad.words = "lock=nosuch hold_ns=0 think_ns=0 write_think_ns=0 writers=1";
     check_refusal("unknown lock", &bad);
     bad.words = "lock=tas hold_ns=0 think_ns=0";
     check_refusal("missing parameter", &bad);
