@@ -30,6 +30,8 @@ class LaunchSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the containers launched within the deadline, over all trials without a flag."""
     failed: int
     late: int
+    not_launched: int
+    """Still waiting when the trial came to its bound."""
     notes: dict[str, int]
     """First failure of a trial -> trials."""
     mount_operations: Interval
@@ -84,7 +86,8 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
         p99_ns=each(lambda t: _figure(t, "p99_ns")),
         max_ns=each(lambda t: _figure(t, "max_ns")),
         success=(total("launched") - total("late")) / wanted,
-        failed=wanted - total("launched"),
+        failed=total("failed"),
+        not_launched=wanted - total("launched") - total("failed"),
         late=total("late"),
         notes=notes,
         mount_operations=per_container("mount_operations"),

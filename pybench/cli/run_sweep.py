@@ -134,6 +134,6 @@ class _Progress:
         """Move the bar; print a cell's first figure."""
         if trial.cell not in self._seen and len(self._seen) < MOST_FIRST_FIGURES:
             self._seen.add(trial.cell)
-            self._console.print(first_figure(trial, self._shown), markup=False)
+            self._console.print(first_figure(trial, self._shown), markup=False, soft_wrap=True)
         self._bar.update(self._task, completed=self._sweep.progress())
         self._bar.refresh()

@@ -1,13 +1,14 @@
 """Tables and conclusions of launch storms, for the terminal."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pybench.analysis.launches import PHASES, LaunchSummary, cost_ratio, summarize_launches
+from pybench.analysis.estimate import Interval
+from pybench.analysis.launches import BESIDE, PHASES, LaunchSummary, cost_ratio, summarize_launches
 from pybench.analysis.summary import NOTHING, unsupported_of
 from pybench.report.numbers import count, counted, time_ns, timed
 from pybench.results.records import Cell, Trial
@@ -56,7 +57,10 @@ def launch_report(
     parts += ["", *_phase_table(largest)]
     parts += _beside_lines(largest)
     parts += _timelines(largest, by_cell, measured)
-    parts += ["", *(Text(line) for line in conclusions(measured, by_cell)), *cannot, ""]
+    # A cell whose trials all failed is told among the failures.
+    unseen = [cell for i, cell in enumerate(cells) if cell.workload == "launch" and not by_cell[i]]
+    missing = [Text(f"not measured, for lack of time: {_name(cell, [*shown, 'containers'])}") for cell in unseen]
+    parts += ["", *(Text(line) for line in conclusions(measured, by_cell)), *cannot, *missing, ""]
     return Group(*parts)
 
 
@@ -68,16 +72,15 @@ def _groups(summaries: Sequence[LaunchSummary], shown: Sequence[str]) -> dict[st
     """Summaries by all settings that vary but the number of containers, ascending in that."""
     groups: dict[str, list[LaunchSummary]] = defaultdict(list)
     for summary in sorted(summaries, key=lambda s: STRATEGIES.index(str(s.cell.params["strategy"]))):
-        groups[_name(summary.cell, shown)].append(summary)
+        groups[_name(summary.cell, [name for name in shown if name != "containers"])].append(summary)
     return {name: sorted(group, key=lambda s: int(s.cell.params["containers"])) for name, group in groups.items()}
 
 
 def _name(cell: Cell, shown: Sequence[str]) -> str:
     own = {name: str(value) for name, value in cell.params.items()}
     own |= {"place": cell.place, "smt": cell.smt, "crew": cell.crew, "threads": str(cell.threads)}
-    names = [name for name in shown if name != "containers"]
     # The strategy speaks for itself.
-    return " ".join(own[name] if name == "strategy" else f"{name}={own[name]}" for name in names)
+    return " ".join(own[name] if name == "strategy" else f"{name}={own[name]}" for name in shown)
 
 
 def _storm_table(group: Sequence[LaunchSummary], header: bool) -> Table:
@@ -100,7 +103,7 @@ def _storm_table(group: Sequence[LaunchSummary], header: bool) -> Table:
 
 def _small_table(columns: Sequence[str], width: int) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column(columns[0], no_wrap=True)
+    table.add_column(columns[0], max_width=22)
     for column in columns[1:]:
         table.add_column(column, justify="right", min_width=width, no_wrap=True)
     return table
@@ -174,10 +177,12 @@ def conclusions(measured: Sequence[tuple[int, LaunchSummary]], by_cell: dict[int
         contexts[_context(summary.cell)].append((index, summary))
     for group in contexts.values():
         lines += _against_parent(group, by_cell, most)
+    lines += _with_and_without(measured, by_cell)
     for _, summary in measured:
         if summary.success < 1:
             where = f"{summary.cell.params['strategy']} at {summary.cell.params['containers']} containers"
-            lines.append(f"{where}: {summary.failed} launches failed, {summary.late} were late")
+            waiting = f", {summary.not_launched} still waited at the end" if summary.not_launched else ""
+            lines.append(f"{where}: {summary.failed} launches failed, {summary.late} were late{waiting}")
             lines += [f"  {note} (first failure of {times} trials)" for note, times in summary.notes.items()]
     return lines
 
@@ -191,9 +196,37 @@ def unsupported(cells: Sequence[Cell], by_cell: dict[int, list[Trial]]) -> list[
     return [f"{', '.join(strategies)}: unsupported here: {words}" for words, strategies in names.items()]
 
 
-def _context(cell: Cell) -> bytes:
-    params = {name: value for name, value in cell.params.items() if name != "strategy"}
+def _context(cell: Cell, apart: Container[str] = ("strategy",)) -> bytes:
+    """All settings of a cell but some, to find the cells that differ in those alone."""
+    params = {name: value for name, value in cell.params.items() if name not in apart}
     return repr((sorted(params.items()), cell.threads, cell.place, cell.smt, cell.crew)).encode()
+
+
+def _with_and_without(measured: Sequence[tuple[int, LaunchSummary]], by_cell: dict[int, list[Trial]]) -> list[str]:
+    """What those beside it cost the storm, where it was measured without them too."""
+    alone = {
+        _context(s.cell, BESIDE): (i, s) for i, s in measured if not any(s.cell.params[role] for role in BESIDE)
+    }
+    lines = []
+    for index, summary in measured:
+        cell = summary.cell
+        roles = [f"{role}={cell.params[role]}" for role in BESIDE if cell.params[role]]
+        if not roles or _context(cell, BESIDE) not in alone:
+            continue
+        base_index, base = alone[_context(cell, BESIDE)]
+        ratio = cost_ratio(by_cell[index], by_cell[base_index])
+        table = f", {cell.params['table']} mounts in the table" if cell.params["table"] else ""
+        lines.append(
+            f"{cell.params['strategy']} at {cell.params['containers']} containers{table}, with {' '.join(roles)}: "
+            f"{_times(ratio)} the time without, {time_ns(summary.container_ns.value)} against "
+            f"{time_ns(base.container_ns.value)} each"
+        )
+    return lines
+
+
+def _times(ratio: Interval) -> str:
+    interval = f"[{ratio.low:.2g}, {ratio.high:.2g}]" if ratio.known else "(too few trials for an interval)"
+    return f"{ratio.value:.2g}x {interval}"
 
 
 def _against_parent(
@@ -208,9 +241,8 @@ def _against_parent(
         if name == "parent":
             continue
         ratio = cost_ratio(by_cell[index], by_cell[base_index])
-        interval = f" [{ratio.low:.2g}, {ratio.high:.2g}]" if ratio.known else " (too few trials for an interval)"
         line = (
-            f"{name} costs {ratio.value:.2g}x{interval} parent at {most} containers: "
+            f"{name} costs {_times(ratio)} parent at {most} containers: "
             f"{time_ns(summary.container_ns.value)} against {time_ns(base.container_ns.value)} each"
         )
         if "probe" in summary.beside and summary.beside["probe"] and base.beside.get("probe"):

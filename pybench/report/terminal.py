@@ -66,7 +66,7 @@ def _settings_of(cells: Sequence[Cell]) -> tuple[list[str], str]:
     shown = varying(cells)
     if len({cell.threads for cell in cells}) > 1 and cells[0].workload == "launch":
         shown.append("threads")
-    same = {k: v for k, v in settings(cells[0]).items() if k not in shown and v not in ("", "0")}
+    same = {k: v for k, v in settings(cells[0]).items() if k not in shown and (k == "place" or v not in ("", "0"))}
     if cells[0].workload == "launch" and "threads" not in shown:
         same["threads"] = str(cells[0].threads)
     return shown, " ".join(f"{key}={value}" for key, value in same.items())
@@ -228,17 +228,17 @@ def evidence_line(trials: Sequence[Trial]) -> str:
 
 
 def legend(cells: Sequence[CellSummary]) -> str:
-    """What the columns mean, in two lines."""
+    """What the columns mean."""
     kinds = {cell.cell.workload: workload(cell.cell.workload).latency for cell in cells}
     if set(kinds) == {"launch"}:
         return (
-            "Medians over the clean trials, with their 95 % intervals. each: time of the storm over its\n"
-            "containers; p50, p99, max: latency of one launch from its arrival; ok: launched within the\n"
-            "deadline; mounts: longest mount table, beyond what was there."
+            "Medians over the clean trials, with their 95 % intervals. each: time of the storm over its "
+            "containers; p50, p99, max: latency of one launch from its arrival; ok: launched within the deadline; mounts: "
+            "longest mount table, beyond what was there."
         )
     phases = ", ".join(f"one {phase} ({name})" for name, phase in kinds.items())
     return (
-        "Medians over the clean trials, with their 95 % intervals; speedup is over the fewest threads.\n"
+        "Medians over the clean trials, with their 95 % intervals; speedup is over the fewest threads. "
         f"p50, p99, max: latency of {phases}. Jain: 1 is fair, 1/threads is one thread taking all."
     )
 
