@@ -233,8 +233,8 @@ def legend(cells: Sequence[CellSummary]) -> str:
     if set(kinds) == {"launch"}:
         return (
             "Medians over the clean trials, with their 95 % intervals. each: time of the storm over its "
-            "containers; p50, p99, max: latency of one launch from its arrival; ok: launched within the deadline; mounts: "
-            "longest mount table, beyond what was there."
+            "containers; p50, p99, max: latency of one launch from its arrival; ok: launched within the "
+            "deadline; mounts: longest mount table, beyond what was there."
         )
     phases = ", ".join(f"one {phase} ({name})" for name, phase in kinds.items())
     return (
