@@ -158,7 +158,7 @@ def test_histogram_keeps_what_is_too_long_in_the_last_bucket(ns):
 @pytest.mark.parametrize(
     "spec",
     [
-        pytest.param(request("spin", (0,), lock="none"), id="lock"),
+        pytest.param(request("spin", (0,), lock="nosuch"), id="lock"),
         pytest.param(request("spin", ()), id="no members"),
         pytest.param(request("spin", (0,), 0), id="no time"),
         pytest.param(request("spin", (0,), warmup_ns=-1), id="negative warm-up"),
