@@ -24,6 +24,11 @@ void pb_timeline_add(struct pb_crew_state *crew, int64_t change) {
     if (tick < atomic_load_explicit(&timeline->due_tick, memory_order_relaxed) ||
         atomic_flag_test_and_set_explicit(&timeline->busy, memory_order_acquire))
         return;
+    /* Somebody later may have kept a point since we looked at the time: points stay in order. */
+    if (tick < atomic_load_explicit(&timeline->due_tick, memory_order_relaxed)) {
+        atomic_flag_clear_explicit(&timeline->busy, memory_order_release);
+        return;
+    }
     if (!timeline->every_ticks)
         timeline->every_ticks = (uint64_t)(FIRST_EVERY_NS / crew->ns_per_tick);
     if (timeline->count == PB_TIMELINE_POINTS)
