@@ -70,70 +70,6 @@ static int configure(struct pb_crew_state *crew) {
     return 0;
 }
 
-static int make_dir(struct pb_crew_state *crew, const char *path) {
-    return mkdir(path, 0755) ? pb_fail(crew, PB_FAILED, errno, "mkdir", "%s", path) : 0;
-}
-
-/* A layer's file says which layer it is of, and is padded to a size that is worth copying. */
-int launch_write_file(const char *path, int64_t layer) {
-    char content[LAUNCH_FILE_BYTES] = {0};
-    snprintf(content, sizeof content, "layer %lld\n", (long long)layer);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return -errno;
-    int rc = write(fd, content, sizeof content) == (ssize_t)sizeof content ? 0 : -errno;
-    close(fd);
-    return rc;
-}
-
-static int make_image(struct pb_crew_state *crew) {
-    const struct launch_config *config = crew->config;
-    char path[LAUNCH_PATH], file[2 * LAUNCH_PATH];
-    if (make_dir(crew, PB_BASE "/image"))
-        return -1;
-    for (int64_t i = 0; i < config->layers; i++) {
-        snprintf(path, sizeof path, PB_BASE "/image/%lld", (long long)i);
-        if (make_dir(crew, path))
-            return -1;
-        snprintf(path, sizeof path, LAUNCH_LAYER, (long long)i);
-        if (make_dir(crew, path))
-            return -1;
-        for (int64_t k = 0; k < config->files; k++) {
-            snprintf(file, sizeof file, "%s/f%lld-%lld", path, (long long)i, (long long)k);
-            int rc = launch_write_file(file, i);
-            if (rc)
-                return pb_fail(crew, PB_FAILED, -rc, "write", "%s", file);
-        }
-    }
-    return 0;
-}
-
-static int make_containers(struct pb_crew_state *crew) {
-    static const char *const names[] = {"", "/u", "/w", "/m", "/tmp"};
-    const struct launch_config *config = crew->config;
-    char path[LAUNCH_PATH];
-    /* One more than are launched, for the rehearsal. */
-    for (int64_t i = 0; i <= config->containers; i++)
-        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
-            snprintf(path, sizeof path, PB_BASE "/c%lld%s", (long long)i, names[k]);
-            if (make_dir(crew, path))
-                return -1;
-        }
-    return 0;
-}
-
-static int make_surroundings(struct pb_crew_state *crew) {
-    static const char *const folders[] = {PB_BASE "/walk", PB_BASE "/walk/a", PB_BASE "/walk/a/b", PB_BASE "/walk/a/b/c"};
-    const struct launch_config *config = crew->config;
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
-        if (make_dir(crew, folders[i]))
-            return -1;
-    int rc = launch_write_file(PB_BASE "/walk/a/b/c/file", 0);
-    if (rc)
-        return pb_fail(crew, PB_FAILED, -rc, "write", PB_BASE "/walk/a/b/c/file");
-    return config->table ? pb_mount_filler(crew, PB_BASE "/table", PB_BASE "/walk", config->table) : 0;
-}
-
 /* As many descriptors as there may be: `fds` holds one a layer, in every worker. */
 static void raise_fd_limit(void) {
     struct rlimit limit;
@@ -263,7 +199,7 @@ static int setup(struct pb_crew_state *crew) {
     struct launch_config *config = crew->config;
     raise_fd_limit();
     int rc = strcmp(config->fs, "tmpfs") ? pb_mount_host_folder(crew, config->fs) : pb_mount_tmpfs(crew, PB_BASE);
-    if (rc || make_image(crew) || make_containers(crew) || make_surroundings(crew))
+    if (rc || launch_make_files(crew))
         return -1;
     int userns = config->strategy->userns ? pb_user_namespace_fd(crew, 0) : -1;
     if (config->strategy->userns && userns < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the parts of the launch workload share. launch.c holds the storm, launch_assemble.c what a container
- * runtime does for one container, launch_beside.c those who suffer beside it.
+ * What the parts of the launch workload share. launch.c holds the storm, launch_files.c the files it needs,
+ * launch_assemble.c what a container runtime does for one container, launch_beside.c those who suffer beside it.
  */
 #pragma once
 #include <stdio.h>
@@ -74,9 +74,10 @@ struct launch_strategy {
 };
 extern const struct launch_strategy launch_strategies[]; /* ended by a NULL name */
 
-/* The files of one layer: index 0 is what a launch is verified by. */
+/* The folder of one layer; its file 0 is what a launch is verified by. */
 #define LAUNCH_LAYER PB_BASE "/image/%lld/fs"
-int launch_write_file(const char *path, int64_t layer);
+/* All of them; launch_files.c. */
+int launch_make_files(struct pb_crew_state *crew);
 
 static inline struct launch_config *launch_config(const struct launch_scratch *launch) {
     return launch->seat->crew->config;
