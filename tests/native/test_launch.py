@@ -271,7 +271,7 @@ def few_descriptors(count: int) -> Callable[[], None]:
 
 @pytest.mark.parametrize("strategy", ["fds", "parentfd"])
 def test_launches_without_descriptors_fail_and_are_counted(strategy, cpus):
-    """With room for one launch of three at a time, some fail (or all: each may hold what the next lacks); with room
+    """With room for one launch of three at a time, some fail (or all: each holds what others lack); with room
     for none, all do."""
     run_or_skip(launch_spec(cpus[:1], strategy=strategy, containers=2, layers=20))
     placement = (cpus[0], cpus[-1], cpus[0])
