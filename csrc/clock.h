@@ -44,7 +44,7 @@ static inline double pb_calibrate_ticks(uint64_t span_ns) {
 
 /* What one reading of the tick counter costs, in ticks: what every latency has too much. The least mean of several
  * rounds: a single distance would be a multiple of the counter's own step, which can be 10 ns. */
-static inline uint64_t pb_timer_ticks(void) {
+static inline double pb_timer_ticks(void) {
     enum { READINGS = 128 };
     uint64_t least = UINT64_MAX;
     for (int round = 0; round < 16; round++) {
@@ -54,7 +54,7 @@ static inline uint64_t pb_timer_ticks(void) {
         if (end - begin < least)
             least = end - begin;
     }
-    return (least + READINGS / 2) / READINGS;
+    return (double)least / READINGS;
 }
 
 /* The counter's own step, in ticks: the greatest common divisor of the distances seen. It is 1 on most machines;

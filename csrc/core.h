@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "arch.h"
+#include "clock.h"
 #include "pybench_core.h"
 
 #define PB_PAGE 4096
@@ -27,8 +28,10 @@ struct pb_seat {
     struct pb_phase *phases;
     void *scratch; /* the workload's own for this member, in member memory */
     int32_t index;
+    struct pb_handoff *handoffs; /* by previous owner; NULL if the workload keeps none */
     uint64_t rng;
-    uint64_t timer_ticks;
+    uint64_t timer_ticks;     /* cost of one reading of the tick counter, whole ticks */
+    double timer_exact_ticks; /* the same, unrounded */
 };
 
 /* When a member's loop ends: at a tick, or after so many operations. */
@@ -46,6 +49,7 @@ struct pb_workload {
     size_t config_bytes;   /* parsed parameters, shared by all members */
     size_t line_bytes;     /* the contended memory, placed by the memory policy */
     size_t scratch_bytes;  /* private memory of one member */
+    bool hands_off;        /* keeps who handed to whom, see pb_handoff */
     /* In the caller, before anything is made: parameters into config. */
     int (*configure)(struct pb_crew_state *crew);
     /* In the leader. Everything made must die with the crew's namespaces and memory. */
@@ -56,6 +60,10 @@ struct pb_workload {
     /* In each member, pinned. run() returns 0 or a negative errno, and counts what it did. */
     int (*prepare)(struct pb_seat *seat);
     int (*run)(struct pb_seat *seat, struct pb_until until);
+    /* In each member after the warm-up, before its counts are forgotten: adjust what it showed to be off. */
+    void (*settle)(struct pb_seat *seat);
+    /* In each member after the run: what it kept in its scratch, into the member. */
+    void (*report)(struct pb_seat *seat);
     /* In the leader, after the run: an invariant that broke makes the trial a failed one. */
     int (*verify)(struct pb_crew_state *crew);
 };
@@ -88,6 +96,7 @@ struct pb_crew_state {
     _Atomic uint64_t release_tick;
 
     alignas(PB_LINE) double ns_per_tick;
+    struct pb_instant base; /* a moment in both clocks, before any member runs */
     uint64_t ns_per_tick_fixed; /* << 32 */
     uint64_t release_lead_ticks;
 
@@ -98,6 +107,7 @@ struct pb_crew_state {
     struct pb_seat *seats;
     void *config;
     void *line;
+    bool huge_line; /* set by configure(): the line is wanted on a huge page */
     char *scratch;
 };
 

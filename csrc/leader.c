@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "core.h"
+#include "memory.h"
 #include "namespace.h"
 
 struct start {
@@ -109,11 +110,12 @@ int pb_leader_main(struct pb_crew_state *crew) {
     if (workload->setup && workload->setup(crew))
         return -1;
     crew->ns_per_tick = pb_calibrate_ticks(2000000);
+    crew->base = pb_instant_now();
     crew->ns_per_tick_fixed = (uint64_t)(crew->ns_per_tick * 4294967296.0);
     /* Every member must have seen the release before its tick comes: 20 us, and half a line transfer storm each. */
     crew->release_lead_ticks = (uint64_t)((20000.0 + 500.0 * crew->spec->n_members) / crew->ns_per_tick);
     crew->summary.ns_per_tick = crew->ns_per_tick;
-    crew->summary.timer_ns = (double)pb_timer_ticks() * crew->ns_per_tick;
+    crew->summary.timer_ns = pb_timer_ticks() * crew->ns_per_tick;
     crew->summary.timer_step_ns = (double)pb_timer_step() * crew->ns_per_tick;
     crew->summary.tick_is_tsc = PB_TICK_IS_TSC;
     crew->summary.setup_ns = pb_now_ns() - begin;
@@ -121,6 +123,8 @@ int pb_leader_main(struct pb_crew_state *crew) {
     int rc = crew->spec->crew == PB_CREW_PROCESSES ? run_processes(crew) : run_threads(crew);
     if (!rc && workload->verify)
         rc = workload->verify(crew);
+    if (workload->line_bytes)
+        crew->summary.line_node_after = pb_memory_node(crew->line);
     crew->summary.peak = atomic_load(&crew->timeline.peak);
     crew->summary.timeline_points = crew->timeline.count;
     begin = pb_now_ns();

@@ -15,6 +15,7 @@
 #include "core.h"
 #include "memory.h"
 #include "rng.h"
+#include "work.h"
 
 #define PB_MAX_CPUS 8192
 
@@ -46,7 +47,7 @@ static int pin(struct pb_seat *seat) {
 }
 
 /* Touch from here what should be near here. The line itself is member 0's, unless a policy places it. */
-static void touch(struct pb_seat *seat) {
+static int touch(struct pb_seat *seat) {
     struct pb_crew_state *crew = seat->crew;
     const struct pb_workload *workload = crew->workload;
     memset(seat->phases, 0, (size_t)crew->summary.n_phases * sizeof *seat->phases);
@@ -58,6 +59,15 @@ static void touch(struct pb_seat *seat) {
         memset(crew->line, 0, workload->line_bytes);
         crew->summary.line_node = pb_memory_node(crew->line);
     }
+    if (seat->index == 0 && crew->huge_line) {
+        crew->summary.line_page_bytes = pb_memory_page_bytes(crew->line);
+        if (crew->summary.line_page_bytes < (int64_t)PB_HUGE_PAGE)
+            return pb_fail(crew, PB_UNSUPPORTED, ENOMEM, "a huge page for the contended line",
+                           "reserve some: sysctl vm.nr_hugepages=8");
+    }
+    if (seat->handoffs)
+        memset(seat->handoffs, 0, (size_t)crew->spec->n_members * sizeof *seat->handoffs);
+    return 0;
 }
 
 static void forget(struct pb_seat *seat) {
@@ -65,6 +75,15 @@ static void forget(struct pb_seat *seat) {
     memset(seat->phases, 0, (size_t)seat->crew->summary.n_phases * sizeof *seat->phases);
     memset(member->counters, 0, sizeof member->counters);
     member->operations = 0;
+    member->longest_run = member->longest_wait_ns = member->longest_gap_ns = 0;
+    if (seat->handoffs)
+        memset(seat->handoffs, 0, (size_t)seat->crew->spec->n_members * sizeof *seat->handoffs);
+}
+
+/* How far the tick counter has gone ahead of the clock since the crew's base, ns. */
+static double clock_ahead_ns(const struct pb_crew_state *crew) {
+    struct pb_instant now = pb_instant_now();
+    return ((double)now.tick - (double)crew->base.tick) * crew->ns_per_tick - (double)(now.ns - crew->base.ns);
 }
 
 /* Run for span_ns from a common start; the figures of the run are left in the member. */
@@ -74,6 +93,9 @@ static int run_once(struct pb_seat *seat, int64_t span_ns, uint64_t operations) 
     struct rusage before, after;
     uint64_t span = (uint64_t)((double)span_ns / crew->ns_per_tick);
 
+    uint64_t chain = 1;
+    member->work_before_ns = pb_work_speed_ns(crew->ns_per_tick, &chain);
+    member->clock_start_ns = clock_ahead_ns(crew);
     getrusage(RUSAGE_THREAD, &before);
     uint64_t release = pb_barrier_release(crew);
     if (!release)
@@ -89,6 +111,8 @@ static int run_once(struct pb_seat *seat, int64_t span_ns, uint64_t operations) 
     member->cpu_ns = pb_thread_cpu_ns() - cpu;
     member->cpu_stop = sched_getcpu();
     getrusage(RUSAGE_THREAD, &after);
+    member->clock_stop_ns = clock_ahead_ns(crew);
+    member->work_after_ns = pb_work_speed_ns(crew->ns_per_tick, &chain);
     member->voluntary_switches = (uint64_t)(after.ru_nvcsw - before.ru_nvcsw);
     member->involuntary_switches = (uint64_t)(after.ru_nivcsw - before.ru_nivcsw);
     member->minor_faults = (uint64_t)(after.ru_minflt - before.ru_minflt);
@@ -104,8 +128,10 @@ int pb_member_main(struct pb_crew_state *crew, int32_t index) {
     int rc = pin(seat);
     if (rc)
         return rc;
-    touch(seat);
-    seat->timer_ticks = pb_timer_ticks();
+    if ((rc = touch(seat)))
+        return rc;
+    seat->timer_exact_ticks = pb_timer_ticks();
+    seat->timer_ticks = (uint64_t)(seat->timer_exact_ticks + 0.5);
     if (index == 0 && crew->workload->place_line && (rc = crew->workload->place_line(crew)))
         return rc;
     if (!pb_barrier_release(crew))
@@ -115,10 +141,14 @@ int pb_member_main(struct pb_crew_state *crew, int32_t index) {
     if (spec->warmup_ns) {
         if ((rc = run_once(seat, spec->warmup_ns, 0)))
             return rc;
+        if (crew->workload->settle)
+            crew->workload->settle(seat);
         forget(seat);
     }
     if ((rc = run_once(seat, spec->duration_ns, (uint64_t)spec->operations)))
         return rc;
+    if (crew->workload->report)
+        crew->workload->report(seat);
     if (!pinned_to(seat->member->cpu_asked))
         return pb_fail(crew, PB_FAILED, EXDEV, "pinning", "CPU %d was taken away during the trial",
                        seat->member->cpu_asked);

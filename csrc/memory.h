@@ -12,6 +12,7 @@
 #define PB_MPOL_BIND 2
 #define PB_MPOL_INTERLEAVE 3
 #define PB_MAX_NODES 1024
+#define PB_HUGE_PAGE ((size_t)2 << 20)
 
 /* Bind or interleave untouched memory. 0 or a negative errno. */
 static inline int pb_memory_policy(void *memory, size_t bytes, int mode, const int32_t *nodes, int32_t count) {
@@ -24,6 +25,9 @@ static inline int pb_memory_policy(void *memory, size_t bytes, int mode, const i
     }
     return syscall(SYS_mbind, memory, bytes, mode, mask, (unsigned long)PB_MAX_NODES, 0) ? -errno : 0;
 }
+
+/* Size of the page that a touched address is on, from smaps; 0 where the kernel will not say. */
+int64_t pb_memory_page_bytes(const void *memory);
 
 /* Node of a touched page, or -1 where the kernel will not say. */
 static inline int32_t pb_memory_node(void *memory) {

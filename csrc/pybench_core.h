@@ -7,10 +7,11 @@
  * nothing between calls. All times are nanoseconds of CLOCK_MONOTONIC unless a name says otherwise.
  */
 
-#define PB_ABI 3
+#define PB_ABI 4
 #define PB_MAX_MEMBERS 4096
 #define PB_MAX_PHASES 16
 #define PB_MAX_COUNTERS 16
+#define PB_MAX_HANDOFF_MEMBERS 1024
 #define PB_TIMELINE_POINTS 1024
 /* Latency histogram: 64 buckets an octave, so a bucket's middle is within 0.8 % of what fell into it. */
 #define PB_HISTOGRAM_BUCKETS 2304
@@ -84,7 +85,14 @@ struct pb_member {
     uint64_t involuntary_switches;
     uint64_t minor_faults;
     uint64_t counters[PB_MAX_COUNTERS]; /* a workload's own, named by pb_counter_name() */
-    double hold_ns_calibrated;          /* what one step of the hold loop takes, 0 if unused */
+    /* Mean time of the timed pieces of hold and think work, and what was asked of those same pieces; 0: none. */
+    double hold_ns, hold_asked_ns, think_ns, think_asked_ns;
+    double work_before_ns, work_after_ns; /* the same piece of work right before and right after the run */
+    /* The tick counter as ns less CLOCK_MONOTONIC, from a base that all members share, at start and stop. */
+    double clock_start_ns, clock_stop_ns;
+    uint64_t longest_run;    /* most operations in a row without another owner between them */
+    uint64_t longest_wait_ns; /* longest timed acquire */
+    uint64_t longest_gap_ns; /* longest time from one timed operation to the next: no wait was longer */
 };
 
 struct pb_summary {
@@ -94,6 +102,9 @@ struct pb_summary {
     int32_t n_counters;
     int32_t signal;    /* that ended a member, 0 if none */
     int32_t line_node; /* NUMA node where the contended line really is, -1 unknown */
+    int32_t line_node_after; /* and where it was after the run */
+    int32_t line_offset;     /* of the contended line in its page, bytes */
+    int64_t line_page_bytes; /* size of that page; 0: no huge one was asked for */
     int32_t user_namespace; /* 1: in a user namespace, ours or the caller's, with no ranges of users */
     int32_t tick_is_tsc;
     double ns_per_tick;
@@ -111,6 +122,13 @@ struct pb_summary {
 struct pb_point {
     uint64_t ns; /* since the common start */
     uint64_t value;
+};
+
+/* What a member took over from one other: the lock, right after that one had it. */
+struct pb_handoff {
+    uint64_t count;
+    uint64_t timed; /* of those */
+    uint64_t ns;    /* sum over the timed: from the other's leaving to having the guarded line in hand */
 };
 
 /* A lock of the spin workload, in words for people. */
@@ -136,6 +154,8 @@ const struct pb_summary *pb_trial_summary(const struct pb_trial *trial);
 const struct pb_error *pb_trial_error(const struct pb_trial *trial);
 const struct pb_member *pb_trial_member(const struct pb_trial *trial, int32_t member);
 const struct pb_phase *pb_trial_phase(const struct pb_trial *trial, int32_t member, int32_t phase);
+/* By the member that had it before; NULL if the workload, or so large a crew, keeps none. */
+const struct pb_handoff *pb_trial_handoffs(const struct pb_trial *trial, int32_t member);
 const struct pb_point *pb_trial_timeline(const struct pb_trial *trial);
 void pb_trial_free(struct pb_trial *trial);
 

@@ -24,6 +24,7 @@
 struct pb_trial {
     struct pb_crew_state *crew;
     size_t bytes;
+    void *huge_line; /* NULL: the line is in the crew's mapping */
 };
 
 static int refuse(struct pb_error *error, int code, const char *tried, const char *subject) {
@@ -59,7 +60,9 @@ static struct pb_trial *map_crew(const struct pb_spec *spec) {
     size_t line = pages(workload->line_bytes), members = pages(count * sizeof(struct pb_member));
     size_t seats = pages(count * sizeof(struct pb_seat));
     size_t phases = pages((size_t)n_phases * sizeof(struct pb_phase)), scratch = pages(workload->scratch_bytes);
-    size_t bytes = state + config + line + members + seats + count * (phases + scratch);
+    bool hands_off = workload->hands_off && count <= PB_MAX_HANDOFF_MEMBERS;
+    size_t handoffs = hands_off ? pages(count * sizeof(struct pb_handoff)) : 0;
+    size_t bytes = state + config + line + members + seats + count * (phases + scratch + handoffs);
 
     struct pb_trial *trial = calloc(1, sizeof *trial);
     char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -70,24 +73,51 @@ static struct pb_trial *map_crew(const struct pb_spec *spec) {
         return NULL;
     }
     struct pb_crew_state *crew = (struct pb_crew_state *)(void *)at;
-    *trial = (struct pb_trial){crew, bytes};
+    *trial = (struct pb_trial){.crew = crew, .bytes = bytes};
     crew->spec = spec;
     crew->workload = workload;
     crew->summary = (struct pb_summary){
-        .n_members = spec->n_members, .n_phases = n_phases, .n_counters = n_counters, .line_node = -1};
+        .n_members = spec->n_members, .n_phases = n_phases, .n_counters = n_counters, .line_node = -1,
+        .line_node_after = -1};
     crew->config = at += state;
     crew->line = at += config;
     crew->members = (struct pb_member *)(void *)(at += line);
     crew->seats = (struct pb_seat *)(void *)(at += members);
     crew->phases = (struct pb_phase *)(void *)(at += seats);
     crew->scratch = at + count * phases;
+    char *taken_over = crew->scratch + count * scratch;
     for (size_t i = 0; i < count; i++) {
         crew->members[i] = (struct pb_member){.cpu_asked = spec->cpus[i], .node = -1};
         crew->seats[i] = (struct pb_seat){.crew = crew, .member = &crew->members[i], .index = (int32_t)i,
                                           .phases = (struct pb_phase *)(void *)(at + i * phases),
-                                          .scratch = crew->scratch + i * scratch};
+                                          .scratch = crew->scratch + i * scratch,
+                                          .handoffs = hands_off ? (void *)(taken_over + i * handoffs) : NULL};
     }
     return trial;
+}
+
+/* A huge page from the kernel's pool, or else one that it makes if its settings let it: seen when it is touched. */
+static int map_huge_line(struct pb_trial *trial, struct pb_error *error) {
+    enum { SHARED = MAP_SHARED | MAP_ANONYMOUS };
+    size_t huge = PB_HUGE_PAGE;
+    if (trial->crew->workload->line_bytes > huge)
+        return refuse(error, EINVAL, "mapping a huge page", "the line does not fit on one");
+    char *at = mmap(NULL, huge, PROT_READ | PROT_WRITE, SHARED | MAP_HUGETLB, -1, 0);
+    if (at == MAP_FAILED) {
+        /* Only what is aligned can be huge: a place for it within a reservation, whose ends are given back. */
+        char *place = mmap(NULL, 2 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (place == MAP_FAILED)
+            return refuse(error, errno, "mmap", "the memory of the contended line");
+        at = (char *)(((uintptr_t)place + huge - 1) / huge * huge);
+        if (at != place)
+            munmap(place, (size_t)(at - place));
+        munmap(at + huge, (size_t)(place + huge - at));
+        if (mmap(at, huge, PROT_READ | PROT_WRITE, SHARED | MAP_FIXED, -1, 0) == MAP_FAILED)
+            return refuse(error, errno, "mmap", "the memory of the contended line");
+        madvise(at, huge, MADV_HUGEPAGE);
+    }
+    trial->crew->line = trial->huge_line = at;
+    return 0;
 }
 
 static int place_line(struct pb_crew_state *crew, struct pb_error *error) {
@@ -95,7 +125,8 @@ static int place_line(struct pb_crew_state *crew, struct pb_error *error) {
     if (spec->memory == PB_MEMORY_LOCAL || !crew->workload->line_bytes)
         return 0;
     int mode = spec->memory == PB_MEMORY_BIND ? PB_MPOL_BIND : PB_MPOL_INTERLEAVE;
-    int rc = pb_memory_policy(crew->line, pages(crew->workload->line_bytes), mode, spec->nodes, spec->n_nodes);
+    size_t bytes = crew->huge_line ? PB_HUGE_PAGE : pages(crew->workload->line_bytes);
+    int rc = pb_memory_policy(crew->line, bytes, mode, spec->nodes, spec->n_nodes);
     return rc ? refuse(error, -rc, "mbind", "the memory of the contended line") : 0;
 }
 
@@ -194,6 +225,8 @@ int pb_trial_run(const struct pb_spec *spec, struct pb_trial **out, struct pb_er
     int life[2] = {-1, -1};
     if (crew->workload->configure && (rc = crew->workload->configure(crew)))
         *error = crew->error;
+    else if (crew->huge_line && (rc = map_huge_line(trial, error)))
+        ;
     else if ((rc = place_line(crew, error)) == 0 && pipe2(life, O_CLOEXEC))
         rc = refuse(error, errno, "pipe2", "the crew's sign of life");
     if (rc) {
@@ -223,12 +256,17 @@ const struct pb_point *pb_trial_timeline(const struct pb_trial *trial) { return 
 const struct pb_member *pb_trial_member(const struct pb_trial *trial, int32_t member) {
     return &trial->crew->members[member];
 }
+const struct pb_handoff *pb_trial_handoffs(const struct pb_trial *trial, int32_t member) {
+    return trial->crew->seats[member].handoffs;
+}
 const struct pb_phase *pb_trial_phase(const struct pb_trial *trial, int32_t member, int32_t phase) {
     return &trial->crew->seats[member].phases[phase];
 }
 void pb_trial_free(struct pb_trial *trial) {
     if (!trial)
         return;
+    if (trial->huge_line)
+        munmap(trial->huge_line, PB_HUGE_PAGE);
     munmap(trial->crew, trial->bytes);
     free(trial);
 }

@@ -1,43 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Hold and think time: a chain of dependent multiplications, which neither reads a clock nor touches
- * memory, and which an SMT sibling slows little. Calibrated on the member's own CPU.
+ * Hold and think time: a chain of dependent one-cycle steps, which neither reads a clock nor touches memory, and
+ * which an SMT sibling slows little. Calibrated on the member's own CPU, then kept right by what is seen in place,
+ * as clocks change under way.
  */
 #pragma once
-#include "clock.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-static inline uint64_t pb_work(uint64_t chain, uint64_t steps) {
-    for (; steps; steps--) {
-        chain = chain * UINT64_C(6364136223846793005) + 1;
-        __asm__ volatile("" : "+r"(chain));
-    }
-    return chain;
+/* Lengths that a random pace goes through, in shuffled order. */
+#define PB_PACE_LENGTHS 256
+
+enum pb_distribution { PB_FIXED, PB_EXPONENTIAL, PB_BIMODAL };
+
+/* How long each piece of work is to be. */
+struct pb_pace {
+    double asked_ns; /* mean; 0: no work at all */
+    double own_ns;   /* of a piece without a step: the call and its fence */
+    double ns_per_step;
+    uint32_t lengths; /* 1, or PB_PACE_LENGTHS */
+    uint32_t next;
+    uint64_t steps[PB_PACE_LENGTHS];
+    double share[PB_PACE_LENGTHS]; /* of the mean */
+    /* What was seen in place, in all and since the last correction; `wanted` pieces make one. */
+    struct pb_pace_sum {
+        double pieces, ns, asked_ns;
+    } total, recent;
+    double wanted;
+};
+
+/* One piece: after all before it is done, so many steps in a row. */
+uint64_t pb_work(uint64_t chain, uint64_t steps);
+
+/* Make a pace and calibrate it on this CPU. */
+void pb_pace_make(struct pb_pace *pace, double asked_ns, enum pb_distribution distribution, double ns_per_tick,
+                  uint64_t *rng, uint64_t *chain);
+/* Correct a pace by what was seen in place of late, and add that to the total. */
+void pb_pace_correct(struct pb_pace *pace);
+/* The least time of several of one long piece, ns: the CPU's speed. */
+double pb_work_speed_ns(double ns_per_tick, uint64_t *chain);
+
+/* The place in the pace of the next piece. */
+static inline uint32_t pb_pace_next(struct pb_pace *pace) {
+    return pace->lengths == 1 ? 0 : pace->next++ & (PB_PACE_LENGTHS - 1);
 }
 
-/* Mean time of one call of pb_work(steps), ns: the least of several rounds, as disturbances only add. */
-static inline double pb_work_ns(uint64_t steps, double ns_per_tick, uint64_t *chain) {
-    uint64_t repeats = 1 + 20000 / (steps + 10), least = UINT64_MAX;
-    for (int round = 0; round < 7; round++) {
-        uint64_t begin = pb_ticks();
-        for (uint64_t i = 0; i < repeats; i++)
-            *chain = pb_work(*chain, steps);
-        uint64_t took = pb_ticks() - begin;
-        if (took < least)
-            least = took;
-    }
-    return (double)least * ns_per_tick / (double)repeats;
-}
-
-/* Steps that take about ns: a first guess from a long chain, then corrected at that very length,
- * since the cost of leaving the loop counts in short ones. */
-static inline uint64_t pb_work_steps(double ns, double ns_per_tick, uint64_t *chain, double *ns_per_step) {
-    *ns_per_step = pb_work_ns(2000, ns_per_tick, chain) / 2000;
-    if (ns <= 0)
-        return 0;
-    double steps = ns / *ns_per_step;
-    for (int i = 0; i < 3; i++) {
-        uint64_t whole = steps < 1 ? 1 : (uint64_t)(steps + 0.5);
-        steps += (ns - pb_work_ns(whole, ns_per_tick, chain)) / *ns_per_step;
-    }
-    return steps < 1 ? 1 : (uint64_t)(steps + 0.5);
+/* A timed piece. One far beyond its length was interrupted, which says nothing of the pace. */
+static inline void pb_pace_seen(struct pb_pace *pace, uint32_t place, double ns) {
+    double asked = pace->asked_ns * pace->share[place];
+    if (ns > 2 * asked + 1000)
+        return;
+    pace->recent.pieces++;
+    pace->recent.ns += ns;
+    pace->recent.asked_ns += asked;
+    if (pace->recent.pieces >= pace->wanted)
+        pb_pace_correct(pace);
 }

@@ -18,31 +18,91 @@ enum spin_role { SPIN_MAIN = 0, SPIN_WRITER = 1 };
 struct spin_config {
     int lock;
     int64_t hold_ns, think_ns, write_think_ns, writers;
+    int hold_distribution, think_distribution; /* enum pb_distribution */
+    int64_t lock_offset, guard_offset;         /* in the line's memory */
 };
 
-/* The contended memory: the lock, and on lines of its own what it guards. */
-struct spin_line {
-    alignas(PB_PAGE) unsigned char lock[SPIN_LOCK_BYTES];
-    alignas(PB_LINE) struct spin_guard {
-        uint64_t count;  /* plain on purpose: lost increments betray a lock that does not exclude */
-        uint64_t shadow; /* written after count; a reader that sees them differ read in the middle */
-    } guard;
+/* What the lock guards, on lines of its own or right behind the lock on its line. */
+struct spin_guard {
+    uint64_t count;     /* plain on purpose: lost increments betray a lock that does not exclude */
+    uint64_t shadow;    /* written after count; a reader that sees them differ read in the middle */
+    uint64_t left_tick; /* when the owner before left, if that was timed; 0 if not */
+    uint64_t owner;     /* the last one's index, from 1 */
 };
+
+/* The contended memory: a page, so that the lock may lie anywhere in one, the lock, and what it guards. */
+#define SPIN_LINE_BYTES (PB_PAGE + SPIN_LOCK_BYTES + PB_LINE)
+/* What caches really move; a lock that shares a line with what it guards shares one of these. */
+#define SPIN_CACHE_LINE 64
 
 /* A member's own: its queue node, its work, and what it has counted since the line was made. */
 struct spin_scratch {
     alignas(PB_LINE) unsigned char self[SPIN_SELF_BYTES];
-    alignas(PB_LINE) uint64_t hold_steps;
-    uint64_t think_steps;
-    uint64_t chain;
+    alignas(PB_LINE) uint64_t chain;
     uint64_t total_operations;
+    struct pb_pace hold, think;
 };
+
+static inline void *spin_lock_of(const struct pb_crew_state *crew) {
+    return (char *)crew->line + ((const struct spin_config *)crew->config)->lock_offset;
+}
+static inline struct spin_guard *spin_guard_of(const struct pb_crew_state *crew) {
+    return (void *)((char *)crew->line + ((const struct spin_config *)crew->config)->guard_offset);
+}
+
+/* A member's view of who owns the lock, in registers while the loop runs. */
+struct spin_owning {
+    uint64_t me;     /* its index, from 1 */
+    uint64_t before; /* the owner before this section */
+    uint64_t left_tick, arrived_tick;
+    uint64_t run, longest_run; /* sections in a row */
+};
+
+/* First thing in a section, where the guarded line must come anyway: who had it before, and when it was left. */
+static inline void spin_own(struct spin_owning *owning, struct spin_guard *guard) {
+    owning->before = guard->owner;
+    owning->left_tick = guard->left_tick;
+    if (owning->left_tick)
+        guard->left_tick = 0;
+    if (owning->before == owning->me)
+        return;
+    guard->owner = owning->me;
+    if (owning->left_tick)
+        owning->arrived_tick = pb_ticks();
+}
+
+/* After a section, when nobody waits for this member: count who it was taken over from. */
+static inline void spin_had(struct spin_owning *owning, struct pb_seat *seat) {
+    if (owning->before == owning->me) {
+        owning->run++;
+        return;
+    }
+    if (owning->run > owning->longest_run)
+        owning->longest_run = owning->run;
+    owning->run = 1;
+    if (!owning->before || !seat->handoffs)
+        return;
+    struct pb_handoff *handoff = &seat->handoffs[owning->before - 1];
+    handoff->count++;
+    if (owning->left_tick) {
+        handoff->timed++;
+        if (owning->arrived_tick > owning->left_tick)
+            handoff->ns += pb_latency_ns(seat, owning->left_tick, owning->arrived_tick, 1);
+    }
+}
+
+static inline void spin_paced(struct pb_seat *seat, struct pb_pace *pace, uint32_t place, uint64_t begin, uint64_t end) {
+    pb_pace_seen(pace, place, ((double)(end - begin) - seat->timer_exact_ticks) * seat->crew->ns_per_tick);
+}
+
+static inline uint64_t spin_most(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 typedef int spin_run(struct pb_seat *seat, struct pb_until until);
 
 /* See locks/common.h. */
 struct spin_lock_kind {
     struct pb_lock_info info;
+    size_t lock_bytes;
     spin_run *run;
     spin_run *run_reader; /* NULL: the lock knows no readers */
     bool readers_retry;   /* they hold nothing: hold time is the writers' alone */

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pybench.errors import UnsupportedError
-from pybench.native.outcome import LockInfo, Members, Outcome, Phase, Status, TrialSpec
+from pybench.native.outcome import Handoffs, LockInfo, Members, Outcome, Phase, Status, TrialSpec
 
 __all__ = [
+    "Handoffs",
     "LockInfo",
     "Members",
     "Outcome",
@@ -27,7 +28,7 @@ __all__ = [
     "run_trial",
 ]
 
-ABI = 3
+ABI = 4
 STATUSES: tuple[Status, ...] = ("ok", "unsupported", "failed", "interrupted")
 CREWS = {"threads": 0, "processes": 1}
 MEMORIES = {"local": 0, "bind": 1, "interleave": 2}
@@ -178,6 +179,7 @@ def _outcome(ffi: Any, lib: Any, spec: TrialSpec, trial: Any) -> Outcome:
         timeline=[[points[i].ns, points[i].value] for i in range(summary.timeline_points)],
         peak=summary.peak,
         members=_members(members),
+        handoffs=_handoffs(ffi, lib, trial, summary.n_members),
         phases={
             name: _phase(ffi, [lib.pb_trial_phase(trial, i, p) for i, m in enumerate(members) if m.role == role])
             for p, (name, role) in enumerate(_phase_roles(spec.workload))
@@ -185,6 +187,9 @@ def _outcome(ffi: Any, lib: Any, spec: TrialSpec, trial: Any) -> Outcome:
         },
         counters={name: count for name, count in sums.items() if count},
         line_node=summary.line_node,
+        line_node_after=summary.line_node_after,
+        line_offset=summary.line_offset,
+        line_page_bytes=summary.line_page_bytes,
         user_namespace=bool(summary.user_namespace),
         timer_ns=round(summary.timer_ns, 3),
         timer_step_ns=round(summary.timer_step_ns, 3),
@@ -198,6 +203,7 @@ def _outcome(ffi: Any, lib: Any, spec: TrialSpec, trial: Any) -> Outcome:
 
 def _members(members: list[Any]) -> Members:
     first = min(member.start_ns for member in members)
+    base = members[0].clock_start_ns
     seen = [[m.cpu_start, m.cpu_stop] for m in members]
     moved = any(pair != [m.cpu_asked, m.cpu_asked] for pair, m in zip(seen, members, strict=True))
     return Members(
@@ -211,7 +217,39 @@ def _members(members: list[Any]) -> Members:
         cpu_seen=seen if moved else [],
         role=[m.role for m in members] if any(m.role for m in members) else [],
         node=[m.node for m in members] if any(m.node >= 0 for m in members) else [],
+        hold_ns=_column(members, "hold_ns"),
+        hold_asked_ns=_column(members, "hold_asked_ns"),
+        think_ns=_column(members, "think_ns"),
+        think_asked_ns=_column(members, "think_asked_ns"),
+        work_ns=[[round(m.work_before_ns, 1), round(m.work_after_ns, 1)] for m in members],
+        clock_offset_ns=[[round(m.clock_start_ns - base, 1), round(m.clock_stop_ns - base, 1)] for m in members],
+        longest_wait_ns=_column(members, "longest_wait_ns"),
+        longest_gap_ns=_column(members, "longest_gap_ns"),
+        longest_run=_column(members, "longest_run"),
     )
+
+
+def _column(members: list[Any], name: str) -> list[Any]:
+    """A column, or nothing where it is 0 for all members."""
+    values = [getattr(member, name) for member in members]
+    values = [round(value, 3) if isinstance(value, float) else value for value in values]
+    return values if any(values) else []
+
+
+def _handoffs(ffi: Any, lib: Any, trial: Any, count: int) -> Handoffs | None:
+    entry = np.dtype([("count", "u8"), ("timed", "u8"), ("ns", "u8")])
+    columns: list[list[int]] = [[], [], [], [], []]
+    for taker in range(count):
+        row = lib.pb_trial_handoffs(trial, taker)
+        if row == ffi.NULL:
+            return None
+        taken = np.frombuffer(ffi.buffer(row, count * entry.itemsize), dtype=entry)
+        givers = np.flatnonzero(taken["count"])
+        columns[0] += givers.tolist()
+        columns[1] += [taker] * len(givers)
+        for column, field in zip(columns[2:], ("count", "timed", "ns"), strict=True):
+            column += taken[field][givers].tolist()
+    return Handoffs(*columns) if columns[0] else None
 
 
 def _phase(ffi: Any, parts: list[Any]) -> Phase:

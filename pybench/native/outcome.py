@@ -74,6 +74,24 @@ class Members(msgspec.Struct, frozen=True, omit_defaults=True):
     node: list[int] = []
     """NUMA node of the member's private memory, -1 unknown; left out if the workload has none."""
 
+    hold_ns: list[float] = []
+    """Mean hold time of the timed sections, measured in place; left out if none was asked."""
+    hold_asked_ns: list[float] = []
+    """What was asked of those same sections."""
+    think_ns: list[float] = []
+    think_asked_ns: list[float] = []
+    work_ns: list[list[float]] = []
+    """[before, after] time of a fixed piece of work on the member's CPU: its speed, around the trial."""
+    clock_offset_ns: list[list[float]] = []
+    """[at the start, at the stop] how far the tick counter was ahead of CLOCK_MONOTONIC, as seen by this member,
+    less what the first member saw at its start."""
+    longest_wait_ns: list[int] = []
+    """Longest acquire among the timed; left out if the workload acquires nothing."""
+    longest_gap_ns: list[int] = []
+    """Longest time from one timed operation to the next: no wait was longer than this."""
+    longest_run: list[int] = []
+    """Most operations in a row without another owner between them."""
+
     def is_main(self, index: int) -> bool:
         """True if this member's operations count towards the throughput."""
         return not self.role or self.role[index] == 0
@@ -97,6 +115,18 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
     """Wall time of those same operations."""
 
 
+class Handoffs(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who took the lock over from whom: an entry for each pair of members between which it went."""
+
+    giver: list[int]
+    taker: list[int]
+    count: list[int]
+    timed: list[int]
+    """How many of them were timed."""
+    ns: list[int]
+    """Sum over the timed: from the giver's leaving to the taker having the guarded line in hand."""
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a trial ended. Only status `ok` has members and phases."""
 
@@ -113,7 +143,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """[ns since the start, value] of what the workload keeps count of over time (mounts in the table)."""
     peak: int = 0
     """Highest value it had."""
+    handoffs: Handoffs | None = None
     line_node: int = -1
+    line_node_after: int = -1
+    """The contended line's NUMA node before and after the run."""
+    line_offset: int = 0
+    """Of the contended line in its page, bytes."""
+    line_page_bytes: int = 0
+    """Size of that page, where a huge one was asked for."""
     user_namespace: bool = False
     timer_ns: float = 0.0
     """Cost of one reading of the tick counter, which is subtracted from latencies."""

@@ -30,9 +30,12 @@ LOCKS = (
     "atomic-add",
     "empty",
 )
+DISTRIBUTIONS = ("fixed", "exponential", "bimodal")
 READER_WRITER = ("seqlock", "rwsem", "pthread_rwlock", "brlock")
 NUMA_AWARE = ("cna", "cohort", "hmcs")
 SLEEPING = ("futex-mutex", "mcs-park", "pthread_mutex", "pthread_adaptive", "rwsem", "pthread_rwlock")
+# Locks that fill a cache line, or most of it.
+LARGE = ("array", "cohort", "hmcs", "pthread_mutex", "pthread_adaptive", "pthread_rwlock", "brlock")
 MOST_MEMBERS = {"array": 1024, "brlock": 1024}
 
 
@@ -43,9 +46,14 @@ def conflict(params: Params, threads: int) -> str | None:
         return f"writers and write_think_ns need a reader-writer lock ({', '.join(READER_WRITER)})"
     if lock not in NUMA_AWARE and params["domain"] != "node":
         return f"domain needs a NUMA-aware lock ({', '.join(NUMA_AWARE)})"
+    offset = str(params["line_offset"])
+    if offset != "vary" and (int(offset) >= 4096 or int(offset) % 128):
+        return f"line_offset={offset} must be a multiple of 128 below 4096, or vary"
     most = MOST_MEMBERS.get(lock, threads)
     if threads > most:
         return f"lock={lock} takes at most {most} threads"
+    if params["guard"] == "shared" and lock in LARGE:
+        return f"guard=shared needs a lock that leaves room on its line; {lock} does not"
     return None
 
 
@@ -60,6 +68,28 @@ WORKLOAD = Workload(
         ),
         Parameter(name="hold_ns", default=0, high=10**9, help="work while holding the lock, ns"),
         Parameter(name="think_ns", default=0, high=10**9, help="work between two operations, ns"),
+        Parameter(
+            name="hold_dist",
+            default="fixed",
+            choices=DISTRIBUTIONS,
+            help="bimodal: one in ten is 5.5 times the mean, the others about half of it",
+        ),
+        Parameter(name="think_dist", default="fixed", choices=DISTRIBUTIONS, help="the same of think time"),
+        Parameter(
+            name="guard",
+            default="apart",
+            choices=("apart", "shared"),
+            help="what the lock guards: on a line of its own, or on the lock's (false sharing)",
+        ),
+        Parameter(
+            name="line_offset",
+            default="0",
+            pattern=r"vary|\d{1,4}",
+            shape="N|vary",
+            help="the lock's place in its page, a multiple of 128, or another in each trial: which slice of the "
+            "cache is its home",
+        ),
+        Parameter(name="page", default="small", choices=("small", "huge"), help="page that the lock is on"),
         Parameter(
             name="writers",
             default=1,

@@ -231,11 +231,14 @@ static void check_limited(const char *workload, const char *words, int crew, int
 }
 
 static void check_spin(void) {
-    char words[120];
+    char words[240];
     for (int32_t i = 0; pb_lock_name(i); i++) {
-        snprintf(words, sizeof words, "lock=%s hold_ns=0 think_ns=0 write_think_ns=1000 writers=1", pb_lock_name(i));
+        snprintf(words, sizeof words, "lock=%s hold_ns=0 think_ns=0 write_think_ns=1000 writers=1" SPIN_PLAIN,
+                 pb_lock_name(i));
         check_variants("spin", words, 4);
-        snprintf(words, sizeof words, "lock=%s hold_ns=200 think_ns=300 write_think_ns=0 writers=2", pb_lock_name(i));
+        snprintf(words, sizeof words, "lock=%s hold_ns=200 think_ns=300 write_think_ns=0 writers=2 hold_dist=exponential think_dist=bimodal "
+                 "guard=apart line_offset=vary page=small",
+                 pb_lock_name(i));
         check_variants("spin", words, strcmp(pb_lock_name(i), "seqlock") ? 2 : 4); /* two writers need a third member */
         for (int crew = PB_CREW_THREADS; crew <= PB_CREW_PROCESSES; crew++)
             check_limited("spin", words, crew, 500);
@@ -322,7 +325,7 @@ int main(int argc, char **argv) {
         if (!strstr(" mount spin stat launch ", pb_workload_name(i)))
             printf("no trials here: workload %s\n", pb_workload_name(i));
     if (!check.only) {
-        struct request bound = request_of("spin", "lock=tas hold_ns=0 think_ns=0 write_think_ns=0 writers=1",
+        struct request bound = request_of("spin", "lock=tas hold_ns=0 think_ns=0 write_think_ns=0 writers=1" SPIN_PLAIN,
                                           PB_CREW_THREADS, 2);
         bound.memory = PB_MEMORY_BIND;
         check_trial(&bound);

@@ -12,6 +12,9 @@
 #include "namespace.h"
 
 #define MS INT64_C(1000000)
+/* Parameters of `spin` that a check says nothing of. */
+#define SPIN_PLAIN " hold_dist=fixed think_dist=fixed guard=apart line_offset=0 page=small"
+
 #define MAX_REASONS 32
 
 /* A trial by its words, as "lock=tas hold_ns=0", and how it is run. */

@@ -50,13 +50,13 @@ static void check_failure(const char *what, const struct request *request, int c
         fail(what, "a child is left");
 }
 
-static const char *const tas = "lock=tas hold_ns=0 think_ns=0 write_think_ns=0 writers=1";
+static const char *const tas = "lock=tas hold_ns=0 think_ns=0 write_think_ns=0 writers=1" SPIN_PLAIN;
 static const char *const binds = "api=mount idmap=no umount=sync children=0 peers=0 table=0 fs=tmpfs";
 
 void check_bad_requests(void) {
     const struct request good = request_of("spin", tas, PB_CREW_THREADS, 1);
     struct request bad = good;
-    bad.words = "lock=nosuch hold_ns=0 think_ns=0 write_think_ns=0 writers=1";
+    bad.words = "lock=nosuch hold_ns=0 think_ns=0 write_think_ns=0 writers=1" SPIN_PLAIN;
     check_refusal("unknown lock", &bad);
     bad.words = "lock=tas hold_ns=0 think_ns=0";
     check_refusal("missing parameter", &bad);
@@ -76,7 +76,7 @@ void check_bad_requests(void) {
         bad = good, bad.crew = (enum pb_crew)crew, bad.cpu = 8191;
         check_failure("a CPU that is not there", &bad, EINVAL);
         bad = good, bad.crew = (enum pb_crew)crew, bad.grace_ns = 50 * MS, bad.members = 2;
-        bad.words = "lock=ticket hold_ns=10000000000 think_ns=0 write_think_ns=0 writers=1";
+        bad.words = "lock=ticket hold_ns=10000000000 think_ns=0 write_think_ns=0 writers=1" SPIN_PLAIN;
         check_failure("a crew that hangs", &bad, ETIMEDOUT);
     }
     bad = good, bad.workload = "mount";

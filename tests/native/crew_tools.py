@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from pybench.native import Outcome, TrialSpec, run_trial
+from pybench.workloads import WORKLOADS
 
 T = TypeVar("T")
 MS = 1_000_000
@@ -21,7 +22,7 @@ NOBODY = 65534
 CREW_NAME = "pybench-crew"
 
 PARAMS: dict[str, dict[str, int | str]] = {
-    "spin": {"lock": "ticket", "hold_ns": 0, "think_ns": 0, "write_think_ns": 1000, "writers": 1},
+    "spin": WORKLOADS["spin"].complete({}),
     "mount": {
         "api": "mount",
         "idmap": "no",

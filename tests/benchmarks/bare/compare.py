@@ -11,11 +11,12 @@ import subprocess
 import sys
 
 from pybench.native import TrialSpec, run_trial
+from pybench.workloads import workload
 
 TRIALS: dict[str, tuple[str, dict[str, int | str]]] = {
     "ticket": (
         "spin",
-        {"lock": "ticket", "hold_ns": 0, "think_ns": 0, "write_think_ns": 0, "writers": 1},
+        workload("spin").complete({"lock": "ticket"}),
     ),
     "mount": (
         "mount",
