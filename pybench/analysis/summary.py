@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from pybench.analysis.estimate import Interval, median_interval, ratio_interval
+from pybench.analysis.handoffs import HandoffSummary, summarize_handoffs
 from pybench.analysis.scaling import Fits, fit_all
 from pybench.native.outcome import Outcome
 from pybench.results.records import Cell, Figures, Trial
@@ -34,6 +35,8 @@ class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
     jain: Interval
     phases: dict[str, tuple[Interval, Interval]]
     """Phase -> its wall time and its on-CPU time (where that was read) in one operation, ns."""
+    handoffs: HandoffSummary | None
+    """None if its workload tells of none, or there was nobody to hand to."""
     timer_step_ns: float
     """Latencies below it cannot be told."""
     speedup: Interval
@@ -118,6 +121,7 @@ def _cell_summary(index: int, cell: Cell, trials: list[Trial], base: list[float]
         max_ns=interval(lambda f: f.max_ns),
         jain=interval(lambda f: f.jain),
         phases={name: _phase(outcomes, name) for name in (outcomes[0].phases if outcomes else ())},
+        handoffs=summarize_handoffs(trials),
         timer_step_ns=max((trial.outcome.timer_step_ns for trial in trials), default=0.0),
         speedup=ratio_interval(throughputs, base) if base and clean and min(throughputs) > 0 else NOTHING,
     )

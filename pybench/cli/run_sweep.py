@@ -53,7 +53,7 @@ def start_sweep(request: Request) -> None:
     with Writer(request.output or _new_name(plan.cells[0].workload if request.workloads else "host")) as writer:
         writer.write(header)
         click.echo(f"{describe_host(header)}\n{budget_words(plan, *expected_ns(plan))}", err=True)
-        _measure(Sweep(plan), writer, [])
+        _measure(Sweep(plan, topology=topology), writer, [])
 
 
 def resume_sweep(path: Path) -> None:
@@ -69,7 +69,7 @@ def resume_sweep(path: Path) -> None:
     # The last end counts all that was before it; a sweep that was killed has none.
     before = max([sum(trial.seconds for trial in results.trials), *(end.seconds for end in results.ends)])
     with Writer(path, resume_at=results.good_bytes) as writer:
-        sweep = Sweep(results.header.plan, results.trials, seconds_before=before)
+        sweep = Sweep(results.header.plan, results.trials, seconds_before=before, topology=read_topology())
         click.echo(f"{path}: {len(results.trials)} trials are there, going on", err=True)
         _measure(sweep, writer, results.trials)
 

@@ -247,8 +247,8 @@ def _handoffs(ffi: Any, lib: Any, trial: Any, count: int) -> Handoffs | None:
         givers = np.flatnonzero(taken["count"])
         columns[0] += givers.tolist()
         columns[1] += [taker] * len(givers)
-        for column, field in zip(columns[2:], ("count", "timed", "ns"), strict=True):
-            column += taken[field][givers].tolist()
+        for index, field in enumerate(("count", "timed", "ns"), 2):
+            columns[index] += taken[field][givers].tolist()
     return Handoffs(*columns) if columns[0] else None
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from pybench.analysis.scaling import Fit
 from pybench.analysis.summary import CellSummary, Series
 from pybench.host.sysfs import format_list
+from pybench.report.handoffs import handoff_table
 from pybench.report.launches import launch_report
 from pybench.report.numbers import UNKNOWN, between, count, counted, ratio, time_ns, timed
 from pybench.results.records import Cell, Header, Plan, Trial
@@ -66,7 +67,12 @@ def _settings_of(cells: Sequence[Cell]) -> tuple[list[str], str]:
     shown = varying(cells)
     if len({cell.threads for cell in cells}) > 1 and cells[0].workload == "launch":
         shown.append("threads")
-    same = {k: v for k, v in settings(cells[0]).items() if k not in shown and (k == "place" or v not in ("", "0"))}
+    quiet = {p.name: str(p.default) for p in workload(cells[0].workload).parameters if p.quiet}
+    same = {
+        name: value
+        for name, value in settings(cells[0]).items()
+        if name not in shown and (name == "place" or value not in ("", "0", quiet.get(name)))
+    }
     if cells[0].workload == "launch" and "threads" not in shown:
         same["threads"] = str(cells[0].threads)
     return shown, " ".join(f"{key}={value}" for key, value in same.items())
@@ -109,7 +115,7 @@ def _workload_table(name: str, series: list[Series]) -> RenderableType:
             parts.append(Text("  " + " ".join(f"{key}={own[key]}" for key in shown), style="bold"))
         parts.append(_rows(one, header=one is series[0]))
         parts += _curve(one)
-    return Group(*parts, *_phase_table(series, shown), "")
+    return Group(*parts, *_phase_table(series, shown), *handoff_table(series, shown), "")
 
 
 def _phase_table(series: Sequence[Series], shown: Sequence[str]) -> list[RenderableType]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pybench.host.distance import Distance
 from pybench.native.outcome import Crew, MemoryKind, Outcome
 from pybench.workloads import Value
 
@@ -78,6 +79,17 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     cpu_ns_per_operation: float
 
 
+class HandoffFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """The handoffs of one trial between members of one distance."""
+
+    distance: Distance
+    count: int
+    timed: int
+    """How many of them were timed."""
+    mean_ns: float
+    """Of the timed: from the giver's leaving to the taker having the guarded line in hand; 0 if none was."""
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What tells whether a trial means what it says."""
 
@@ -113,6 +125,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tr
     outcome: Outcome
     figures: Figures | None = None
     evidence: Evidence | None = None
+    handoffs: list[HandoffFigure] = []
+    """By distance, near to far; empty if the workload hands nothing over or there was nobody to hand it to."""
     flags: list[str] = []
     """Names of the validity checks that it failed: it is kept, and enters no estimate."""
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from pybench.analysis.estimate import jain
 from pybench.analysis.latency import percentiles_ns
-from pybench.native.outcome import Members, Phase
-from pybench.results.records import Evidence, Figures
+from pybench.host.distance import DISTANCES, Distance
+from pybench.native.outcome import Handoffs, Members, Phase
+from pybench.results.records import Evidence, Figures, HandoffFigure
 
 
 def figures(members: Members, phases: Mapping[str, Phase], latency: str) -> Figures:
@@ -25,6 +26,22 @@ def figures(members: Members, phases: Mapping[str, Phase], latency: str) -> Figu
         jain=round(jain(operations), 6),
         cpu_ns_per_operation=sum(members.cpu_ns[i] for i in main) / max(total, 1),
     )
+
+
+def handoffs_by_distance(handoffs: Handoffs, between: Sequence[Sequence[Distance]]) -> list[HandoffFigure]:
+    """Sums of a trial's handoffs by distance, near to far; `between` has shape (members, members)."""
+    sums: dict[Distance, list[int]] = {}
+    columns = zip(handoffs.giver, handoffs.taker, handoffs.count, handoffs.timed, handoffs.ns, strict=True)
+    for giver, taker, *values in columns:
+        total = sums.setdefault(between[giver][taker], [0, 0, 0])
+        for i, value in enumerate(values):
+            total[i] += value
+    return [
+        HandoffFigure(distance=d, count=count, timed=timed, mean_ns=round(ns / timed, 2) if timed else 0.0)
+        for d in DISTANCES
+        if d in sums
+        for count, timed, ns in [sums[d]]
+    ]
 
 
 def evidence(members: Members, steal: float, load: float) -> Evidence:

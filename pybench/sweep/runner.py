@@ -9,10 +9,12 @@ import msgspec
 from pybench import native
 from pybench.analysis.estimate import median_interval
 from pybench.errors import MeasurementError, UnsupportedError
+from pybench.host.distance import distances
 from pybench.host.facts import load_average
+from pybench.host.topology import Topology
 from pybench.native.outcome import Outcome, TrialSpec
 from pybench.results.records import Cell, End, Plan, Trial
-from pybench.sweep.figures import StealMeter, evidence, figures
+from pybench.sweep.figures import StealMeter, evidence, figures, handoffs_by_distance
 from pybench.sweep.needs import unsupported_words
 from pybench.sweep.plan import round_order, trial_ns
 from pybench.sweep.validity import flags
@@ -20,6 +22,8 @@ from pybench.workloads import workload
 
 # Bound of a trial that ends by itself; what is not done by then counts as not done.
 LONGEST_OWN_NS = 60 * 10**9
+# All pairs of 32 members.
+MOST_HANDOFF_PAIRS = 1024
 
 RunTrial = Callable[[TrialSpec], Outcome]
 
@@ -61,10 +65,12 @@ class Sweep:
         before: Iterable[Trial] = (),
         run_trial: RunTrial = native.run_trial,
         seconds_before: float = 0.0,
+        topology: Topology | None = None,
     ) -> None:
         self.plan = plan
         self.states = [CellState() for _ in plan.cells]
         self._run_trial = run_trial
+        self._topology = topology
         self._sequence = 0
         self._started = time.monotonic() - seconds_before
         self._slowest: dict[int, float] = defaultdict(float)
@@ -109,6 +115,14 @@ class Sweep:
         reasons = sorted({trial.outcome.reason or trial.outcome.note for trial in seen})
         raise MeasurementError(f"every trial failed: {'; '.join(reasons)}")
 
+    def _with_handoffs(self, trial: Trial, cell: Cell) -> Trial:
+        """The trial with its handoffs by distance, if it has any and the host's distances are known."""
+        handoffs = trial.outcome.handoffs
+        if handoffs is None or self._topology is None:
+            return trial
+        figures = handoffs_by_distance(handoffs, distances(self._topology, cell.cpus))
+        return msgspec.structs.replace(trial, handoffs=figures, outcome=_lean(trial.outcome))
+
     def _fits_budget(self, index: int) -> bool:
         if not self.plan.budget_ns:
             return True
@@ -145,6 +159,7 @@ class Sweep:
         )
         if outcome.members is None:
             return trial
+        trial = self._with_handoffs(trial, cell)
         seen = evidence(outcome.members, meter.share(), load)
         trial = msgspec.structs.replace(trial, evidence=seen, flags=flags(cell, seen))
         if not any(count for i, count in enumerate(outcome.members.operations) if outcome.members.is_main(i)):
@@ -152,6 +167,13 @@ class Sweep:
             return trial
         latency = workload(cell.workload).latency
         return msgspec.structs.replace(trial, figures=figures(outcome.members, outcome.phases, latency))
+
+
+def _lean(outcome: Outcome) -> Outcome:
+    """Without the pairs of so many members that they would dwarf all else; their sums by distance stay."""
+    if outcome.handoffs is None or len(outcome.handoffs.count) <= MOST_HANDOFF_PAIRS:
+        return outcome
+    return msgspec.structs.replace(outcome, handoffs=None)
 
 
 def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:

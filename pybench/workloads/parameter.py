@@ -23,6 +23,8 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     pattern: str = ""
     shape: str = ""
     """How a value is written, where choices do not tell: `sync|detach|batch:N`."""
+    quiet: bool = False
+    """Tables do not tell it while it is at its default."""
 
     @property
     def metavar(self) -> str:

@@ -70,26 +70,33 @@ WORKLOAD = Workload(
         Parameter(name="think_ns", default=0, high=10**9, help="work between two operations, ns"),
         Parameter(
             name="hold_dist",
+            quiet=True,
             default="fixed",
             choices=DISTRIBUTIONS,
             help="bimodal: one in ten is 5.5 times the mean, the others about half of it",
         ),
-        Parameter(name="think_dist", default="fixed", choices=DISTRIBUTIONS, help="the same of think time"),
+        Parameter(
+            name="think_dist", quiet=True, default="fixed", choices=DISTRIBUTIONS, help="the same of think time"
+        ),
         Parameter(
             name="guard",
+            quiet=True,
             default="apart",
             choices=("apart", "shared"),
             help="what the lock guards: on a line of its own, or on the lock's (false sharing)",
         ),
         Parameter(
             name="line_offset",
+            quiet=True,
             default="0",
             pattern=r"vary|\d{1,4}",
             shape="N|vary",
             help="the lock's place in its page, a multiple of 128, or another in each trial: which slice of the "
             "cache is its home",
         ),
-        Parameter(name="page", default="small", choices=("small", "huge"), help="page that the lock is on"),
+        Parameter(
+            name="page", quiet=True, default="small", choices=("small", "huge"), help="page that the lock is on"
+        ),
         Parameter(
             name="writers",
             default=1,

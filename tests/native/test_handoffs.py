@@ -1,4 +1,4 @@
-"""What a spin trial tells of its lock: who handed to whom, hold and think time in place, and where its line lies."""
+"""What a spin trial tells of its lock: who handed to whom, hold and think time in place, where its line lies."""
 
 import itertools
 
