@@ -160,10 +160,7 @@ static bool take_step(struct frame *frame) {
     if (frame->chooser < 0 && world.threads[thread].status != CAN_GO)
         return false;
     frame->taken = (char)((frame->chooser < 0 ? '0' : 'a') + turn);
-    world.current = thread;
-    world.choice = frame->chooser < 0 ? 0 : turn;
-    world.choices = 0;
-    model_switch(&explorer_sp, world.threads[thread].sp);
+    go_on(thread, frame->chooser < 0 ? 0 : turn);
     /* What tells no states apart. */
     world.current = world.choice = 0;
     return true;

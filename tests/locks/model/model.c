@@ -32,6 +32,7 @@
 #define TEXT_(a) #a
 #define TEXT(a) TEXT_(a)
 #define STACK_BYTES 8192
+#define CLEARED_BYTES 1024
 
 struct memory memory;
 
@@ -311,6 +312,16 @@ static void start_threads(void) {
 #endif
     }
     running = true;
+}
+
+/* One step of a thread, or one choice within it. What is dead below its stack is cleared, lest it tell states apart. */
+static void go_on(int thread, int choice) {
+    unsigned char *sp = world.threads[thread].sp;
+    memset(sp - CLEARED_BYTES, 0, CLEARED_BYTES);
+    world.current = thread;
+    world.choice = choice;
+    world.choices = 0;
+    model_switch(&explorer_sp, sp);
 }
 
 /* False if there is no such search. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The points of the locks in a model: every atomic operation is a step already, only places are of interest.
+ * What a model makes of the point where a member has its place.
  */
 #pragma once
 void model_placed(void);
 #define PB_PLACED() model_placed()
-#define PB_POINT() ((void)0)
