@@ -15,6 +15,13 @@ struct spin_state {
 };
 extern struct spin_state spin;
 
+/* Of the verifier that Spin made: whether it has the claim that all end. */
+extern const int spin_claim;
+#ifdef SPIN_CLAIM
+const int spin_claim = SPIN_CLAIM;
+#endif
+
+void spin_exit(unsigned long errors, double states);
 void spin_begin(void);
 /* Go on by one step, or by one choice within it. */
 void spin_step(int thread, int choice);

@@ -139,7 +139,6 @@ void spin_step(int thread, int choice) {
 /* --- Spin's own main(), from the same options ----------------------------------------------------------------------- */
 
 int spin_main(int argc, char **argv);
-void spin_exit(unsigned long errors, double states);
 
 static int answer; /* what was standard output: Spin's own report goes to a file, for one line of it is of interest */
 static clock_t began;
@@ -168,16 +167,12 @@ void spin_exit(unsigned long errors, double states) {
 }
 
 int main(int argc, char **argv) {
-    char *flags[] = {argv[0], (char[]){"-m200000"}, (char[]){"-w22"}, (char[]){"-a"}, (char[]){"-f"}, NULL};
+    char *flags[] = {argv[0], (char[]){"-m200000"}, (char[]){"-w16"}, (char[]){"-a"}, (char[]){"-f"}, NULL};
     FILE *report = tmpfile();
     if (!read_options(argc, argv) || !report)
         return 2;
     answer = dup(STDOUT_FILENO);
     dup2(fileno(report), STDOUT_FILENO);
     began = clock();
-#ifdef PB_ENDS
-    return spin_main(5, flags);
-#else
-    return spin_main(3, flags);
-#endif
+    return spin_main(spin_claim ? 5 : 3, flags);
 }
