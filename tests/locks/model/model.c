@@ -264,7 +264,7 @@ static void section(bool writes) {
         wrong = "exclusion: two are in the section";
     ++*inside;
     if (weak && !memory_section(world.current, writes) && !wrong)
-        wrong = "order: one in the section need not see what the one before did there";
+        wrong = "stale: one in the section need not see what the one before did there";
     step();
     --*inside;
 }

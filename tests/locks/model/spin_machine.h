@@ -151,9 +151,9 @@ void spin_exit(unsigned long errors, double states) {
     report[length < 0 ? 0 : length] = 0;
     if (errors) {
         const char *what = wrong;
-        if (!what && strstr(report, "invalid end state"))
+        if (!what && strstr(report, ": invalid end state"))
             what = "asleep: nobody is left to wake them";
-        else if (!what && strstr(report, "acceptance cycle"))
+        else if (!what && strstr(report, ": acceptance cycle"))
             what = "endless: one waits for ever though all go on";
         dprintf(answer, TEXT(LOCK) ": %s (%s, %d threads, %d sections", what ? what : report,
                 weak ? "weak" : "interleaving", n_threads, n_sections);
