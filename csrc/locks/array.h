@@ -40,6 +40,5 @@ static inline void array_acquire(struct array_lock *lock, struct array_self *sel
     atomic_store_explicit(&lock->slots[self->mine].open, 0, memory_order_relaxed);
 }
 static inline void array_release(struct array_lock *lock, struct array_self *self) {
-    PB_POINT();
     atomic_store_explicit(&lock->slots[(self->mine + 1) & self->mask].open, 1, memory_order_release);
 }

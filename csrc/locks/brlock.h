@@ -26,14 +26,12 @@ static inline void brlock_join(void *memory, void *own, const struct lock_member
 static inline void brlock_acquire(struct brlock_lock *lock, struct brlock_self *self) {
     struct ttas_self none;
     for (int32_t i = 0; i < self->members; i++) {
-        PB_POINT();
         ttas_acquire(&lock->slots[i].taken, &none);
     }
 }
 static inline void brlock_release(struct brlock_lock *lock, struct brlock_self *self) {
     struct ttas_self none;
     for (int32_t i = 0; i < self->members; i++) {
-        PB_POINT();
         ttas_release(&lock->slots[i].taken, &none);
     }
 }
@@ -47,6 +45,5 @@ static inline void brlock_read_acquire(struct brlock_lock *lock, struct brlock_s
 }
 static inline void brlock_read_release(struct brlock_lock *lock, struct brlock_self *self) {
     struct ttas_self none;
-    PB_POINT();
     ttas_release(&lock->slots[self->index].taken, &none);
 }

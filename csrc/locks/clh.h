@@ -32,7 +32,6 @@ static inline void clh_join(void *memory, void *own, const struct lock_member *w
 }
 static inline void clh_acquire(struct clh_lock *lock, struct clh_self *self) {
     atomic_store_explicit(&self->mine->held, 1, memory_order_relaxed);
-    PB_POINT();
     self->before = atomic_exchange_explicit(&lock->tail, self->mine, memory_order_acq_rel);
     PB_PLACED();
     while (atomic_load_explicit(&self->before->held, memory_order_acquire))
@@ -42,6 +41,5 @@ static inline void clh_release(struct clh_lock *lock, struct clh_self *self) {
     (void)lock;
     struct clh_node *mine = self->mine;
     self->mine = self->before;
-    PB_POINT();
     atomic_store_explicit(&mine->held, 0, memory_order_release);
 }

@@ -36,13 +36,11 @@ static inline void cna_join(void *memory, void *own, const struct lock_member *w
 static inline void cna_acquire(struct cna_lock *lock, struct cna_self *self) {
     atomic_store_explicit(&self->next, NULL, memory_order_relaxed);
     atomic_store_explicit(&self->turn, CNA_WAITING, memory_order_relaxed);
-    PB_POINT();
     struct cna_self *before = atomic_exchange_explicit(&lock->tail, self, memory_order_acq_rel);
     if (!before) {
         atomic_store_explicit(&self->turn, CNA_ALONE, memory_order_relaxed);
         return;
     }
-    PB_POINT();
     atomic_store_explicit(&before->next, self, memory_order_release);
     while (atomic_load_explicit(&self->turn, memory_order_acquire) == CNA_WAITING)
         pb_relax();
@@ -56,7 +54,6 @@ static inline struct cna_self *cna_find_local(struct cna_self *self, struct cna_
     }
     if (!found || !last)
         return found;
-    PB_POINT();
     atomic_store_explicit(&last->next, NULL, memory_order_relaxed);
     uintptr_t turn = atomic_load_explicit(&self->turn, memory_order_relaxed);
     struct cna_self *head = first;
@@ -75,7 +72,6 @@ static inline void cna_release(struct cna_lock *lock, struct cna_self *self) {
     if (!next) {
         /* Nobody else waits: the skipped become the queue, or the lock is free. */
         struct cna_self *expected = self, *tail = skipped ? skipped->skipped_tail : NULL;
-        PB_POINT();
         if (atomic_compare_exchange_strong_explicit(&lock->tail, &expected, tail, memory_order_release,
                                                     memory_order_relaxed)) {
             if (skipped)
@@ -86,7 +82,6 @@ static inline void cna_release(struct cna_lock *lock, struct cna_self *self) {
             pb_relax();
     }
     struct cna_self *local = CNA_STAYS(self) ? cna_find_local(self, next) : NULL;
-    PB_POINT();
     if (local) {
         turn = atomic_load_explicit(&self->turn, memory_order_relaxed);
         atomic_store_explicit(&local->turn, turn, memory_order_release);

@@ -39,7 +39,6 @@ static inline void cohort_acquire(struct cohort_lock *lock, struct cohort_self *
     struct cohort_self *before = atomic_exchange_explicit(&domain->tail, self, memory_order_acq_rel);
     if (before) {
         unsigned state;
-        PB_POINT();
         atomic_store_explicit(&before->next, self, memory_order_release);
         while ((state = atomic_load_explicit(&self->state, memory_order_acquire)) == COHORT_WAITING)
             pb_relax();
@@ -54,12 +53,10 @@ static inline void cohort_release(struct cohort_lock *lock, struct cohort_self *
     struct cohort_self *next = atomic_load_explicit(&self->next, memory_order_acquire);
     if (next && domain->passes < COHORT_MOST_PASSES) {
         domain->passes++;
-        PB_POINT();
         atomic_store_explicit(&next->state, COHORT_HAS_GLOBAL, memory_order_release);
         return;
     }
     ttas_backoff_release(&lock->global, &self->global);
-    PB_POINT();
     if (!next) {
         struct cohort_self *expected = self;
         if (atomic_compare_exchange_strong_explicit(&domain->tail, &expected, NULL, memory_order_release,

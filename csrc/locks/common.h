@@ -32,13 +32,12 @@ struct lock_member {
     size_t stride;
 };
 
-/* The point right after the instruction that gives a member its place in a fair order, and points where a delay
- * may hurt. Nothing in the product; a test says what happens there. */
+/* The point right after the instruction that gives a member its place in a fair order. Nothing in the product; a test
+ * says what happens there. */
 #ifdef PB_POINTS
 #include PB_POINTS
 #else
 #define PB_PLACED() ((void)0)
-#define PB_POINT() ((void)0)
 #endif
 
 #ifdef PB_MODEL

@@ -23,13 +23,11 @@ static inline void futex_mutex_acquire(struct futex_mutex_lock *lock, struct fut
         return;
     /* Who has waited cannot know whether others do, and leaves the lock as waited for. */
     while (atomic_exchange_explicit(&lock->state, FUTEX_MUTEX_WAITED, memory_order_acquire) != FUTEX_MUTEX_FREE) {
-        PB_POINT();
         lock_sleep(&lock->state, FUTEX_MUTEX_WAITED);
     }
 }
 static inline void futex_mutex_release(struct futex_mutex_lock *lock, struct futex_mutex_self *self) {
     (void)self;
-    PB_POINT();
     if (atomic_exchange_explicit(&lock->state, FUTEX_MUTEX_FREE, memory_order_release) == FUTEX_MUTEX_WAITED)
         lock_wake(&lock->state, 1);
 }

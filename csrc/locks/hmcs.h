@@ -43,7 +43,6 @@ static inline unsigned hmcs_enter(_Atomic(struct hmcs_node *) *tail, struct hmcs
     if (!before)
         return HMCS_NEEDS_ROOT;
     unsigned state;
-    PB_POINT();
     atomic_store_explicit(&before->next, node, memory_order_release);
     while ((state = atomic_load_explicit(&node->state, memory_order_acquire)) == HMCS_WAITING)
         pb_relax();
@@ -53,7 +52,6 @@ static inline void hmcs_leave(_Atomic(struct hmcs_node *) *tail, struct hmcs_nod
     struct hmcs_node *next = atomic_load_explicit(&node->next, memory_order_acquire);
     if (!next) {
         struct hmcs_node *expected = node;
-        PB_POINT();
         if (atomic_compare_exchange_strong_explicit(tail, &expected, NULL, memory_order_release,
                                                     memory_order_relaxed))
             return;
@@ -74,11 +72,9 @@ static inline void hmcs_release(struct hmcs_lock *lock, struct hmcs_self *self) 
     unsigned turn = atomic_load_explicit(&self->node.state, memory_order_relaxed);
     struct hmcs_node *next = atomic_load_explicit(&self->node.next, memory_order_acquire);
     if (next && turn < HMCS_THRESHOLD) {
-        PB_POINT();
         atomic_store_explicit(&next->state, turn + 1, memory_order_release);
         return;
     }
     hmcs_leave(&lock->root, &domain->at_root, 1);
-    PB_POINT();
     hmcs_leave(&domain->tail, &self->node, HMCS_NEEDS_ROOT);
 }

@@ -33,7 +33,6 @@ static inline void k42_leave_queue(struct k42_lock *lock, struct k42_node *node)
     if (!next) {
         struct k42_node *expected = node;
         atomic_store_explicit(&lock->holder.next, NULL, memory_order_relaxed);
-        PB_POINT();
         if (atomic_compare_exchange_strong_explicit(&lock->holder.tail, &expected, &lock->holder,
                                                     memory_order_release, memory_order_relaxed))
             return;
@@ -45,7 +44,6 @@ static inline void k42_acquire(struct k42_lock *lock, struct k42_self *self) {
     struct k42_node *node = &self->node;
     for (;;) {
         struct k42_node *before = atomic_load_explicit(&lock->holder.tail, memory_order_relaxed);
-        PB_POINT();
         if (!before) {
             if (atomic_compare_exchange_strong_explicit(&lock->holder.tail, &before, &lock->holder,
                                                         memory_order_acquire, memory_order_relaxed)) {
@@ -72,12 +70,10 @@ static inline void k42_release(struct k42_lock *lock, struct k42_self *self) {
     struct k42_node *next = atomic_load_explicit(&lock->holder.next, memory_order_acquire);
     if (!next) {
         struct k42_node *expected = &lock->holder;
-        PB_POINT();
         if (atomic_compare_exchange_strong_explicit(&lock->holder.tail, &expected, NULL, memory_order_release,
                                                     memory_order_relaxed))
             return;
         next = k42_await_next(&lock->holder);
     }
-    PB_POINT();
     atomic_store_explicit(&next->tail, NULL, memory_order_release);
 }

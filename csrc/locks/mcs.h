@@ -21,7 +21,6 @@ static inline void mcs_acquire(struct mcs_lock *lock, struct mcs_self *self) {
     PB_PLACED();
     if (!before)
         return;
-    PB_POINT();
     atomic_store_explicit(&before->next, self, memory_order_release);
     while (atomic_load_explicit(&self->waiting, memory_order_acquire))
         pb_relax();
@@ -30,13 +29,11 @@ static inline void mcs_release(struct mcs_lock *lock, struct mcs_self *self) {
     struct mcs_self *next = atomic_load_explicit(&self->next, memory_order_acquire);
     if (!next) {
         struct mcs_self *expected = self;
-        PB_POINT();
         if (atomic_compare_exchange_strong_explicit(&lock->tail, &expected, NULL, memory_order_release,
                                                     memory_order_relaxed))
             return;
         while (!(next = atomic_load_explicit(&self->next, memory_order_acquire)))
             pb_relax();
     }
-    PB_POINT();
     atomic_store_explicit(&next->waiting, 0, memory_order_release);
 }

@@ -26,7 +26,6 @@ static inline void mcs_park_acquire(struct mcs_park_lock *lock, struct mcs_park_
     PB_PLACED();
     if (!before)
         return;
-    PB_POINT();
     atomic_store_explicit(&before->next, self, memory_order_release);
     for (int spins = 0; spins < MCS_PARK_SPINS; spins++) {
         if (atomic_load_explicit(&self->state, memory_order_acquire) == MCS_PARK_GRANTED)
@@ -38,7 +37,6 @@ static inline void mcs_park_acquire(struct mcs_park_lock *lock, struct mcs_park_
                                                  memory_order_acquire))
         return;
     do {
-        PB_POINT();
         lock_sleep(&self->state, MCS_PARK_ASLEEP);
     } while (atomic_load_explicit(&self->state, memory_order_acquire) == MCS_PARK_ASLEEP);
 }
@@ -46,14 +44,12 @@ static inline void mcs_park_release(struct mcs_park_lock *lock, struct mcs_park_
     struct mcs_park_self *next = atomic_load_explicit(&self->next, memory_order_acquire);
     if (!next) {
         struct mcs_park_self *expected = self;
-        PB_POINT();
         if (atomic_compare_exchange_strong_explicit(&lock->tail, &expected, NULL, memory_order_release,
                                                     memory_order_relaxed))
             return;
         while (!(next = atomic_load_explicit(&self->next, memory_order_acquire)))
             pb_relax();
     }
-    PB_POINT();
     /* From here on the other may be gone and its node in use again: it then wakes for no reason, and looks. */
     if (atomic_exchange_explicit(&next->state, MCS_PARK_GRANTED, memory_order_release) == MCS_PARK_ASLEEP)
         lock_wake(&next->state, 1);

@@ -49,11 +49,9 @@ static inline bool qspinlock_acquire_pending(struct qspinlock_lock *lock) {
         PB_PLACED();
         while (atomic_load_explicit(&lock->word, memory_order_acquire) & QSPINLOCK_HELD)
             pb_relax();
-        PB_POINT();
         atomic_fetch_add_explicit(&lock->word, QSPINLOCK_HELD - QSPINLOCK_PENDING, memory_order_relaxed);
         return true;
     }
-    PB_POINT();
     /* There is a queue, or another is pending: not this one. */
     if (!(seen & QSPINLOCK_PENDING))
         atomic_fetch_and_explicit(&lock->word, ~QSPINLOCK_PENDING, memory_order_relaxed);
@@ -81,7 +79,6 @@ static inline void qspinlock_acquire(struct qspinlock_lock *lock, struct qspinlo
         PB_PLACED();
         return;
     }
-    PB_POINT();
     if (!(seen & ~QSPINLOCK_HELD) && qspinlock_acquire_pending(lock))
         return;
     qspinlock_queue(lock, self);
@@ -89,7 +86,6 @@ static inline void qspinlock_acquire(struct qspinlock_lock *lock, struct qspinlo
         while ((seen = atomic_load_explicit(&lock->word, memory_order_acquire)) &
                (QSPINLOCK_HELD | QSPINLOCK_PENDING))
             pb_relax();
-        PB_POINT();
         if (seen != self->tail)
             break;
         /* Nobody behind: the queue is no more. This fails if somebody came, or tried to be pending. */
@@ -106,6 +102,5 @@ static inline void qspinlock_acquire(struct qspinlock_lock *lock, struct qspinlo
 }
 static inline void qspinlock_release(struct qspinlock_lock *lock, struct qspinlock_self *self) {
     (void)self;
-    PB_POINT();
     atomic_store_explicit(&lock->held, 0, memory_order_release);
 }

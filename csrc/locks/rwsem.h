@@ -31,7 +31,6 @@ struct rwsem_self {
 static inline bool rwsem_try(struct rwsem_lock *lock, unsigned *seen, unsigned against, unsigned take, unsigned bit) {
     *seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
     while (!(*seen & against)) {
-        PB_POINT();
         if (atomic_compare_exchange_weak_explicit(&lock->word, seen, (*seen & ~bit) + take, memory_order_acquire,
                                                   memory_order_relaxed))
             return true;
@@ -44,14 +43,12 @@ static inline void rwsem_wait(struct rwsem_lock *lock, struct rwsem_self *self, 
     mcs_park_acquire(&lock->queue, &self->node);
     int spins = 0;
     while (!rwsem_try(lock, &seen, against, take, RWSEM_HANDOFF)) {
-        PB_POINT();
         if (spins < RWSEM_SPINS) {
             spins++;
             pb_relax();
         } else if ((seen & RWSEM_HANDOFF) ||
                    atomic_compare_exchange_strong_explicit(&lock->word, &seen, seen | RWSEM_HANDOFF,
                                                            memory_order_relaxed, memory_order_relaxed)) {
-            PB_POINT();
             lock_sleep(&lock->word, seen | RWSEM_HANDOFF);
         }
     }
@@ -73,7 +70,6 @@ static inline void rwsem_acquire(struct rwsem_lock *lock, struct rwsem_self *sel
 }
 static inline void rwsem_release(struct rwsem_lock *lock, struct rwsem_self *self) {
     (void)self;
-    PB_POINT();
     if (atomic_fetch_sub_explicit(&lock->word, RWSEM_WRITER, memory_order_release) & RWSEM_HANDOFF)
         lock_wake(&lock->word, 1);
 }
@@ -83,7 +79,6 @@ static inline void rwsem_release(struct rwsem_lock *lock, struct rwsem_self *sel
 #define rwsem_read_self rwsem_self
 static inline void rwsem_read_release(struct rwsem_lock *lock, struct rwsem_self *self) {
     (void)self;
-    PB_POINT();
     unsigned seen = atomic_fetch_sub_explicit(&lock->word, RWSEM_READER, memory_order_release);
     if ((seen & RWSEM_READERS) == RWSEM_READER && (seen & RWSEM_HANDOFF))
         lock_wake(&lock->word, 1);
@@ -93,7 +88,6 @@ static inline void rwsem_read_acquire(struct rwsem_lock *lock, struct rwsem_self
     unsigned seen = atomic_fetch_add_explicit(&lock->word, RWSEM_READER, memory_order_acquire);
     if (!(seen & (RWSEM_WRITER | RWSEM_HANDOFF)))
         return;
-    PB_POINT();
     rwsem_read_release(lock, self);
     rwsem_take(lock, self, RWSEM_WRITER, RWSEM_READER);
 }

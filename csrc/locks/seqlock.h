@@ -25,11 +25,9 @@ static inline void seqlock_acquire(struct seqlock_lock *lock, struct seqlock_sel
     unsigned count = atomic_load_explicit(&lock->count, memory_order_relaxed);
     atomic_store_explicit(&lock->count, count + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
-    PB_POINT();
 }
 static inline void seqlock_release(struct seqlock_lock *lock, struct seqlock_self *self) {
     unsigned count = atomic_load_explicit(&lock->count, memory_order_relaxed);
-    PB_POINT();
     atomic_store_explicit(&lock->count, count + 1, memory_order_release);
     ttas_release(&lock->writers, &self->writer);
 }

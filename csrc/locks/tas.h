@@ -19,6 +19,5 @@ static inline void tas_acquire(struct tas_lock *lock, struct tas_self *self) {
 }
 static inline void tas_release(struct tas_lock *lock, struct tas_self *self) {
     (void)self;
-    PB_POINT();
     atomic_store_explicit(&lock->held, 0, memory_order_release);
 }

@@ -24,6 +24,5 @@ static inline void ticket_acquire(struct ticket_lock *lock, struct ticket_self *
 static inline void ticket_release(struct ticket_lock *lock, struct ticket_self *self) {
     (void)self;
     unsigned mine = atomic_load_explicit(&lock->serving, memory_order_relaxed);
-    PB_POINT();
     atomic_store_explicit(&lock->serving, mine + 1, memory_order_release);
 }

@@ -35,6 +35,5 @@ static inline void ticket_proportional_release(struct ticket_proportional_lock *
                                                struct ticket_proportional_self *self) {
     (void)self;
     unsigned mine = atomic_load_explicit(&lock->serving, memory_order_relaxed);
-    PB_POINT();
     atomic_store_explicit(&lock->serving, mine + 1, memory_order_release);
 }

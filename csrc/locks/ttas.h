@@ -15,13 +15,11 @@ struct ttas_self {
 static inline void ttas_acquire(struct ttas_lock *lock, struct ttas_self *self) {
     (void)self;
     while (atomic_exchange_explicit(&lock->held, 1, memory_order_acquire)) {
-        PB_POINT();
         while (atomic_load_explicit(&lock->held, memory_order_relaxed))
             pb_relax();
     }
 }
 static inline void ttas_release(struct ttas_lock *lock, struct ttas_self *self) {
     (void)self;
-    PB_POINT();
     atomic_store_explicit(&lock->held, 0, memory_order_release);
 }

@@ -30,13 +30,11 @@ static inline void ttas_backoff_acquire(struct ttas_backoff_lock *lock, struct t
             pb_relax();
         if (limit < TTAS_BACKOFF_MOST)
             limit *= 2;
-        PB_POINT();
         while (atomic_load_explicit(&lock->held, memory_order_relaxed))
             pb_relax();
     }
 }
 static inline void ttas_backoff_release(struct ttas_backoff_lock *lock, struct ttas_backoff_self *self) {
     (void)self;
-    PB_POINT();
     atomic_store_explicit(&lock->held, 0, memory_order_release);
 }

@@ -4,11 +4,11 @@
  * first if the lock says so. Built for each lock by scripts/check-locks:
  *
  *   -DLOCK=mcs -include csrc/locks/mcs.h, -DHAS_PLACE -DHAS_JOIN -DHAS_READERS -DREADERS_RETRY as the header has it
- *   -DPB_POINTS='"points.h"' to use -a and -f
+ *   -DPB_POINTS='"points.h"' -Itests/locks/adversary to use -a and -f
  *
  *   lock_check [-m MEMBERS] [-d MS] [-p] [-a] [-f] [-w WRITERS]
  *
- * -p: processes, not threads; -a: delays at random points of the lock; -f: order of service; -w: so many of the
+ * -p: processes, not threads; -a: delays at random before and after every atomic operation; -f: order of service; -w: so many of the
  * members write (all). Members do short rounds and meet after each, so that whoever is left asleep is missed.
  * Exits 1 and says what is wrong in one line, or 0 and says how much was done.
  */
@@ -40,6 +40,8 @@
 
 #ifdef PB_POINTS
 __thread struct point_state point;
+#else
+#define POINT_BEFORE() ((void)0)
 #endif
 
 struct member {
@@ -65,7 +67,9 @@ static struct shared {
 static void start_point(struct member *member, int index) {
     member->random = (uint32_t)index * 2654435761u + 12345u;
 #ifdef PB_POINTS
-    point = (struct point_state){.random = member->random, .clock = &shared->clock, .adversary = shared->adversary};
+    point = (struct point_state){.random = member->random, .clock = &shared->clock, .before = shared->adversary};
+    /* A delay after the operation that gives a place would hide how early it was. */
+    point.after = shared->adversary && !shared->fifo;
 #endif
 }
 
@@ -74,7 +78,7 @@ static void write_section(uint64_t start) {
     volatile uint64_t *count = &shared->count, *shadow = &shared->shadow;
     uint64_t next = *count + 1;
     *count = next;
-    PB_POINT();
+    POINT_BEFORE();
     *shadow = next;
 #ifdef PB_POINTS
     if (shared->fifo && shared->logged < LOG_ROOM) {
@@ -84,6 +88,7 @@ static void write_section(uint64_t start) {
 #else
     (void)start;
 #endif
+    POINT_BEFORE();
 }
 
 static void write_once(struct member *member) {
@@ -104,7 +109,7 @@ static void read_once(struct member *member) {
     for (;;) {
         JOIN(LOCK, _read_acquire)(lock, self);
         uint64_t second = *shadow;
-        PB_POINT();
+        POINT_BEFORE();
         uint64_t first = *count;
 #ifdef READERS_RETRY
         if (!JOIN(LOCK, _read_release)(lock, self))

@@ -155,3 +155,18 @@ def test_the_verb_lists_them_in_80_columns() -> None:
     assert named == list(spin.LOCKS)
     listed = json.loads(pybench("locks", "--json"))
     assert listed == [msgspec.to_builtins(info) for info in native.locks().values()]
+
+
+def test_every_planted_break_changes_its_lock() -> None:
+    """scripts/check-locks takes minutes to find out that a break no longer fits the code."""
+    root = Path(__file__).parents[2]
+    broken: set[str] = set()
+    for line in (root / "tests/locks/mutations").read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        lock, what, script = line.split(" | ", 2)
+        header = root / f"csrc/locks/{lock}.h"
+        changed = subprocess.run(["sed", script, header], capture_output=True, text=True, check=True).stdout
+        assert changed != header.read_text(), f"{lock}: {what}"
+        broken.add(lock)
+    assert {"mcs", "clh", "qspinlock", "cna", "futex_mutex", "rwsem"} <= broken

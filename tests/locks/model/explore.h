@@ -70,7 +70,7 @@ static struct slot {
     uint32_t state;
 } *table;
 static size_t table_size;
-static uint32_t n_states, most_states = 20000000;
+static uint32_t n_states;
 static struct edge {
     uint32_t from, to;
 } *edges;
@@ -160,10 +160,7 @@ static bool take_step(struct frame *frame) {
     if (frame->chooser < 0 && world.threads[thread].status != CAN_GO)
         return false;
     frame->taken = (char)((frame->chooser < 0 ? '0' : 'a') + turn);
-    world.current = thread;
-    world.choice = frame->chooser < 0 ? 0 : turn;
-    world.choices = 0;
-    model_switch(&explorer_sp, world.threads[thread].sp);
+    go_on(thread, frame->chooser < 0 ? 0 : turn);
     /* What tells no states apart. */
     world.current = world.choice = 0;
     return true;
@@ -226,21 +223,7 @@ static uint32_t count_stuck(void) {
 }
 
 int main(int argc, char **argv) {
-    for (int option; (option = getopt(argc, argv, "t:n:r:l:w")) != -1;) {
-        if (option == 't')
-            n_threads = atoi(optarg);
-        else if (option == 'n')
-            n_sections = atoi(optarg);
-        else if (option == 'r')
-            n_readers = atoi(optarg);
-        else if (option == 'l')
-            most_states = (uint32_t)atoi(optarg) * 1000000u;
-        else if (option == 'w')
-            weak = true;
-        else
-            return 2;
-    }
-    if (n_threads < 1 || n_threads > MEMORY_THREADS)
+    if (!read_options(argc, argv))
         return 2;
     clock_t begin = clock();
     start_threads();

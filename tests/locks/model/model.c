@@ -8,6 +8,8 @@
  * waiting. Sleeping ends only by a wake-up, which may hit any of those asleep on the word.
  *
  *   -DLOCK=mcs -include csrc/locks/mcs.h, -DHAS_PLACE -DHAS_JOIN -DHAS_READERS as the header has it
+ *   -DPB_POINTS='"placed.h"', and -DMODEL_FIFO for a lock that serves who came first
+ *   -DPB_SPIN to leave the search to Spin (lock.pml)
  *
  *   model [-t THREADS] [-n SECTIONS] [-r READERS] [-w] [-l MILLIONS]
  *
@@ -30,6 +32,7 @@
 #define TEXT_(a) #a
 #define TEXT(a) TEXT_(a)
 #define STACK_BYTES 8192
+#define CLEARED_BYTES 1024
 
 struct memory memory;
 
@@ -46,19 +49,21 @@ static struct world {
         enum status status;
         const void *asleep_on;
         void *sp;
+        bool begins, placed;
+        uint8_t ahead; /* who had a place already when this one began, by bits */
     } threads[MEMORY_THREADS];
 } world;
 static alignas(16) unsigned char stacks[MEMORY_THREADS][STACK_BYTES];
 static void *explorer_sp;
 static bool weak, running;
+static const char *wrong; /* set by a thread */
 static int n_threads = 2, n_sections = 2, n_readers;
+static uint32_t most_states = 20000000;
 static uint8_t place_of[sizeof(struct arena) / 4 + 1]; /* a location for each object, numbered as they turn up */
 static int n_places = MEMORY_FIRST_FREE;
-static const char *wrong; /* set by a thread */
 
 void model_give_up(const char *why) {
-    printf(TEXT(LOCK) ": the model is too small: %s\n", why);
-    fflush(stdout);
+    fprintf(stderr, TEXT(LOCK) ": the model is too small: %s\n", why);
     _Exit(3);
 }
 
@@ -69,8 +74,33 @@ static void pause_thread(enum status status) {
     model_switch(&world.threads[world.current].sp, explorer_sp);
 }
 static void step(void) {
-    if (running)
-        pause_thread(CAN_GO);
+    if (!running)
+        return;
+    pause_thread(CAN_GO);
+#ifdef MODEL_FIFO
+    int self = world.current;
+    if (world.threads[self].begins)
+        for (int i = 0; i < n_threads; i++)
+            if (world.threads[i].placed)
+                world.threads[self].ahead |= (uint8_t)(1u << i);
+    world.threads[self].begins = false;
+#endif
+}
+/* First come, first served: who had its place when another had not even begun is served before it. */
+void model_placed(void) {
+#ifdef MODEL_FIFO
+    world.threads[world.current].placed = true;
+#endif
+}
+static void served(void) {
+#ifdef MODEL_FIFO
+    int self = world.current;
+    if (world.threads[self].ahead)
+        wrong = "order: one was served before another that had its place when it began";
+    world.threads[self].placed = false;
+    for (int i = 0; i < n_threads; i++)
+        world.threads[i].ahead &= (uint8_t)~(1u << self);
+#endif
 }
 static int choose(int choices) {
     if (choices < 2)
@@ -234,7 +264,7 @@ static void section(bool writes) {
         wrong = "exclusion: two are in the section";
     ++*inside;
     if (weak && !memory_section(world.current, writes) && !wrong)
-        wrong = "order: one in the section need not see what the one before did there";
+        wrong = "stale: one in the section need not see what the one before did there";
     step();
     --*inside;
 }
@@ -250,7 +280,9 @@ static void live(void) {
             continue;
         }
 #endif
+        world.threads[index].begins = true;
         JOIN(LOCK, _acquire)(&arena.lock, &arena.self[index]);
+        served();
         section(true);
         JOIN(LOCK, _release)(&arena.lock, &arena.self[index]);
     }
@@ -282,4 +314,37 @@ static void start_threads(void) {
     running = true;
 }
 
+/* One step of a thread, or one choice within it. What is dead below its stack is cleared, lest it tell states apart. */
+static void go_on(int thread, int choice) {
+    unsigned char *sp = world.threads[thread].sp;
+    memset(sp - CLEARED_BYTES, 0, CLEARED_BYTES);
+    world.current = thread;
+    world.choice = choice;
+    world.choices = 0;
+    model_switch(&explorer_sp, sp);
+}
+
+/* False if there is no such search. */
+static bool read_options(int argc, char **argv) {
+    for (int option; (option = getopt(argc, argv, "t:n:r:l:w")) != -1;) {
+        if (option == 't')
+            n_threads = atoi(optarg);
+        else if (option == 'n')
+            n_sections = atoi(optarg);
+        else if (option == 'r')
+            n_readers = atoi(optarg);
+        else if (option == 'l')
+            most_states = (uint32_t)atoi(optarg) * 1000000u;
+        else if (option == 'w')
+            weak = true;
+        else
+            return false;
+    }
+    return n_threads >= 1 && n_threads <= MEMORY_THREADS;
+}
+
+#ifdef PB_SPIN
+#include "spin_machine.h"
+#else
 #include "explore.h"
+#endif
