@@ -1,4 +1,4 @@
-"""The matrix of transfers, at a resolution that can be seen: by CPU, by core, or by groups of neighbouring cores."""
+"""The matrix of transfers, as fine as can be seen: by CPU, by core, or by groups of neighbouring cores."""
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -48,16 +48,13 @@ def _split(units: Iterable[list[Cpu]], key: Callable[[Cpu], Hashable], size: int
 def axis(topology: Topology, cpus: Sequence[int], most: int) -> Axis:
     """The finest grouping of these CPUs into at most `most` groups (1 or more), neighbours side by side.
 
-    CPUs, else cores, else equal groups of cores within an L3 domain, up to whole domains, else within a socket, else
-    anyhow.
+    CPUs, else cores, else equal groups of cores within an L3 domain, up to whole domains, else within a
+    socket, else anyhow.
     """
     known = topology.by_number()
     ordered = sorted((known[number] for number in cpus), key=_near)
     single = [[cpu] for cpu in ordered]
-    cores = [
-        list(inside)
-        for _, inside in groupby(ordered, key=lambda c: ("cpu", c.number) if c.core is None else c.core)
-    ]
+    cores = [list(inside) for _, inside in groupby(ordered, key=_core_of)]
     size = -(-len(ordered) // most)
     anyhow = [ordered[start : start + size] for start in range(0, len(ordered), size)], "group of CPUs"
     units, of = next((one for one in _candidates(single, cores) if len(one[0]) <= most), anyhow)
@@ -74,9 +71,13 @@ def _candidates(single: list[list[Cpu]], cores: list[list[Cpu]]) -> Iterable[tup
         yield cores, "core"
     for key, whole in ((_l3_of, "L3 domain"), (_socket_of, "socket")):
         longest = max(len(list(inside)) for _, inside in groupby(cores, key=lambda unit: key(unit[0])))
-        for size in range(2, longest):
+        for size in [size for size in range(2, longest) if longest % size == 0]:
             yield _split(cores, key, size), f"group of up to {size} cores"
         yield _split(cores, key, longest), whole
+
+
+def _core_of(cpu: Cpu) -> Hashable:
+    return ("CPU", cpu.number) if cpu.core is None else cpu.core
 
 
 def _l3_of(cpu: Cpu) -> Hashable:
@@ -85,6 +86,11 @@ def _l3_of(cpu: Cpu) -> Hashable:
 
 def _socket_of(cpu: Cpu) -> Hashable:
     return cpu.socket or 0
+
+
+def finest(pairs: int) -> int:
+    """The most groups that so many sampled pairs can fill, about two pairs to a cell."""
+    return max(2, math.isqrt(pairs))
 
 
 def matrix(rows: Axis, figures: Iterable[PairFigure]) -> NDArray[np.float64]:
@@ -99,5 +105,6 @@ def matrix(rows: Axis, figures: Iterable[PairFigure]) -> NDArray[np.float64]:
     size = len(rows.groups)
     result = np.full((size, size), np.nan)
     for (a, b), values in cells.items():
-        result[a, b] = result[b, a] = float(np.median(values))
+        # The lower middle: one that was measured, where siblings and others fall into one cell.
+        result[a, b] = result[b, a] = sorted(values)[(len(values) - 1) // 2]
     return result

@@ -1,4 +1,4 @@
-"""How long a cache line takes from CPU to CPU: by pair, by distance class, and as the limit of a lock's handoff."""
+"""How long a cache line takes from CPU to CPU: by pair, by distance class, as the limit of a lock's handoff."""
 
 import math
 from collections import defaultdict
@@ -122,10 +122,10 @@ def load_transfers(path: Path, method: str | None = None) -> Transfers:
 def measure_transfers(
     topology: Topology, cpus: Sequence[int], method: str = "cas", duration_ns: int = 10_000_000
 ) -> Transfers:
-    """Measure the limit on the CPUs at hand: a few pairs of each distance class, each for `duration_ns` thrice.
+    """Measure the limit on the CPUs at hand: a few pairs of each distance class, thrice for `duration_ns` each.
 
-    Takes about 60 ms a pair, and at most three pairs a class. Raises UnsupportedError or UsageError if there are no
-    two CPUs, MeasurementError if no trial came out clean.
+    Takes about 60 ms a pair, and at most three pairs a class. Raises UnsupportedError or UsageError if there
+    are no two CPUs, MeasurementError if no trial came out clean.
     """
     plan = plan_transfers(
         topology, cpus, methods=(method,), rounds=QUICK_ROUNDS, duration_ns=duration_ns, every_pair=True

@@ -45,9 +45,9 @@ from pybench.errors import UsageError
 def command(chart: Path | None, show: Path | None, **options: Any) -> None:
     """Measure how long a cache line takes from each CPU to each other one.
 
-    Two pinned threads pass a line back and forth; a transfer is half a round trip. It is the least that handing over
-    a lock can take between these CPUs. Shown as a heat map and by what the CPUs share: a core, an L3 cache, a
-    socket; and kept in a JSON Lines file.
+    Two pinned threads pass a line back and forth; a transfer is half a round trip. It is the least that handing
+    over a lock can take between these CPUs. Shown as a heat map and by what the CPUs share: a core, an L3 cache,
+    a socket; and kept in a JSON Lines file.
 
     \b
     Methods

@@ -1,17 +1,17 @@
 """The matrix of transfers as a picture: Vega-Altair describes it, vl-convert draws it as SVG or PNG."""
 
 import importlib.util
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pybench.analysis.transfer_matrix import axis, matrix
+from pybench.analysis.transfer_matrix import axis, finest, matrix
 from pybench.analysis.transfers import pair_figures
 from pybench.errors import UnsupportedError, UsageError
 from pybench.report.transfers import host_words, plain
 from pybench.results.transfers import TransferFile
-from pybench.workloads.transfer import METHODS
 
 # Beyond this, cells are too small to be told apart, and an SVG grows to megabytes.
 MOST_GROUPS = 96
@@ -32,17 +32,23 @@ def chart_spec(file: TransferFile) -> dict[str, Any]:
     """The heat maps of all methods, side by side to one scale, as a Vega-Lite specification."""
     import altair
 
-    rows = axis(file.topology, file.header.plan.cpus, MOST_GROUPS)
-    side = max(SIDE, 0) if len(rows.groups) > 4 else 60 * len(rows.groups) + 60
+    plan = file.header.plan
+    most = min(MOST_GROUPS, finest(len(plan.pairs))) if plan.sampled else MOST_GROUPS
+    rows = axis(file.topology, plan.cpus, most)
+    side = min(SIDE, 60 * len(rows.groups) + 60)
     names = rows.names
     panels = []
-    for method in file.header.plan.methods:
-        values = matrix(rows, pair_figures(file.trials, method))
+    matrices = {method: matrix(rows, pair_figures(file.trials, method)) for method in plan.methods}
+    known = np.concatenate([values[np.isfinite(values)] for values in matrices.values()])
+    if not known.size:
+        raise UsageError("there is nothing to draw: no pair has a clean measurement")
+    middle = math.sqrt(float(known.min()) * float(known.max()))
+    for method, values in matrices.items():
         points = [
             {"a": names[i], "b": names[j], "ns": round(float(values[i, j]), 2)}
             for i, j in zip(*np.nonzero(np.isfinite(values)), strict=True)
         ]
-        panels.append(_panel(altair, method, points, names, side, rows.of))
+        panels.append(_panel(altair, method, points, names, side, rows.of, middle))
     subtitle = "One-way transfer of a cache line, half a round trip; blank: itself, or not measured"
     chart = (
         altair.hconcat(*panels)
@@ -55,7 +61,15 @@ def chart_spec(file: TransferFile) -> dict[str, Any]:
     return spec
 
 
-def _panel(altair: Any, method: str, points: list[dict[str, Any]], names: list[str], side: int, of: str) -> Any:
+def _panel(
+    altair: Any,
+    method: str,
+    points: list[dict[str, Any]],
+    names: list[str],
+    side: int,
+    of: str,
+    middle: float,
+) -> Any:
     title = "CPU" if of == "CPU" else f"{of}, by first CPU"
     axis_of = altair.Axis(title=title, labelOverlap="greedy", labelAngle=0, ticks=False)
     scale = altair.Scale(type="log", scheme="cividis", nice=False)
@@ -69,13 +83,10 @@ def _panel(altair: Any, method: str, points: list[dict[str, Any]], names: list[s
     )
     layers = [squares]
     if len(names) <= MOST_NUMBERS:
-        # White with a dark rim is read on every shade.
-        text = base.encode(text=altair.Text("ns:Q", format=".3~g"))
-        layers += [
-            text.mark_text(fontSize=11, stroke="black", strokeWidth=2.5),
-            text.mark_text(fontSize=11, color="white"),
-        ]
-    heading = altair.TitleParams(plain(method), subtitle=METHODS.get(method, ""), anchor="start")
+        shade = altair.condition(altair.datum.ns > middle, altair.value("black"), altair.value("white"))
+        text = altair.Text("ns:Q", format=".3~r")
+        layers.append(base.mark_text(fontSize=11).encode(text=text, color=shade))
+    heading = altair.TitleParams(plain(method), anchor="start")
     return altair.layer(*layers).properties(width=side, height=side, title=heading)
 
 

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pybench.analysis.transfer_matrix import Axis, axis, matrix
+from pybench.analysis.transfer_matrix import Axis, axis, finest, matrix
 from pybench.analysis.transfers import PairFigure, Transfers, pair_figures, summarize
 from pybench.host.distance import Distance
 from pybench.report.numbers import time_ns, timed
@@ -28,13 +28,17 @@ DISTANCE_WORDS: dict[Distance, str] = {
     "cross-socket": "other socket",
 }
 # Cividis, which colour-blind eyes read as others do, from fast to slow; the digits tell the same without it.
-COLOURS = "#00224e #123570 #3b496c #575d6d #707173 #8a8678 #a59c74 #c3b369 #fee838".split()
+COLOURS = (
+    "#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#fee838",
+)  # fmt: skip
 FIRST_BRIGHT = 5
 # Neighbouring levels differ by no less than this, or noise would draw a pattern.
 LEAST_STEP = 1.15
+# Frequency and noise make less.
+MOST_SPREAD = 2.0
 UNMEASURED, SPOILED, ITSELF = ".", "!", "-"
 # A cell's width and decimals, from the one that tells most.
-NUMBERS = ((6, 1), (5, 0))
+NUMBERS = ((6, 1), (4, 0))
 
 
 def plain(text: object, most: int = 60) -> str:
@@ -95,10 +99,12 @@ def _fitting(size: int, gaps: int, margin: int, width: int, values: NDArray[np.f
 
 def heat_map(file: TransferFile, method: str, width: int = 80) -> RenderableType:
     """The matrix of one method: numbers where they fit `width`, else a digit a cell, grouped until it fits."""
-    cpus, figures = file.header.plan.cpus, pair_figures(file.trials, method)
+    plan = file.header.plan
+    cpus, figures = plan.cpus, pair_figures(file.trials, method)
     margin = max(len(str(cpu)) for cpu in cpus) + 1
     gaps = len({cpu.socket or 0 for cpu in file.topology.cpus if cpu.number in cpus}) - 1
-    rows = axis(file.topology, cpus, max(1, width - margin - gaps))
+    most = max(1, width - margin - gaps)
+    rows = axis(file.topology, cpus, min(most, finest(len(plan.pairs))) if plan.sampled else most)
     values = matrix(rows, figures)
     levels = Levels(values)
     cell, decimals = _fitting(len(rows.groups), gaps, margin, width, values)
@@ -165,7 +171,7 @@ def _legend(
     if rows.of == "CPU":
         said.append("rows and columns are CPUs")
     else:
-        said.append(f"a row is a {rows.of} by its first CPU, a cell the median between two, or inside one")
+        said.append(f"a row is one {rows.of} by its first CPU, a cell the median between two, or inside one")
     off_diagonal = missing & ~np.eye(len(missing), dtype=bool)
     if off_diagonal.any() and not spoiled:
         said.append(f"{UNMEASURED} not measured")
@@ -223,6 +229,24 @@ def complaints(trials: Iterable[PairTrial]) -> list[str]:
     return lines + [f"{n} trial{'s' * (n > 1)} failed: {plain(why, 200)}" for why, n in failed.items()]
 
 
+def _restless(file: TransferFile) -> str:
+    """Say if rounds of the same pair differ so much that the pair itself must have changed."""
+    clean: dict[tuple[str, tuple[int, int]], list[float]] = {}
+    for trial in file.trials:
+        if trial.clean and trial.transfer_ns is not None:
+            clean.setdefault((trial.method, trial.cpus), []).append(trial.transfer_ns)
+    moved = {key: v for key, v in clean.items() if max(v) > MOST_SPREAD * min(v)}
+    if not moved:
+        return ""
+    method, pair = max(moved, key=lambda key: max(moved[key]) / min(moved[key]))
+    worst, pairs = moved[method, pair], len({pair for _, pair in moved})
+    return (
+        f"Rounds of {pairs} pair{'s' * (pairs > 1)} differ more than {MOST_SPREAD:g} times (CPUs {pair[0]} and "
+        f"{pair[1]} by {plain(method)}: {time_ns(min(worst))} to {time_ns(max(worst))}). A hypervisor that moves "
+        "virtual CPUs changes what they really share: pin them, measure on bare metal, or believe the interval."
+    )
+
+
 def transfer_report(file: TransferFile, width: int = 80) -> Iterable[RenderableType]:
     """Host, a heat map a method, the classes, and what to know about them."""
     plan = file.header.plan
@@ -239,11 +263,13 @@ def transfer_report(file: TransferFile, width: int = 80) -> Iterable[RenderableT
         yield Text(_sampled_words(plan))
     for line in complaints(file.trials):
         yield Text(line)
+    if restless := _restless(file):
+        yield Text(restless)
     if any(end.reason == "interrupted" for end in file.ends) or not file.ends:
         yield Text("This run was broken off: some pairs have fewer rounds, or none.")
     yield Text(
         "A transfer is half a round trip of one line between two CPUs: both directions are one measurement. "
-        f"Medians over {plan.rounds} clean rounds of a pair, then over pairs, with 95 % intervals; p5, p95: over "
-        "pairs.",
+        f"Medians over a pair's clean rounds ({plan.rounds} at the most), then over pairs, with 95 % intervals; "
+        "p5, p95: over pairs.",
         style="dim",
     )

@@ -37,8 +37,8 @@ class Writer:
     def __init__(self, path: Path, *, resume_at: int | None = None, resumable: bool = True) -> None:
         """Open a new file, or with `resume_at` an existing one that is good up to there.
 
-        Messages offer `--resume` if the verb has it (`resumable`). Raises UsageError if it exists (or does not), is
-        not writable, or another run holds it.
+        Messages offer `--resume` if the verb has it (`resumable`). Raises UsageError if it exists (or does
+        not), is not writable, or another run holds it.
         """
         self.path = path
         self._go_on = f"go on with --resume {path}" if resumable else ""

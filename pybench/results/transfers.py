@@ -140,7 +140,8 @@ def _decode(path: Path, number: int, line: bytes) -> TransferHeader | PairTrial 
                 raise UsageError(
                     f"{path} has format {first.format}, this pybench reads up to {FORMAT}; upgrade pybench"
                 )
-        return _decoder.decode(line)
+        record: TransferHeader | PairTrial | End = _decoder.decode(line)
+        return record
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         what = "it is not a latency file" if number == 1 else "the file is damaged there"
         raise UsageError(f"{path}, line {number}: {what} ({error})") from None

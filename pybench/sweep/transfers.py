@@ -77,8 +77,8 @@ def plan_transfers(
     """Plan all pairs if three rounds of them fit the budget (or `every_pair` is set), or else a sample of every
     distance class.
 
-    Rounds not asked for are as many as fit, three to seven. Raises UsageError for fewer than two CPUs or an unknown
-    method; UnsupportedError where this host has no second CPU to use.
+    Rounds not asked for are as many as fit, three to seven. Raises UsageError for fewer than two CPUs or an
+    unknown method; UnsupportedError where this host has no second CPU to use.
     """
     if len(topology.usable) < 2:
         raise UnsupportedError(

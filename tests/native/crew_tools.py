@@ -32,6 +32,7 @@ PARAMS: dict[str, dict[str, int | str]] = {
         "fs": "tmpfs",
     },
     "stat": {"depth": 1, "file": "private"},
+    "transfer": {"method": "cas"},
 }
 
 
