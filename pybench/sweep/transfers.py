@@ -86,9 +86,7 @@ def plan_transfers(
             f"{limits(topology)}, of {len(topology.online)} online"
         )
     if len(set(cpus)) < 2:
-        raise UsageError(
-            f"a matrix of transfers needs two CPUs; {place or 'the placement'} gives one: add another"
-        )
+        raise UsageError(f"a matrix of transfers needs two CPUs, and placement {place!r} gives one: add another")
     unknown = [name for name in methods if name not in METHODS]
     if unknown or not methods:
         raise UsageError(f"--method {','.join(unknown)!r} is not known; choose from {', '.join(METHODS)}")

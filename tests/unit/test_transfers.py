@@ -69,7 +69,8 @@ def test_a_large_host_is_sampled_within_the_budget(machine: str) -> None:
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=4), st.integers(0, 100), st.integers())
 def test_a_sample_is_even_over_classes(sizes: list[int], most: int, seed: int) -> None:
     names = ("smt", "l3", "socket", "cross-socket")
-    classes = {name: [(i, 1000 + n) for n in range(size)] for i, (name, size) in enumerate(zip(names, sizes))}
+    named = zip(names, sizes, strict=False)
+    classes = {name: [(i, 1000 + n) for n in range(size)] for i, (name, size) in enumerate(named)}
     picked = sample(classes, most, random.Random(seed))  # type: ignore[arg-type]
     assert len(set(picked)) == len(picked) <= max(most, len(classes))
     assert len(picked) >= min(most, sum(sizes))
