@@ -8,13 +8,15 @@
 #include "../histogram.h"
 #include "spin.h"
 
-extern const struct pb_workload pb_workload_launch, pb_workload_mount, pb_workload_spin, pb_workload_stat;
+extern const struct pb_workload pb_workload_launch, pb_workload_mount, pb_workload_spin, pb_workload_stat,
+    pb_workload_transfer;
 
 static const struct pb_workload *const workloads[] = {
     &pb_workload_launch,
     &pb_workload_mount,
     &pb_workload_spin,
     &pb_workload_stat,
+    &pb_workload_transfer,
 };
 #define COUNT ((int32_t)(sizeof workloads / sizeof workloads[0]))
 

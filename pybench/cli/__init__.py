@@ -16,6 +16,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "pybench.cli.launch",
         "Launch containers by each strategy, many at once: cost, and who suffers.",
     ),
+    "latency": (
+        "pybench.cli.latency",
+        "Measure how long a cache line takes from CPU to CPU: a heat map.",
+    ),
     "locks": ("pybench.cli.locks", "List the locks of the spin workload and what sets them apart."),
     "show": ("pybench.cli.show", "Print the tables of a result file again."),
     "topology": (

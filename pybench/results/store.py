@@ -34,14 +34,17 @@ class Writer:
     A record that cannot be written whole (a full disk) is taken back, so the file stays readable.
     """
 
-    def __init__(self, path: Path, *, resume_at: int | None = None) -> None:
+    def __init__(self, path: Path, *, resume_at: int | None = None, resumable: bool = True) -> None:
         """Open a new file, or with `resume_at` an existing one that is good up to there.
 
-        Raises UsageError if it exists (or does not), is not writable, or another run holds it.
+        Messages offer `--resume` if the verb has it (`resumable`). Raises UsageError if it exists (or does
+        not), is not writable, or another run holds it.
         """
         self.path = path
+        self._go_on = f"go on with --resume {path}" if resumable else ""
         if resume_at is None and path.exists():
-            raise UsageError(f"{path} exists; go on with --resume {path}, or name another --output")
+            choices = ", or ".join(filter(None, [self._go_on, "name another --output"]))
+            raise UsageError(f"{path} exists; {choices}")
         try:
             if resume_at is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +62,7 @@ class Writer:
             self._file.truncate(resume_at)
         self._file.seek(0, os.SEEK_END)
 
-    def write(self, record: Record) -> None:
+    def write(self, record: msgspec.Struct) -> None:
         """Append one record. Raises MeasurementError if the disk will not take it."""
         line = _encoder.encode(record) + b"\n"
         start = self._file.tell()
@@ -69,9 +72,8 @@ class Writer:
                 raise OSError(28, os.strerror(28))
         except OSError as error:
             self._file.truncate(start)
-            raise MeasurementError(
-                f"cannot write {self.path}: {error.strerror}; make room, then go on with --resume {self.path}"
-            ) from None
+            fix = f"make room, then {self._go_on or 'measure again'}"
+            raise MeasurementError(f"cannot write {self.path}: {error.strerror}; {fix}") from None
 
     def close(self) -> None:
         """Close the file and let go of its lock."""
@@ -118,6 +120,8 @@ def _decode(path: Path, number: int, line: bytes) -> Record:
     try:
         if number == 1:
             version = msgspec.json.decode(line, type=_Version)
+            if version.kind == "transfers":
+                raise UsageError(f"{path} is a latency file; see it with: pybench latency --show {path}")
             if version.kind == "header" and version.format > FORMAT:
                 raise UsageError(
                     f"{path} has format {version.format}, this pybench reads up to {FORMAT}; upgrade pybench"

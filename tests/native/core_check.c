@@ -267,6 +267,24 @@ static void check_kernel_workloads(void) {
     check_variants("stat", "depth=32 file=private", 2);
 }
 
+static void check_transfer(void) {
+    static const char *const methods[] = {"cas", "store", "lines"};
+    char words[40];
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+        for (int crew = PB_CREW_THREADS; crew <= PB_CREW_PROCESSES; crew++) {
+            snprintf(words, sizeof words, "method=%s", methods[i]);
+            struct request request = request_of("transfer", words, crew, 2);
+            check_trial(&request);
+            request.warmup_ns = MS;
+            check_trial(&request);
+            request.warmup_ns = 0;
+            request.cpu = check.cpus[0]; /* both on one CPU */
+            check_trial(&request);
+            check_limited("transfer", words, crew, 1);
+            check_limited("transfer", words, crew, 2 * 500 + 7);
+        }
+}
+
 static void check_launch(void) {
     static const char *const strategies[] = {"plain", "chown", "binds", "fds", "parent", "parentfd"};
     static const char *const variants[] = {
@@ -320,9 +338,10 @@ int main(int argc, char **argv) {
 
     check_spin();
     check_kernel_workloads();
+    check_transfer();
     check_launch();
     for (int32_t i = 0; pb_workload_name(i); i++)
-        if (!strstr(" mount spin stat launch ", pb_workload_name(i)))
+        if (!strstr(" mount spin stat launch transfer ", pb_workload_name(i)))
             printf("no trials here: workload %s\n", pb_workload_name(i));
     if (!check.only) {
         struct request bound = request_of("spin", "lock=tas hold_ns=0 think_ns=0 write_think_ns=0 writers=1" SPIN_PLAIN,

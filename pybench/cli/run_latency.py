@@ -1,0 +1,143 @@
+"""What `pybench latency` does once its options are read: plan, measure, keep, show."""
+
+import datetime
+import platform
+import random
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pybench._version import VERSION
+from pybench.analysis.transfers import why_spoiled
+from pybench.errors import MeasurementError, UsageError
+from pybench.host.facts import read_facts
+from pybench.host.topology import Topology, read_topology
+from pybench.placement import parse_placements, place
+from pybench.report.terminal import make_console
+from pybench.report.transfer_chart import write_chart
+from pybench.report.transfers import plan_words, transfer_report
+from pybench.results.records import End
+from pybench.results.store import Writer
+from pybench.results.transfers import TransferFile, TransferHeader, TransferPlan, read_transfers
+from pybench.sweep.axes import duration_ns
+from pybench.sweep.transfers import BUDGET_NS, DURATION_NS, TransferRun, plan_transfers
+
+RESULTS = Path("results")
+WIDTH = 80
+
+
+def show_file(path: Path, chart: Path | None) -> None:
+    """Print what a latency file holds, and draw it."""
+    _show(read_transfers(path), chart)
+
+
+def _show(file: TransferFile, chart: Path | None) -> None:
+    console = make_console()
+    for part in transfer_report(file, min(console.width, WIDTH)):
+        console.print(part, width=min(console.width, WIDTH))
+    if chart:
+        write_chart(file, chart)
+        click.echo(f"drawn in {chart}", err=True)
+
+
+def measure(
+    *,
+    place: str | None,
+    methods: str | None,
+    rounds: int | None,
+    duration: str | None,
+    budget: str | None,
+    every_pair: bool,
+    seed: int | None,
+    output: Path | None,
+    chart: Path | None,
+) -> None:
+    """Plan, run into a new file, show it."""
+    if every_pair and budget:
+        raise UsageError("--all measures however long it takes, --budget does not; keep one of the two")
+    topology = read_topology()
+    plan = _plan(topology, place or "all", methods, rounds, duration, budget, every_pair, seed)
+    header = TransferHeader(
+        pybench=VERSION,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        command=["pybench", *sys.argv[1:]],
+        host=read_facts(),
+        topology=topology.to_dict(),
+        plan=plan,
+    )
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    path = output or RESULTS / f"latency-{platform.node() or 'host'}-{stamp}.jsonl"
+    with Writer(path, resumable=False) as writer:
+        writer.write(header)
+        click.echo(plan_words(plan), err=True)
+        interrupted = _run(TransferRun(plan, topology), writer)
+    file = read_transfers(path)
+    if file.trials and not any(trial.clean for trial in file.trials):
+        raise MeasurementError(f"no pair gave a clean measurement: {why_spoiled(file.trials)} (kept in {path})")
+    click.echo(err=True)
+    _show(file, chart)
+    click.echo(f"kept in {path}", err=True)
+    if interrupted:
+        sys.exit(130)
+
+
+def _plan(
+    topology: Topology,
+    words: str,
+    methods: str | None,
+    rounds: int | None,
+    duration: str | None,
+    budget: str | None,
+    every_pair: bool,
+    seed: int | None,
+) -> TransferPlan:
+    texts = parse_placements(words)
+    if len(texts) != 1:
+        raise UsageError(f"--place {words!r} is {len(texts)} placements; a matrix is of one")
+    placement = place(topology, texts[0])
+    return plan_transfers(
+        topology,
+        placement.cpus,
+        place=placement.text,
+        methods=[word.strip() for word in methods.split(",")] if methods is not None else ("cas", "store"),
+        rounds=rounds,
+        duration_ns=duration_ns(duration) if duration else DURATION_NS,
+        budget_ns=duration_ns(budget) if budget else BUDGET_NS,
+        every_pair=every_pair,
+        seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
+    )
+
+
+def _run(run: TransferRun, writer: Writer) -> bool:
+    """Keep every trial as it ends; a bar on a terminal, drawn between trials only. True if it was interrupted."""
+    console = make_console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        auto_refresh=False,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task("measuring", total=1.0)
+    began, shown, interrupted = time.monotonic(), 0.0, False
+    try:
+        with bar:
+            for trial in run.trials():
+                writer.write(trial)
+                if time.monotonic() - shown > 0.2:
+                    bar.update(task, completed=run.progress())
+                    bar.refresh()
+                    shown = time.monotonic()
+    except KeyboardInterrupt:
+        interrupted = True
+    seconds = round(time.monotonic() - began, 3)
+    writer.write(End(reason="interrupted" if interrupted else "limit", seconds=seconds))
+    return interrupted

@@ -1,0 +1,163 @@
+"""The records of a latency file: which pairs of CPUs passed a line, how, and how long a transfer took.
+
+JSON Lines, as a sweep's: a header, then a pair a line in the order they ran, then an end. docs/results.md
+describes them.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pybench.errors import UsageError
+from pybench.host.distance import Distance
+from pybench.host.topology import Topology
+from pybench.results.records import End, Evidence
+
+FORMAT = 1
+
+
+class TransferPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides which pairs are measured, in which order, and for how long. Times in ns."""
+
+    place: str
+    cpus: tuple[int, ...]
+    methods: tuple[str, ...]
+    pairs: tuple[tuple[int, int], ...]
+    """Those to measure, the lower place in `cpus` first."""
+    pairs_there: dict[Distance, int]
+    """How many pairs these CPUs make, by class; more than `pairs` if those are a sample."""
+    rounds: int
+    duration_ns: int
+    warmup_ns: int
+    tries: int
+    """At the most, for a round of a pair whose measurements are spoiled."""
+    seed: int
+    budget_ns: int = 0
+    """0: none."""
+
+    @property
+    def sampled(self) -> bool:
+        """True if some pairs are left out."""
+        return len(self.pairs) < sum(self.pairs_there.values())
+
+
+class TransferHeader(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="transfers"):
+    """The first line of a file."""
+
+    format: int = FORMAT
+    pybench: str
+    created: str
+    """ISO 8601, UTC."""
+    command: list[str]
+    host: dict[str, Any]
+    topology: dict[str, Any]
+    plan: TransferPlan
+
+
+class PairTrial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="pair"):
+    """One trial of a pair. Times are of one one-way transfer: half a round trip, so both directions in one."""
+
+    cpus: tuple[int, int]
+    distance: Distance
+    method: str
+    round: int
+    attempt: int = 0
+    """Counts the tries of this round of the pair; the earlier ones were spoiled or failed."""
+    sequence: int = 0
+    started: float = 0.0
+    """Seconds since the epoch."""
+    seconds: float = 0.0
+    transfer_ns: float | None = None
+    """Median over batches of their mean; None if the trial failed."""
+    p5_ns: float | None = None
+    p95_ns: float | None = None
+    """Percentiles over batches."""
+    batches: int = 0
+    transfers: int = 0
+    """Of both CPUs together."""
+    evidence: Evidence | None = None
+    flags: list[str] = []
+    """Names of the validity checks that it failed: it is kept, and enters no figure."""
+    status: str = "ok"
+    reason: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """True if it may enter a figure."""
+        return self.transfer_ns is not None and not self.flags
+
+
+class TransferFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file read back, or what would be in one."""
+
+    header: TransferHeader
+    topology: Topology
+    """The header's."""
+    trials: list[PairTrial]
+    ends: list[End] = []
+
+
+_decoder = msgspec.json.Decoder(TransferHeader | PairTrial | End)
+
+
+class _Kind(msgspec.Struct):
+    kind: str = ""
+    format: int = 0
+
+
+def read_transfers(path: Path) -> TransferFile:
+    """Read a latency file; a last line that broke off is left out.
+
+    Raises UsageError, in one line, for anything that is not such a file or does not fit together.
+    """
+    try:
+        lines = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    records = [_decode(path, n, line) for n, line in enumerate(lines[: lines.rfind(b"\n") + 1].splitlines(), 1)]
+    if not records or not isinstance(records[0], TransferHeader):
+        raise UsageError(f"{path} is not a latency file: its first line is no header of one")
+    header = records[0]
+    trials = [record for record in records if isinstance(record, PairTrial)]
+    try:
+        topology = msgspec.convert(header.topology, Topology)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: its topology makes no sense ({error})") from None
+    _check(path, header.plan, topology, trials)
+    ends = [record for record in records if isinstance(record, End)]
+    return TransferFile(header=header, topology=topology, trials=trials, ends=ends)
+
+
+def _decode(path: Path, number: int, line: bytes) -> TransferHeader | PairTrial | End:
+    try:
+        if number == 1:
+            first = msgspec.json.decode(line, type=_Kind)
+            if first.kind == "header":
+                raise UsageError(f"{path} is the result of a sweep; see it with: pybench show {path}")
+            if first.kind == "transfers" and first.format > FORMAT:
+                raise UsageError(
+                    f"{path} has format {first.format}, this pybench reads up to {FORMAT}; upgrade pybench"
+                )
+        record: TransferHeader | PairTrial | End = _decoder.decode(line)
+        return record
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what = "it is not a latency file" if number == 1 else "the file is damaged there"
+        raise UsageError(f"{path}, line {number}: {what} ({error})") from None
+
+
+def _check(path: Path, plan: TransferPlan, topology: Topology, trials: list[PairTrial]) -> None:
+    """What the decoder does not see: CPUs without a topology, pairs that were not planned, times that are none."""
+    known = set(topology.by_number())
+    planned = set(plan.pairs)
+    if not known.issuperset(plan.cpus) or len(set(plan.cpus)) != len(plan.cpus):
+        raise UsageError(f"{path}: its plan names CPUs twice, or that its topology does not have")
+    if any(a == b or not {a, b}.issubset(plan.cpus) for a, b in planned):
+        raise UsageError(f"{path}: its plan pairs CPUs that are not among its own")
+    for trial in trials:
+        if trial.cpus not in planned or trial.method not in plan.methods:
+            raise UsageError(f"{path}: pair {trial.cpus}, {trial.method}, is not in its plan")
+        times = [t for t in (trial.transfer_ns, trial.p5_ns, trial.p95_ns) if t is not None]
+        if not all(math.isfinite(t) and t > 0 for t in times):
+            raise UsageError(f"{path}: pair {trial.cpus} has a transfer time that is none")

@@ -1,0 +1,30 @@
+"""transfer: two threads pass one cache line back and forth; what a handoff costs at the least."""
+
+from pybench.workloads.parameter import Parameter, Params, Workload
+
+METHODS = {
+    "cas": "both compare-and-swap one word, and wait by trying",
+    "store": "both load one word until it is their turn, then store to it",
+    "lines": "each stores to a line of its own that the other watches, as queue locks hand over",
+}
+
+
+def _conflict(params: Params, threads: int) -> str | None:
+    return None if threads == 2 else "a line is passed between 2 threads"
+
+
+WORKLOAD = Workload(
+    name="transfer",
+    summary="two threads pass a cache line back and forth",
+    operation="one-way transfers",
+    latency="transfer",
+    parameters=(
+        Parameter(
+            name="method",
+            default="cas",
+            choices=tuple(METHODS),
+            help="; ".join(f"{name}: {words}" for name, words in METHODS.items()),
+        ),
+    ),
+    conflict=_conflict,
+)

@@ -1,0 +1,143 @@
+"""`pybench latency` as a user types it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pybench.analysis.transfers import load_transfers, measure_transfers
+from pybench.errors import MeasurementError
+from pybench.host.topology import read_topology
+from pybench.results.transfers import read_transfers
+
+PYBENCH = [sys.executable, "-c", "from pybench.cli import main; main()"]
+ENVIRONMENT = os.environ | {"COLUMNS": "80"}
+needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two CPUs")
+
+
+def pybench(
+    *words: str, cwd: Path | None = None, ahead: tuple[str, ...] = ()
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*ahead, *PYBENCH, *words], cwd=cwd, text=True, capture_output=True, timeout=100, env=ENVIRONMENT
+    )
+
+
+def two() -> str:
+    return ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
+
+
+@needs_two
+def test_a_matrix_is_printed_kept_and_printed_again(tmp_path: Path) -> None:
+    ran = pybench("latency", "--place", two(), "--method", "cas,lines", "--rounds", "3", cwd=tmp_path)
+    if ran.returncode == 4:
+        pytest.skip(f"too busy here: {ran.stderr}")
+    assert ran.returncode == 0, ran.stderr
+    (path,) = (tmp_path / "results").iterdir()
+    assert str(path.relative_to(tmp_path)) in ran.stderr
+    assert max(len(line.rstrip()) for line in ran.stdout.splitlines()) <= 80
+    again = pybench("latency", "--show", str(path))
+    assert again.returncode == 0 and again.stdout == ran.stdout
+    file = read_transfers(path)
+    assert file.header.host["kernel"]["release"] == os.uname().release
+    assert [end.reason for end in file.ends] == ["limit"]
+    rounds = {(t.method, t.round) for t in file.trials}
+    assert rounds == {(method, n) for method in ("cas", "lines") for n in range(3)}
+    assert all(t.p5_ns <= t.transfer_ns <= t.p95_ns for t in file.trials if t.transfer_ns)
+    assert load_transfers(path).classes[0].median_ns.value > 0
+    assert "see it with: pybench latency --show" in pybench("show", str(path)).stderr
+
+
+@needs_two
+def test_a_quick_look_at_the_limit_gives_every_class_of_these_cpus() -> None:
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    try:
+        told = measure_transfers(read_topology(), cpus, "store", 5_000_000)
+    except MeasurementError as error:
+        pytest.skip(f"too busy here: {error}")
+    assert told.method == "store" and len(told.classes) == 1
+    assert told.classes[0].pairs == 1 and told.classes[0].median_ns.value > 0
+
+
+@needs_two
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    file = tmp_path / "l.jsonl"
+    run = subprocess.Popen(
+        [*PYBENCH, "latency", "--place", two(), "--rounds", "5000", "--all", "--output", str(file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    deadline = time.monotonic() + 60
+    while not (file.exists() and file.read_bytes().count(b'"round":1') >= 1):
+        assert time.monotonic() < deadline and run.poll() is None
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert read_transfers(file).ends[-1].reason == "interrupted"
+    # A host too busy for a single clean trial has none to show, and says so.
+    assert run.returncode in (130, 4), err
+    assert "This run was broken off" in out or "no pair gave a clean measurement" in err
+
+
+def test_one_cpu_is_not_enough(tmp_path: Path) -> None:
+    cpu = str(min(os.sched_getaffinity(0)))
+    ran = pybench("latency", cwd=tmp_path, ahead=("taskset", "-c", cpu))
+    assert ran.returncode == 3
+    assert "needs two CPUs" in ran.stderr and len(ran.stderr.splitlines()) == 1
+    assert not (tmp_path / "results").exists()
+
+
+@needs_two
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "telepathy"], "choose from cas, store, lines"),
+        (["--method", ""], "choose from cas, store, lines"),
+        (["--place", "moon"], "unknown word 'moon'"),
+        (["--place", "all,core:0"], "a matrix is of one"),
+        (["--duration", "soon"], "write 200ms"),
+        (["--budget", "soon"], "write 200ms"),
+        (["--all", "--budget", "1m"], "keep one of the two"),
+        (["--rounds", "0"], "--rounds"),
+        (["--chart", "heat.gif"], "name a .svg or .png file"),
+        (["--show", "nowhere.jsonl"], "cannot read nowhere.jsonl"),
+        (["--show", "nowhere.jsonl", "--rounds", "3"], "leave out the other options"),
+        (["--output", "there.jsonl"], "there.jsonl exists; name another --output"),
+    ],
+)
+def test_bad_input_is_one_line_with_the_fix(words: list[str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "there.jsonl").write_text("mine\n")
+    ran = pybench("latency", *words, cwd=tmp_path)
+    assert ran.returncode == 2, ran.stderr
+    assert said in ran.stderr and len(ran.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["there.jsonl"]
+    assert (tmp_path / "there.jsonl").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no JSON\n", '{"kind":"transfers"}\n', '{"kind":"transfers","format":99}\n', "[]\n"]
+)
+def test_a_file_of_another_kind_is_one_line(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "other.jsonl"
+    file.write_text(text)
+    ran = pybench("latency", "--show", str(file))
+    assert ran.returncode == 2 and len(ran.stderr.splitlines()) == 1 and str(file) in ran.stderr
+
+
+def test_a_chart_without_its_libraries_says_what_to_install(tmp_path: Path) -> None:
+    hidden = "import sys; sys.modules['altair'] = None; from pybench.cli import main; main()"
+    ran = subprocess.run(
+        [sys.executable, "-c", hidden, "latency", "--chart", "heat.svg"],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert ran.returncode == 3 and "pip install 'pybench[report]'" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1 and not list(tmp_path.iterdir())
