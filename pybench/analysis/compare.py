@@ -227,9 +227,9 @@ def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
 def _unsure(comparison: Comparison, one: Estimate, margin: float, family: int) -> None:
     """Say what is missing: trials at all, or more of them, or only after correction."""
     least = 1 - LEVEL
-    if one.basis == "trials" and min(one.n) < LEAST_TRIALS:
+    if one.metric.name != "success" and one.basis == "trials" and min(one.n) < LEAST_TRIALS:
         comparison.further = LEAST_TRIALS - min(one.n)
-    elif math.isfinite(one.ratio.down[AT_LEVEL] + one.ratio.up[AT_LEVEL]):
+    elif not one.note and math.isfinite(one.ratio.down[AT_LEVEL] + one.ratio.up[AT_LEVEL]):
         size, risk = abs(one.ratio.log), least / family
         # To be told apart, or to be told the same, whichever takes less, if the ratio stays where it is.
         targets = [size] if size > margin else [size, margin - size]

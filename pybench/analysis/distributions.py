@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.stats import t as student
 
 from pybench.analysis.estimate import Floats, Interval
 from pybench.analysis.matching import Part
+from pybench.analysis.metrics import least_step_ns
 from pybench.analysis.ratios import LEAST_TRIALS, LEVEL, paired_ratio, sweep_ratio
 from pybench.results.columns import CellColumns, absolute, edges_ns
 
@@ -39,6 +41,8 @@ class Distribution(msgspec.Struct, kw_only=True):
     """All latencies of one cell against its partner's; every trial counts alike."""
 
     shifts: list[Shift]
+    unit: Literal["trials", "sweeps"]
+    """What was drawn again and shared out anew."""
     moved: float
     """Largest difference of the two distributions' shares below any latency (the Kolmogorov-Smirnov distance): at
     least this share of the calls takes another time."""
@@ -98,15 +102,23 @@ def compare_distributions(a: Sequence[Part], b: Sequence[Part], seed: int = 1) -
         for side in sides
     )
     low, width = edges_ns(grid)
+    # What the clock cannot tell is no shift.
+    step = max(least_step_ns(cell) for side in sides for cell in side if cell)
     gap = np.abs(one.mean(axis=0) - other.mean(axis=0))
     calls = min(sum(int(cell.pairs[1::2].sum()) for cell in side if cell) for side in sides)
     shares = [share for share in SHARES if (1 - share) * calls >= LEAST_CALLS_BEYOND]
     paired = [part.file for part in a] == [part.file for part in b]
     return Distribution(
         shifts=[
-            Shift(s, _shift(_Draws(one, s, low, width), _Draws(other, s, low, width), rng, sweeps, paired))
-            for s in shares
+            Shift(
+                share,
+                _shift(
+                    _Draws(one, share, low, width), _Draws(other, share, low, width), rng, sweeps, paired, step
+                ),
+            )
+            for share in shares
         ],
+        unit="sweeps" if sweeps else "trials",
         moved=float(gap.max()),
         p=math.nan if sweeps and paired else _permuted(one, other, rng),
         transport_ns=float((gap[:-1] * np.diff(low + width / 2)).sum()),
@@ -168,17 +180,26 @@ class _Draws:
         return self.percentile(np.eye(self.units))
 
 
-def _shift(a: _Draws, b: _Draws, rng: np.random.Generator, sweeps: bool, paired: bool) -> Interval:
+def _shift(a: _Draws, b: _Draws, rng: np.random.Generator, sweeps: bool, paired: bool, step_ns: float) -> Interval:
+    whole = a.all(), b.all()
+    ratio, n = whole[0] / whole[1], min(a.units, b.units)
     if sweeps:
-        return (paired_ratio if paired else sweep_ratio)(a.each(), b.each()).interval()
-    ratio, n = a.all() / b.all(), min(a.units, b.units)
-    if n < LEAST_TRIALS:
+        interval = (paired_ratio if paired else sweep_ratio)(a.each(), b.each()).interval()
+        ratio, reach = (
+            interval.value,
+            [math.log(interval.value / interval.low), math.log(interval.high / interval.value)],
+        )
+    elif n < LEAST_TRIALS:
         return Interval(ratio, math.nan, math.nan, n)
-    low, high = np.quantile(a.drawn(rng) / b.drawn(rng), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    # Resampling n units shows (n - 1) / n of their variance, and is as sure of it as of a known one.
-    stretch = math.sqrt(n / (n - 1)) * student.isf((1 - LEVEL) / 2, 2 * n - 2) / 1.96
-    low, high = (float(ratio * (bound / ratio) ** stretch) for bound in (low, high))
-    return Interval(ratio, low, high, n)
+    else:
+        drawn = np.log(a.drawn(rng) / b.drawn(rng)) - math.log(ratio)
+        # Drawing n units again shows (n - 1) / n of their variance, and knows it no better than they do.
+        stretch = math.sqrt(n / (n - 1)) * student.isf((1 - LEVEL) / 2, 2 * n - 2) / 1.96
+        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) * stretch
+        reach = [max(-float(low), 0.0), max(float(high), 0.0)]
+    blur = math.hypot(*(math.log1p(step_ns / 2 / value) for value in whole))
+    down, up = (math.hypot(one, blur) for one in reach)
+    return Interval(ratio, ratio * math.exp(-down), ratio * math.exp(up), n)
 
 
 def _permuted(one: Floats, other: Floats, rng: np.random.Generator) -> float:
