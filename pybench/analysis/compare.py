@@ -16,7 +16,7 @@ from pybench.analysis.environment import differences
 from pybench.analysis.evidence import Estimate, common_sweeps, estimate
 from pybench.analysis.matching import Group, Part, by_axis, by_file, filled_in, match, outside_axis
 from pybench.analysis.metrics import DEFAULT, Metric, metric
-from pybench.analysis.ratios import AT_LEVEL, LEAST_TRIALS, LEVEL, further_needed, holm
+from pybench.analysis.ratios import AT_LEVEL, LEAST_TRIALS, LEVEL, MOST_FURTHER, further_needed, holm
 from pybench.errors import UsageError
 from pybench.results.columns import FileColumns
 
@@ -218,7 +218,7 @@ def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
             good = (one.ratio.log > 0) == one.metric.higher_is_better
             comparison.verdict = "better" if good else "worse"
             comparison.words = one.metric.better if good else one.metric.worse
-        elif math.isnan(one.ratio.log):
+        elif math.isnan(one.ratio.log) and min(one.n) > 0:
             comparison.verdict, comparison.words = "nothing", one.note
         else:
             _unsure(comparison, one, margin, max(compared.family, 1))
@@ -229,7 +229,7 @@ def _unsure(comparison: Comparison, one: Estimate, margin: float, family: int) -
     least = 1 - LEVEL
     if one.metric.name != "success" and one.basis == "trials" and min(one.n) < LEAST_TRIALS:
         comparison.further = LEAST_TRIALS - min(one.n)
-    elif not one.note and math.isfinite(one.ratio.down[AT_LEVEL] + one.ratio.up[AT_LEVEL]):
+    elif not one.blurred and math.isfinite(one.ratio.down[AT_LEVEL] + one.ratio.up[AT_LEVEL]):
         size, risk = abs(one.ratio.log), least / family
         # To be told apart, or to be told the same, whichever takes less, if the ratio stays where it is.
         targets = [size] if size > margin else [size, margin - size]
@@ -245,7 +245,7 @@ def _more(comparison: Comparison) -> str:
     if comparison.further is None:
         return ""
     what = "trial" if comparison.basis == "trials" else "sweep"
-    if comparison.further > 1000:
-        return f": over 1,000 more {what}s a side"
-    about = "" if comparison.basis == "trials" and min(comparison.n_a, comparison.n_b) < LEAST_TRIALS else "about "
+    if comparison.further > MOST_FURTHER:
+        return f": over {MOST_FURTHER:,} more {what}s a side"
+    about = "" if comparison.basis == "trials" and min(comparison.n_a, comparison.n_b) < LEAST_TRIALS else "~"
     return f": {about}{comparison.further} more {what}{'s' if comparison.further > 1 else ''} a side"

@@ -59,12 +59,13 @@ def judge(condition: Condition, ratios: Sequence[LogRatio]) -> Judged:
     `shown`: the whole interval lies beyond the bound; `ruled out`: it lies on the other side; else `unsure`.
     """
     bound, sign = condition.log_bound, 1 if condition.above else -1
-    risks = [ratio.risk_beyond(bound) for ratio in ratios]
-    beyond = [sign * (ratio.log - bound) > 0 for ratio in ratios]
+    states: list[State] = ["unsure"] * len(ratios)
+    told = [i for i, ratio in enumerate(ratios) if math.isfinite(ratio.log)]
+    risks = [ratios[i].risk_beyond(bound) for i in told]
+    beyond = [sign * (ratios[i].log - bound) > 0 for i in told]
     shown = holm([risk if over else 1.0 for risk, over in zip(risks, beyond, strict=True)])
     out = holm([1.0 if over else risk for risk, over in zip(risks, beyond, strict=True)])
-    least = 1 - LEVEL
-    states: list[State] = [
-        "shown" if s <= least else "ruled out" if o <= least else "unsure" for s, o in zip(shown, out, strict=True)
-    ]
+    for i, is_shown, is_out in zip(told, shown, out, strict=True):
+        if min(is_shown, is_out) <= 1 - LEVEL:
+            states[i] = "shown" if is_shown < is_out else "ruled out"
     return Judged(condition=condition, states=states)

@@ -20,9 +20,12 @@ SHARES = (0.5, 0.9, 0.99, 0.999)
 LEAST_CALLS_BEYOND = 10
 """Calls beyond a percentile that it takes to speak of it."""
 # More units than these say no more, and cost.
-MOST_UNITS = 100
+MOST_UNITS = 50
 DRAWS = 400
-PERMUTATIONS = 1999
+# Ways to share out units that are tried: the more only where the fewer leave few as far apart.
+PERMUTATIONS = (999, 9999)
+MOST_POINTS = 64
+"""Latencies at which shared out units are held against each other."""
 
 
 class Shift(msgspec.Struct, frozen=True):
@@ -108,16 +111,11 @@ def compare_distributions(a: Sequence[Part], b: Sequence[Part], seed: int = 1) -
     calls = min(sum(int(cell.pairs[1::2].sum()) for cell in side if cell) for side in sides)
     shares = [share for share in SHARES if (1 - share) * calls >= LEAST_CALLS_BEYOND]
     paired = [part.file for part in a] == [part.file for part in b]
+    shifts = _Shifts(one, other, grid, step, paired if sweeps else None)
+    if not sweeps:
+        shifts.draw(rng)
     return Distribution(
-        shifts=[
-            Shift(
-                share,
-                _shift(
-                    _Draws(one, share, low, width), _Draws(other, share, low, width), rng, sweeps, paired, step
-                ),
-            )
-            for share in shares
-        ],
+        shifts=[shifts.shift(share) for share in shares],
         unit="sweeps" if sweeps else "trials",
         moved=float(gap.max()),
         p=math.nan if sweeps and paired else _permuted(one, other, rng),
@@ -144,62 +142,56 @@ def _cumulated(cell: CellColumns, grid: NDArray[np.int64], most: int, rng: np.ra
     return cumulated
 
 
-class _Draws:
-    """Percentiles of one side's units, mixed with given weights."""
-
-    def __init__(self, cumulated: Floats, share: float, low: Floats, width: Floats) -> None:
-        self.cumulated, self.share, self.low, self.width = cumulated, share, low, width
-
-    def percentile(self, weights: Floats) -> Floats:
-        """ns, an entry a row of `weights` (draws, units), each of which adds up to 1."""
-        mixed = weights @ self.cumulated
-        # The last bucket holds all, whatever rounding makes of 1.
-        at = np.minimum((mixed < self.share - 1e-12).sum(axis=1), mixed.shape[1] - 1)
-        rows = np.arange(at.size)
-        below = np.where(at > 0, mixed[rows, at - 1], 0.0)
-        part = (self.share - below) / np.maximum(mixed[rows, at] - below, 1e-300)
-        found: Floats = np.maximum(self.low[at] + np.clip(part, 0, 1) * self.width[at], 0.5)
-        return found
-
-    @property
-    def units(self) -> int:
-        return int(self.cumulated.shape[0])
-
-    def all(self) -> float:
-        """Of all units together."""
-        return float(self.percentile(np.full((1, self.units), 1 / self.units))[0])
-
-    def drawn(self, rng: np.random.Generator) -> Floats:
-        """Of as many units, drawn again with replacement, DRAWS times."""
-        return self.percentile(
-            rng.multinomial(self.units, np.full(self.units, 1 / self.units), DRAWS) / self.units
-        )
-
-    def each(self) -> Floats:
-        """Of each unit."""
-        return self.percentile(np.eye(self.units))
+def _percentile(mixed: Floats, share: float, low: Floats, width: Floats) -> Floats:
+    """A percentile of each of several distributions (rows: shares up to each bucket), ns."""
+    # The last bucket holds all, whatever rounding makes of 1.
+    at = np.minimum((mixed < share - 1e-12).sum(axis=1), mixed.shape[1] - 1)
+    rows = np.arange(at.size)
+    below = np.where(at > 0, mixed[rows, at - 1], 0.0)
+    part = (share - below) / np.maximum(mixed[rows, at] - below, 1e-300)
+    found: Floats = np.maximum(low[at] + np.clip(part, 0, 1) * width[at], 0.5)
+    return found
 
 
-def _shift(a: _Draws, b: _Draws, rng: np.random.Generator, sweeps: bool, paired: bool, step_ns: float) -> Interval:
-    whole = a.all(), b.all()
-    ratio, n = whole[0] / whole[1], min(a.units, b.units)
-    if sweeps:
-        interval = (paired_ratio if paired else sweep_ratio)(a.each(), b.each()).interval()
-        ratio, reach = (
-            interval.value,
-            [math.log(interval.value / interval.low), math.log(interval.high / interval.value)],
-        )
-    elif n < LEAST_TRIALS:
-        return Interval(ratio, math.nan, math.nan, n)
-    else:
-        drawn = np.log(a.drawn(rng) / b.drawn(rng)) - math.log(ratio)
+class _Shifts:
+    """Shifts of percentiles of `a` against `b` (units, buckets), from one set of draws."""
+
+    def __init__(self, a: Floats, b: Floats, grid: NDArray[np.int64], step_ns: float, paired: bool | None) -> None:
+        """`paired` is None where units are trials, and else whether the sweeps of both sides are the same."""
+        self.sides, self.step_ns, self.paired = (a, b), step_ns, paired
+        self.low, self.width = edges_ns(grid)
+        self.whole = [side.mean(axis=0)[None, :] for side in self.sides]
+        self.n = min(a.shape[0], b.shape[0])
+        self.drawn: list[Floats] = []
+
+    def draw(self, rng: np.random.Generator) -> None:
+        """Draw each side's units again, with replacement."""
+        for side in self.sides:
+            n = side.shape[0]
+            self.drawn.append(rng.multinomial(n, np.full(n, 1 / n), DRAWS) / n @ side)
+
+    def shift(self, share: float) -> Shift:
+        """One percentile's shift with its 95 % interval."""
+        one, other = (float(_percentile(whole, share, self.low, self.width)[0]) for whole in self.whole)
+        if self.paired is not None:
+            figures = [_percentile(side, share, self.low, self.width) for side in self.sides]
+            found = (paired_ratio if self.paired else sweep_ratio)(*figures).interval()
+            ratio, reach = found.value, (math.log(found.value / found.low), math.log(found.high / found.value))
+        elif self.n < LEAST_TRIALS:
+            return Shift(share, Interval(one / other, math.nan, math.nan, self.n))
+        else:
+            ratio = one / other
+            drawn = [_percentile(mixed, share, self.low, self.width) for mixed in self.drawn]
+            reach = self._reach(np.log(drawn[0] / drawn[1] / ratio))
+        blur = math.hypot(math.log1p(self.step_ns / 2 / one), math.log1p(self.step_ns / 2 / other))
+        down, up = (math.hypot(side, blur) for side in reach)
+        return Shift(share, Interval(ratio, ratio * math.exp(-down), ratio * math.exp(up), self.n))
+
+    def _reach(self, drawn: Floats) -> tuple[float, float]:
         # Drawing n units again shows (n - 1) / n of their variance, and knows it no better than they do.
-        stretch = math.sqrt(n / (n - 1)) * student.isf((1 - LEVEL) / 2, 2 * n - 2) / 1.96
+        stretch = math.sqrt(self.n / (self.n - 1)) * student.isf((1 - LEVEL) / 2, 2 * self.n - 2) / 1.96
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) * stretch
-        reach = [max(-float(low), 0.0), max(float(high), 0.0)]
-    blur = math.hypot(*(math.log1p(step_ns / 2 / value) for value in whole))
-    down, up = (math.hypot(one, blur) for one in reach)
-    return Interval(ratio, ratio * math.exp(-down), ratio * math.exp(up), n)
+        return max(-float(low), 0.0), max(float(high), 0.0)
 
 
 def _permuted(one: Floats, other: Floats, rng: np.random.Generator) -> float:
@@ -208,16 +200,32 @@ def _permuted(one: Floats, other: Floats, rng: np.random.Generator) -> float:
     ways = math.comb(n + m, n)
     if 2 / ways > 1 - LEVEL:
         return math.nan
-    together = np.concatenate([one, other])
-    first = np.zeros((min(ways, PERMUTATIONS + 1), n + m))
-    if ways <= PERMUTATIONS:
+    together = _thinned(np.concatenate([one, other]))
+    if ways <= PERMUTATIONS[0]:
+        first = np.zeros((ways, n + m))
         for row, chosen in enumerate(combinations(range(n + m), n)):
             first[row, list(chosen)] = 1
-    else:
-        first[0, :n] = 1
-        first[1:] = rng.permuted(np.tile(first[0], (PERMUTATIONS, 1)), axis=1)
+        return _as_far(first, n, m, together)
+    p = 1.0
+    for permutations in PERMUTATIONS:
+        first = np.tile(np.repeat([1.0, 0.0], [n, m]), (permutations + 1, 1))
+        first[1:] = rng.permuted(first[1:], axis=1)
+        p = _as_far(first, n, m, together)
+        if p > 4 / permutations:
+            break
+    return p
+
+
+def _thinned(cumulated: Floats) -> NDArray[np.float32]:
+    """At MOST_POINTS buckets, alike far apart in shares of all calls."""
+    wanted = np.linspace(0, 1, MOST_POINTS + 1)[1:-1]
+    points = np.unique(np.searchsorted(cumulated.mean(axis=0), wanted))
+    return cumulated[:, np.minimum(points, cumulated.shape[1] - 1)].astype(np.float32)
+
+
+def _as_far(first: Floats, n: int, m: int, together: NDArray[np.float32]) -> float:
+    """Share of the rows of `first` (1: the unit is on the first side) as far apart as its first row."""
     # The mean of the others follows from that of all.
-    weights = first / n - (1 - first) / m
-    gaps = np.concatenate([np.abs(part @ together).max(axis=1) for part in np.array_split(weights, 8)])
-    seen = np.abs(one.mean(axis=0) - other.mean(axis=0)).max()
-    return float((gaps >= seen - 1e-12).mean())
+    weights = (first / n - (1 - first) / m).astype(np.float32)
+    gaps = np.abs(weights @ together).max(axis=1)
+    return float((gaps >= gaps[0] * (1 - 1e-5) - 1e-6).mean())

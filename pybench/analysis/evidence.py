@@ -8,7 +8,7 @@ import numpy as np
 
 from pybench.analysis.compared import Basis
 from pybench.analysis.estimate import Floats
-from pybench.analysis.matching import Part
+from pybench.analysis.matching import Part, filled
 from pybench.analysis.metrics import Metric, is_latency, least_step_ns, values
 from pybench.analysis.ratios import (
     UNKNOWN,
@@ -35,6 +35,8 @@ class Estimate(msgspec.Struct, kw_only=True):
     basis: Basis = "trials"
     n: tuple[int, int] = (0, 0)
     note: str = ""
+    blurred: bool = False
+    """Below the clock's step: more trials do not help."""
 
     @property
     def freedom(self) -> float:
@@ -61,41 +63,43 @@ def estimate(one: Metric, a: list[Part], b: list[Part]) -> Estimate:
     sides = [[(part, values(one, part.columns)) for part in side if part.columns] for side in (a, b)]
     found = [[x for _, x in side if x.size] for side in sides]
     if not all(found):
-        return Estimate(metric=one, ratio=UNKNOWN, note="no clean trial of one side has it")
-    sweeps = [[x for x in side if x.size >= LEAST_IN_SWEEP] for side in found]
+        clean = [sum(part.columns.clean for part, _ in side if part.columns) for side in sides]
+        return Estimate(metric=one, ratio=UNKNOWN, n=(clean[0], clean[1]), note="no trial of one side has it")
+    sweeps = [{part.file: x for part, x in side if x.size >= LEAST_IN_SWEEP} for side in sides]
     basis: Basis = "trials"
+    note = ""
     if min(map(len, sweeps)) and sum(map(len, sweeps)) > 2:
-        medians = [_medians(side) for side in sweeps]
-        paired = [part.file for part, _ in sides[0]] == [part.file for part, _ in sides[1]]
-        basis = "pairs of sweeps" if paired and len(sweeps[0]) == len(sweeps[1]) else "sweeps"
+        paired = list(sweeps[0]) == list(sweeps[1])
+        basis = "pairs of sweeps" if paired else "sweeps"
+        medians = [_medians(list(side.values())) for side in sweeps]
         ratio = (paired_ratio if paired else sweep_ratio)(medians[1], medians[0])
         n = len(sweeps[0]), len(sweeps[1])
     else:
-        # One sweep a side, or none with enough trials to stand for itself.
         pooled = [np.concatenate(side) for side in found]
         medians = [_medians([x]) for x in pooled]
         ratio = side_ratio(median_side(pooled[1]), median_side(pooled[0]))
         n = pooled[0].size, pooled[1].size
+        if max(map(len, found)) > 1:
+            note = f"sweeps of fewer than {LEAST_IN_SWEEP} trials do not stand for themselves: all taken as one"
     value_a, value_b = (float(np.exp(np.log(x).mean())) for x in medians)
-    ratio, note = _resolved(one, ratio, (value_a, value_b), sides)
-    return Estimate(metric=one, ratio=ratio, a=value_a, b=value_b, basis=basis, n=n, note=note)
+    estimated = Estimate(metric=one, ratio=ratio, a=value_a, b=value_b, basis=basis, n=n, note=note)
+    return _resolved(estimated, sides) if is_latency(one) else estimated
 
 
 def _medians(sweeps: Sequence[Floats]) -> Floats:
     return np.array([math.exp(float(np.median(np.log(x)))) for x in sweeps])
 
 
-def _resolved(
-    one: Metric, ratio: LogRatio, figures: tuple[float, float], sides: Sequence[Sequence[tuple[Part, Floats]]]
-) -> tuple[LogRatio, str]:
+def _resolved(found: Estimate, sides: Sequence[Sequence[tuple[Part, Floats]]]) -> Estimate:
     """A latency's ratio with what the clock cannot tell added."""
-    if not is_latency(one):
-        return ratio, ""
     steps = [max(least_step_ns(part.columns) for part, _ in side if part.columns) for side in sides]
+    figures = found.a, found.b
     blur = [math.log1p(step / 2 / value) for step, value in zip(steps, figures, strict=True)]
-    below = any(value <= step for step, value in zip(steps, figures, strict=True))
-    note = f"not above the clock's step of {max(steps):.0f} ns" if below else ""
-    return widened(ratio, math.hypot(*blur)), note
+    found.ratio = widened(found.ratio, math.hypot(*blur))
+    if any(value <= step for step, value in zip(steps, figures, strict=True)):
+        found.blurred = True
+        found.note = f"not above the clock's step of {max(steps):.0f} ns"
+    return found
 
 
 def _success(one: Metric, a: list[Part], b: list[Part]) -> Estimate:
@@ -107,7 +111,7 @@ def _success(one: Metric, a: list[Part], b: list[Part]) -> Estimate:
             return Estimate(metric=one, ratio=UNKNOWN, note="no trial of one side tells")
         counts = [part.columns.launched for part in told if part.columns]
         wanted = [
-            np.full(x.size, float(part.cell.params["containers"])) for x, part in zip(counts, told, strict=True)
+            np.full(x.size, float(filled(part.cell)["containers"])) for x, part in zip(counts, told, strict=True)
         ]
         if sweeps:
             counts, wanted = ([np.array([x.sum()]) for x in each] for each in (counts, wanted))

@@ -72,7 +72,8 @@ def expand(words: Sequence[str]) -> list[list[Path]]:
     return sides
 
 
-def _filled(cell: Cell) -> dict[str, Value]:
+def filled(cell: Cell) -> dict[str, Value]:
+    """A cell's parameters, with defaults for those that an older version did not have."""
     kind = WORKLOADS.get(cell.workload)
     defaults = {p.name: p.default for p in kind.parameters} if kind else {}
     return defaults | cell.params
@@ -87,7 +88,7 @@ def filled_in(files: Sequence[FileColumns]) -> list[str]:
     notes: dict[str, None] = {}
     for file in files:
         for cell in file.header.plan.cells:
-            full = _filled(cell)
+            full = filled(cell)
             for name in sorted(seen[cell.workload] - set(cell.params)):
                 if name in full:
                     notes[
@@ -101,7 +102,7 @@ def _key(cell: Cell, axis: str) -> bytes:
     parts: dict[str, Any] = {name: getattr(cell, name) for name in FIELDS}
     parts["nodes"] = cell.nodes
     parts["oversubscribed"] = cell.oversubscribed
-    parts["params"] = {name: value for name, value in sorted(_filled(cell).items()) if name != axis}
+    parts["params"] = {name: value for name, value in sorted(filled(cell).items()) if name != axis}
     parts.pop(axis, None)
     if axis in ("place", "memory", "smt", "threads"):
         # Where a line lives, and whether threads share CPUs, follow from the placement.
@@ -181,7 +182,7 @@ def _axes(files: Sequence[FileColumns]) -> list[str]:
     names = dict.fromkeys(FIELDS)
     for file in files:
         for cell in file.header.plan.cells:
-            names.update(dict.fromkeys(_filled(cell)))
+            names.update(dict.fromkeys(filled(cell)))
     return [*names, *ALIASES, "host.TOPIC.FACT"]
 
 
@@ -195,7 +196,7 @@ def _axis_value(header: Header, cell: Cell, axis: str) -> str | None:
         return ",".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
     if axis in FIELDS:
         return str(getattr(cell, axis))
-    value = _filled(cell).get(axis)
+    value = filled(cell).get(axis)
     return None if value is None else str(value)
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 from scipy.stats import binom
 from scipy.stats import t as student
 
@@ -127,10 +128,13 @@ def _shortening(a: Floats, b: Floats, freedom_a: float, freedom_b: float) -> flo
     if not (0 < x < math.inf and 0 < y < math.inf):
         return 1.0
     risk = (1 - LEVEL) / 2
-    x_error, y_error = x / student.isf(risk, freedom_a), y / student.isf(risk, freedom_b)
+    x_error, y_error = x / _quantile(freedom_a, risk), y / _quantile(freedom_b, risk)
     joint = (x_error**2 + y_error**2) ** 2 / (x_error**4 / freedom_a + y_error**4 / freedom_b)
-    quantile = student.isf(risk, joint) if math.isfinite(joint) else student.isf(risk, 1e9)
-    return float(quantile * math.hypot(x_error, y_error) / math.hypot(x, y))
+    return _quantile(joint, risk) * math.hypot(x_error, y_error) / math.hypot(x, y)
+
+
+def _quantile(freedom: float, risk: float) -> float:
+    return -float(stdtrit(freedom, risk) if math.isfinite(freedom) else ndtri(risk))
 
 
 def sweep_ratio(a: Floats, b: Floats) -> LogRatio:

@@ -1,5 +1,6 @@
 """pybench compare: result files, or an axis of one, cell by cell."""
 
+import os
 import sys
 
 import click
@@ -56,28 +57,34 @@ def command(
 ) -> None:
     """Compare result files, or the values of an axis of one, cell by cell.
 
-    Each of A, B, ... is a side: a file, or several sweeps of the same cells as FILE,FILE or a quoted pattern. Every
-    side is compared with A. With --axis all files are pooled, each of them a sweep, and the values of the axis are
-    the sides.
+    Each of A, B, ... is a side: a file, or several sweeps of the same cells as FILE,FILE or a quoted pattern.
+    Every side is compared with A. With --axis all files are pooled, each of them a sweep, and the values of the
+    axis are the sides.
 
     \b
     pybench compare before.jsonl after.jsonl
-    pybench compare a1.jsonl,a2.jsonl,a3.jsonl 'after-*.jsonl' --metric throughput,p99,p99.9
+    pybench compare a1.jsonl,a2.jsonl,a3.jsonl 'after-*.jsonl' --metric throughput,p99.9
     pybench compare sweep.jsonl --axis lock --base ticket
     pybench compare intel.jsonl amd.jsonl --axis host.cpu_model
-    pybench compare before.jsonl after.jsonl --fail-if 'p99 > 5%' --fail-if 'throughput < -3%'
+    pybench compare before.jsonl after.jsonl --fail-if 'p99 > 5%'
 
-    What differs in the recorded environments is listed first; cells without a partner are named. A ratio is that of
-    the medians over clean trials, with its 95 % interval from what was repeated: the trials of one sweep a side, or,
-    given several, the sweeps (then what differs from sweep to sweep is in the interval too). Verdicts are corrected
-    for all ratios of the run (Holm): faster, slower, same within 3 %, or not enough evidence, with about how many more
-    trials would tell. Latencies are also compared as whole distributions.
+    What differs in the recorded environments is listed first; cells without a partner are named. A ratio is that
+    of the medians over clean trials, with its 95 % interval from what was repeated: the trials of one sweep a
+    side, or, given several, the sweeps (then what differs from sweep to sweep is in the interval too). Verdicts
+    are corrected for all ratios of the run (Holm): faster, slower, same within 3 %, or not enough evidence, with
+    about how many more trials a side would tell. Latencies are also compared as whole distributions.
 
-    --fail-if counts evidence, not figures: the whole corrected interval of some cell lies beyond the bound. Where it
-    neither does nor lies wholly on the other side, there is not enough evidence; that is said, and the exit status
-    is 0 unless --fail-if-unsure is given, with which a cell without a partner or without enough trials fails too.
-    Exit status: 0 no condition holds; 1 one does; 2 the command or a file is wrong, or no cell has a partner.
+    --fail-if counts evidence, not figures: the whole interval of some cell, corrected for all cells, lies beyond
+    the bound. Where it neither does nor lies wholly on the other side, there is not enough evidence; that is said,
+    and the exit status is 0 unless --fail-if-unsure is given, with which a cell without a partner fails too.
+
+    \b
+    Exit status: 0  no condition holds
+                 1  one does
+                 2  the command or a file is wrong, or no cell has a partner
     """
+    # Matrices are small: threads would wait for each other longer than they work, most of all on a busy host.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from pybench.analysis.compare import compare
     from pybench.analysis.conditions import parse_condition
     from pybench.analysis.matching import expand
@@ -102,7 +109,7 @@ def command(
         conditions=conditions,
     )
     if as_json:
-        click.echo(msgspec.json.encode(compared))
+        click.echo(msgspec.json.encode(compared).decode())
     else:
         from pybench.report.compare import compare_report
         from pybench.report.terminal import make_console

@@ -13,6 +13,7 @@ from pybench.analysis.conditions import Judged
 from pybench.analysis.distributions import Distribution
 from pybench.analysis.estimate import Interval
 from pybench.analysis.metrics import metric
+from pybench.analysis.ratios import LEAST_TRIALS
 from pybench.report.numbers import UNKNOWN, count, time_ns
 from pybench.report.terminal import settings, threads_word, varying
 from pybench.results.records import Cell
@@ -23,8 +24,8 @@ COLUMNS = (
     ("", 10, "left"),
     ("A", 7, "right"),
     ("B", 7, "right"),
-    ("B/A  95 % interval", 19, "right"),
-    ("verdict", 25, "left"),
+    ("B/A  95 % interval", 20, "right"),
+    ("verdict", 24, "left"),
 )
 MARKS = {"better": "green", "worse": "red", "same": "", "unsure": "dim", "nothing": "dim"}
 
@@ -99,6 +100,9 @@ def _tables(cells: Sequence[CellComparison], axis: str) -> Iterable[RenderableTy
 def _rows(cells: Sequence[CellComparison], axis: str, *, header: bool) -> RenderableType:
     parts: list[RenderableType] = []
     for index, one in enumerate(cells):
+        if not all(one.clean):
+            parts.append(_untold(one, axis))
+            continue
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=header and index == 0)
         for name, width, side in COLUMNS:
             table.add_column(
@@ -110,6 +114,17 @@ def _rows(cells: Sequence[CellComparison], axis: str, *, header: bool) -> Render
         parts.append(table)
         parts += [_indented(line) for line in _below(one)]
     return Group(*parts)
+
+
+def _untold(one: CellComparison, axis: str) -> RenderableType:
+    """A cell of which a side has no clean trial, in one line; its launches may tell all the same."""
+    threads = "" if axis == "threads" else f"{one.cell.threads:>7} "
+    counts = ", ".join(f"{c} of {t} in {s}" for c, t, s in zip(one.clean, one.trials, "AB", strict=True))
+    words = [f"{threads}not enough evidence: {LEAST_TRIALS} clean trials a side are the least; there are {counts}"]
+    for told in one.comparisons:
+        if not math.isnan(told.ratio.value):
+            words.append(f"{told.metric} {' '.join(text.plain for text in _row(told, '')[2:])}")
+    return Text("; ".join(words))
 
 
 def _row(one: Comparison, threads: str) -> list[Text]:
@@ -169,11 +184,8 @@ def distribution_words(shape: Distribution) -> str:
     words = []
     for shift in shape.shifts:
         change = (shift.ratio.value - 1) * 100
-        text = (
-            f"p{shift.share * 100:g} {change:+.1f}%"
-            if abs(change) < 9.95
-            else f"p{shift.share * 100:g} {change:+.0f}%"
-        )
+        digits = 1 if abs(change) < 9.95 else 0
+        text = f"p{shift.share * 100:g} {change:+.{digits}f}%"
         words.append(text if shift.shown else f"({text})")
     said = f"all calls: {' '.join(words)}"
     said += f"; {shape.shape}" if shape.shape else ""
