@@ -8,20 +8,19 @@ from typing import Literal
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from pybench.analysis.estimate import Floats, Interval
 from pybench.analysis.matching import Part
 from pybench.analysis.metrics import least_step_ns
-from pybench.analysis.ratios import LEAST_TRIALS, LEVEL, paired_ratio, sweep_ratio
-from pybench.results.columns import CellColumns, absolute, edges_ns
+from pybench.analysis.ratios import LEAST_TRIALS, LEVEL, paired_ratio, quantile, sweep_ratio
+from pybench.results.columns import BUCKETS, CellColumns, absolute, edges_ns
 
 SHARES = (0.5, 0.9, 0.99, 0.999)
 LEAST_CALLS_BEYOND = 10
 """Calls beyond a percentile that it takes to speak of it."""
 # More units than these say no more, and cost.
 MOST_UNITS = 50
-DRAWS = 400
+DRAWS = 300
 # Ways to share out units that are tried: the more only where the fewer leave few as far apart.
 PERMUTATIONS = (999, 9999)
 MOST_POINTS = 64
@@ -99,7 +98,11 @@ def compare_distributions(a: Sequence[Part], b: Sequence[Part], seed: int = 1) -
         return None
     rng = np.random.default_rng(seed)
     sweeps = max(map(len, sides)) > 1
-    grid = np.unique(np.concatenate([absolute(cell)[0] for side in sides for cell in side if cell]))
+    seen = np.zeros(BUCKETS, dtype=bool)
+    for cell in (*sides[0], *sides[1]):
+        if cell:
+            seen[absolute(cell)[0]] = True
+    grid = np.flatnonzero(seen)
     one, other = (
         np.concatenate([_cumulated(cell, grid, 1 if sweeps else MOST_UNITS, rng) for cell in side if cell])
         for side in sides
@@ -135,7 +138,7 @@ def _cumulated(cell: CellColumns, grid: NDArray[np.int64], most: int, rng: np.ra
     units = min(filled.size, most)
     unit = np.zeros(calls.size, dtype=np.int64)
     unit[filled] = rng.permutation(filled.size) % units
-    at = unit[trial] * grid.size + np.searchsorted(grid, buckets)
+    at = unit[trial] * grid.size + np.searchsorted(grid, np.arange(BUCKETS))[buckets]
     weights = counts / np.maximum(calls, 1)[trial]
     table = np.bincount(at, weights=weights, minlength=units * grid.size).reshape(units, grid.size)
     cumulated: Floats = np.cumsum(table, axis=1) / np.bincount(unit[filled], minlength=units)[:, None]
@@ -189,7 +192,7 @@ class _Shifts:
 
     def _reach(self, drawn: Floats) -> tuple[float, float]:
         # Drawing n units again shows (n - 1) / n of their variance, and knows it no better than they do.
-        stretch = math.sqrt(self.n / (self.n - 1)) * student.isf((1 - LEVEL) / 2, 2 * self.n - 2) / 1.96
+        stretch = math.sqrt(self.n / (self.n - 1)) * float(quantile((1 - LEVEL) / 2, 2 * self.n - 2)) / 1.96
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) * stretch
         return max(-float(low), 0.0), max(float(high), 0.0)
 

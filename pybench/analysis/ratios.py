@@ -8,13 +8,12 @@ just reaches a given ratio.
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
-from scipy.stats import binom
-from scipy.stats import t as student
+from scipy.special import bdtr, ndtri, stdtrit
 
 from pybench.analysis.estimate import Floats, Interval
 
@@ -26,6 +25,11 @@ AT_LEVEL = int(np.argmin(np.abs(RISKS - (1 - LEVEL))))
 LEAST_TRIALS = 6
 """Fewer say nothing of a median at 95 %."""
 MOST_FURTHER = 1000
+
+
+def quantile(risk: Any, freedom: Any) -> Any:
+    """Student's t that is exceeded with a chance of `risk`; of infinite degrees of freedom, the normal's."""
+    return -np.where(np.isinf(freedom), ndtri(risk), stdtrit(freedom, risk))
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -74,13 +78,13 @@ def _exp(x: float) -> float:
 def _order_statistics(n: int) -> tuple[NDArray[np.int64], Floats, Floats]:
     """For each risk: the outer order statistic's index (from 0), the weight of the next inner, a stretch."""
     depths = np.arange(1, n // 2 + 1)
-    risks = 2 * binom.cdf(depths - 1, n, 0.5)
+    risks = 2 * bdtr(depths - 1, n, 0.5)
     inner = np.append(risks[1:], 1.0)
     at = np.clip(np.searchsorted(risks, RISKS, side="right"), 1, depths.size).astype(np.int64)
     share = np.clip((RISKS - risks[at - 1]) / (inner[at - 1] - risks[at - 1]), 0, 1)
     weight = (n - at) * share / (at + (n - 2 * at) * share)
     beyond = risks[0] > RISKS
-    quantiles = student.isf(RISKS / 2, n - 1) / student.isf(min(risks[0], 1) / 2, n - 1)
+    quantiles = quantile(RISKS / 2, n - 1) / quantile(min(risks[0], 1) / 2, n - 1)
     return (
         at - 1,
         np.where(beyond, 0.0, weight).astype(np.float64),
@@ -128,13 +132,9 @@ def _shortening(a: Floats, b: Floats, freedom_a: float, freedom_b: float) -> flo
     if not (0 < x < math.inf and 0 < y < math.inf):
         return 1.0
     risk = (1 - LEVEL) / 2
-    x_error, y_error = x / _quantile(freedom_a, risk), y / _quantile(freedom_b, risk)
+    x_error, y_error = x / quantile(risk, freedom_a), y / quantile(risk, freedom_b)
     joint = (x_error**2 + y_error**2) ** 2 / (x_error**4 / freedom_a + y_error**4 / freedom_b)
-    return _quantile(joint, risk) * math.hypot(x_error, y_error) / math.hypot(x, y)
-
-
-def _quantile(freedom: float, risk: float) -> float:
-    return -float(stdtrit(freedom, risk) if math.isfinite(freedom) else ndtri(risk))
+    return float(quantile(risk, joint)) * math.hypot(x_error, y_error) / math.hypot(x, y)
 
 
 def sweep_ratio(a: Floats, b: Floats) -> LogRatio:
@@ -149,7 +149,7 @@ def sweep_ratio(a: Floats, b: Floats) -> LogRatio:
     if freedom < 1:
         raise ValueError("needs three sweeps in all")
     squares = float(((x - x.mean()) ** 2).sum() + ((y - y.mean()) ** 2).sum())
-    reach = student.isf(RISKS / 2, freedom) * math.sqrt(squares / freedom * (1 / x.size + 1 / y.size))
+    reach = quantile(RISKS / 2, freedom) * math.sqrt(squares / freedom * (1 / x.size + 1 / y.size))
     return LogRatio(float(x.mean() - y.mean()), reach, reach, min(x.size, y.size))
 
 
@@ -161,7 +161,7 @@ def paired_ratio(a: Floats, b: Floats) -> LogRatio:
     ratios = np.log(a) - np.log(b)
     if ratios.size < 2:
         raise ValueError("needs two sweeps")
-    reach = student.isf(RISKS / 2, ratios.size - 1) * float(ratios.std(ddof=1)) / math.sqrt(ratios.size)
+    reach = quantile(RISKS / 2, ratios.size - 1) * float(ratios.std(ddof=1)) / math.sqrt(ratios.size)
     return LogRatio(float(ratios.mean()), reach, reach, ratios.size)
 
 
@@ -181,7 +181,7 @@ def share_side(successes: Floats, attempts: Floats) -> Side:
     seen = float(((successes - share * attempts) ** 2).sum()) * n / (n - 1) / total**2
     alone = share * (1 - share) / total
     effective = total / max(1.0, seen / alone) if alone else total
-    z2 = student.isf(RISKS / 2, n - 1) ** 2
+    z2 = quantile(RISKS / 2, n - 1) ** 2
     middle = (share + z2 / (2 * effective)) / (1 + z2 / effective)
     half = np.sqrt(z2 * (share * (1 - share) / effective + z2 / (4 * effective**2))) / (1 + z2 / effective)
     with np.errstate(divide="ignore"):
@@ -216,8 +216,8 @@ def further_needed(ratio: LogRatio, have: int, freedom: float, target: float, ri
     MOST_FURTHER + 1 if more than MOST_FURTHER.
     """
     reach = (ratio.down[AT_LEVEL] + ratio.up[AT_LEVEL]) / 2
-    error = reach / student.isf((1 - LEVEL) / 2, freedom)
+    error = reach / quantile((1 - LEVEL) / 2, freedom)
     n = np.arange(have + 1, have + MOST_FURTHER + 1)
-    quantiles = student.isf(risk / 2, 2 * n - 2) + student.isf(0.2, 2 * n - 2)
+    quantiles = quantile(risk / 2, 2 * n - 2) + quantile(0.2, 2 * n - 2)
     enough = np.flatnonzero(quantiles * error * np.sqrt(have / n) <= target)
     return int(enough[0]) + 1 if enough.size else MOST_FURTHER + 1

@@ -237,11 +237,11 @@ def _legend(compared: Compared) -> str:
     launches = any(cell.cell.workload == "launch" for pair in compared.pairs for cell in pair.cells)
     success = " success: share of the containers launched within the deadline." if launches else ""
     return (
-        f"B/A: ratio of the medians, with its own {compared.level:.0%} interval. Verdicts hold for {family}: "
-        f"the chance of even one wrong difference among them is at most {1 - compared.level:.0%} (Holm), and of one "
-        f"wrong 'same within {compared.same_within * 100:g} %' likewise. How many more trials: to be told apart, or "
-        "told the same, four times in five, if the ratio stays. all calls: change of percentiles of all calls of "
-        "all clean trials, in brackets where not shown; moved: largest share that is on the other side of any "
+        f"B/A: ratio of the medians, with its own {compared.level:.0%} interval. Verdicts hold for {family}: the "
+        f"chance of even one wrong difference among them is at most {1 - compared.level:.0%} (Holm), and of one "
+        f"wrong 'same within {compared.same_within * 100:g} %' likewise. ~N more: to be told apart, or told the "
+        "same, four times in five, if the ratio stays. all calls: change of percentiles of all calls of all clean "
+        "trials, in brackets where not shown; moved: the largest share that is on the other side of some "
         f"latency.{success}"
     )
 

@@ -23,18 +23,18 @@ BUCKETS = 2304
 """Of the core's histograms."""
 
 
-class _Phase(msgspec.Struct):
+class _Phase(msgspec.Struct, gc=False):
     histogram: msgspec.Raw = msgspec.Raw(b"[]")
 
 
-class _Outcome(msgspec.Struct):
+class _Outcome(msgspec.Struct, gc=False):
     status: str
     phases: dict[str, _Phase] = {}
     counters: dict[str, int] = {}
     timer_step_ns: float = 0.0
 
 
-class _Trial(msgspec.Struct, tag_field="kind", tag="trial"):
+class _Trial(msgspec.Struct, tag_field="kind", tag="trial", gc=False):
     cell: int
     outcome: _Outcome
     figures: Figures | None = None
@@ -153,7 +153,7 @@ class _Gather:
 
 
 def _numbers(text: bytes, size: int) -> NDArray[np.int64]:
-    """Whole numbers between commas, all at once, as list by list takes twice the time. ValueError if they are not."""
+    """Whole numbers between commas, all at once: list by list takes twice the time. ValueError if they are not."""
     if not size:
         return np.zeros(0, dtype=np.int64)
     with warnings.catch_warnings():
