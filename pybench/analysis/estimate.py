@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom
+from scipy.special import bdtr
 
 Floats = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def _depth(n: int, level: float) -> tuple[int, float] | None:
     """
 
     def coverage(d: int) -> float:
-        return max(0.0, 1 - 2 * float(binom.cdf(d - 1, n, 0.5)))
+        return max(0.0, 1 - 2 * float(bdtr(d - 1, n, 0.5)))
 
     if coverage(1) < level:
         return None

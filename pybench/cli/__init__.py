@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Measure how long a cache line takes from CPU to CPU: a heat map.",
     ),
     "locks": ("pybench.cli.locks", "List the locks of the spin workload and what sets them apart."),
+    "compare": ("pybench.cli.compare", "Compare result files, or an axis of one, cell by cell."),
     "show": ("pybench.cli.show", "Print the tables of a result file again."),
     "topology": (
         "pybench.cli.topology",
@@ -49,6 +50,7 @@ class LazyGroup(click.Group):
 EPILOG = """\b
 Exit status:
   0  done
+  1  compare: a --fail-if condition holds
   2  the command or its input is wrong; the message names the fix
   3  this host cannot do it; the message names what it would need
   4  a measurement failed

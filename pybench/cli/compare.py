@@ -1,0 +1,124 @@
+"""pybench compare: result files, or an axis of one, cell by cell."""
+
+import os
+import sys
+
+import click
+import msgspec
+
+from pybench.errors import UsageError
+
+# Ratios beyond these are no "same".
+MOST_WITHIN = 100.0
+
+
+@click.command()
+@click.argument("sides", nargs=-1, required=True, metavar="A [B ...]")
+@click.option(
+    "--axis",
+    metavar="NAME",
+    help="Compare along an axis of the files: a parameter (lock, strategy, hold_ns), place, smt, crew, threads, "
+    "memory, or a fact of the host: host.cpu_model, host.kernel, host.microcode, host.governor, host.boost, "
+    "host.hypervisor, host.huge_pages, host.pybench, or host.TOPIC.FACT as in a file's header.",
+)
+@click.option("--base", metavar="VALUE", help="With --axis: what the others are compared with. [its first value]")
+@click.option(
+    "--metric",
+    "metric_text",
+    metavar="LIST",
+    help="throughput, p50, p99 or any other percentile (p99.9), max, jain (fairness), success (launch: share "
+    "within the deadline), cpu (CPU time an operation). [throughput,p50,p99]",
+)
+@click.option(
+    "--same-within",
+    type=click.FloatRange(0, MOST_WITHIN, min_open=True),
+    default=3.0,
+    metavar="PERCENT",
+    help="Ratios this near to 1 are the same. [3]",
+)
+@click.option(
+    "--fail-if",
+    "fail_if",
+    multiple=True,
+    metavar="'METRIC > N%'",
+    help="Exit 1 if a cell of B changes so against A: 'p99 > 5%', 'throughput < -3%'. May be given again.",
+)
+@click.option("--fail-if-unsure", is_flag=True, help="Exit 1 as well where --fail-if cannot be ruled out.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(
+    sides: tuple[str, ...],
+    axis: str | None,
+    base: str | None,
+    metric_text: str | None,
+    same_within: float,
+    fail_if: tuple[str, ...],
+    fail_if_unsure: bool,
+    as_json: bool,
+) -> None:
+    """Compare result files, or the values of an axis of one, cell by cell.
+
+    Each of A, B, ... is a side: a file, or several sweeps of the same cells as FILE,FILE or a quoted pattern.
+    Every side is compared with A. With --axis all files are pooled, each of them a sweep, and the values of the
+    axis are the sides.
+
+    \b
+    pybench compare before.jsonl after.jsonl
+    pybench compare a1.jsonl,a2.jsonl,a3.jsonl 'after-*.jsonl' --metric throughput,p99.9
+    pybench compare sweep.jsonl --axis lock --base ticket
+    pybench compare intel.jsonl amd.jsonl --axis host.cpu_model
+    pybench compare before.jsonl after.jsonl --fail-if 'p99 > 5%'
+
+    What differs in the recorded environments is listed first; cells without a partner are named. A ratio is that
+    of the medians over clean trials, with its 95 % interval from what was repeated: the trials of one sweep a
+    side, or, given several, the sweeps (then what differs from sweep to sweep is in the interval too). Verdicts
+    are corrected for all ratios of the run (Holm): faster, slower, same within 3 %, or not enough evidence, with
+    about how many more trials a side would tell. Latencies are also compared as whole distributions.
+
+    --fail-if counts evidence, not figures: the whole interval of some cell, corrected for all cells, lies beyond
+    the bound. Where it neither does nor lies wholly on the other side, there is not enough evidence; that is said,
+    and the exit status is 0 unless --fail-if-unsure is given, with which a cell without a partner fails too.
+
+    \b
+    Exit status: 0  no condition holds
+                 1  one does
+                 2  the command or a file is wrong, or no cell has a partner
+    """
+    # Matrices are small: threads would wait for each other longer than they work, most of all on a busy host.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from pybench.analysis.compare import compare
+    from pybench.analysis.conditions import parse_condition
+    from pybench.analysis.matching import expand
+    from pybench.analysis.metrics import DEFAULT, metrics
+    from pybench.results.columns import read_columns
+
+    if base is not None and not axis:
+        raise UsageError("--base names a value of an axis; add --axis, or put the base's file first")
+    if fail_if_unsure and not fail_if:
+        raise UsageError("--fail-if-unsure needs a condition; add --fail-if 'p99 > 5%'")
+    if len(sides) < 2 and not axis:
+        raise UsageError("one side is no comparison; name another file, or an --axis of this one")
+    wanted = metrics(metric_text) if metric_text is not None else DEFAULT
+    conditions = [parse_condition(text) for text in fail_if]
+    files = [[read_columns(path) for path in paths] for paths in expand(sides)]
+    compared = compare(
+        files,
+        axis=axis or "",
+        base=base,
+        metrics=wanted,
+        same_within=same_within / 100,
+        conditions=conditions,
+    )
+    if as_json:
+        click.echo(msgspec.json.encode(compared).decode())
+    else:
+        from pybench.report.compare import compare_report
+        from pybench.report.terminal import make_console
+
+        console = make_console()
+        for part in compare_report(compared):
+            console.print(part)
+    shown = any(judged.count("shown") for judged in compared.conditions)
+    unsure = any(judged.count("unsure") for judged in compared.conditions)
+    missing = any(pair.unmatched for pair in compared.pairs)
+    if shown or (fail_if_unsure and (unsure or missing)):
+        sys.exit(1)
