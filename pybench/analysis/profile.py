@@ -267,10 +267,16 @@ def solve(curve: Problem, level: float) -> Solution:
     A curve needs more trials than parameters.
     """
     theta, least = best_fit(curve.residuals, curve.starts(), curve.box, curve.floor)
+    return solution_of(curve, theta, least, level)
+
+
+def solution_of(curve: Problem, theta: Floats, least: float, level: float) -> Solution:
+    """Return the solution whose best fit is known: ``theta``, with sum of squares ``least``."""
     freedom = curve.points - curve.size
     variance = max((least + curve.within) / freedom, curve.floor)
     _, slopes = curve.residuals(theta)
     sizes = np.abs(slopes).max(axis=0)
+    sizes[sizes == 0] = 1.0
     inverse = np.linalg.pinv(slopes / sizes) / sizes[:, None]
     threshold = float(f_distribution.ppf(level, 1, freedom))
     return Solution(curve, theta, least, variance, variance * inverse @ inverse.T, threshold)

@@ -6,9 +6,11 @@ is kept, but beyond a border b one of the two costs grows at another rate: with 
 
     cost(N) = 1 + alpha (min(N, b) - 1) + alpha2 max(N - b, 0) + beta N (N-1)
 
-and with one of coherency the pairs beyond b (1 - 1) + ... likewise: beta b (b-1) + beta2 (N (N-1) - b (b-1)). The
-curve is continuous, and equal rates give back the USL. N. J. Gunther's law (2007), with the linear splines in one
-variable of D. J. Poirier, "Piecewise regression using cubic splines", JASA 68 (1973) 515-524.
+and with a knee of coherency, m = min(N, b),
+
+    cost(N) = 1 + alpha (N-1) + beta m (m-1) + beta2 (N (N-1) - m (m-1)).
+
+The curve is continuous, and equal rates give back the USL.
 
 Which borders, and which of the two costs, is chosen by AICc among the topology's borders that lie within the
 measured thread counts; the number of forms it was chosen from is held against it (see `ranking`).
@@ -53,7 +55,7 @@ class KneedUsl(CostModel):
     name = "knees"
     title = "the USL with knees"
     formula = "X(N) = gamma N / cost(N); contention alpha or coherency beta changes past a border, continuously"
-    source = "the USL, piecewise at the topology's borders (Poirier 1973)"
+    source = "the USL, its cost piecewise at the borders of the topology"
 
     def __init__(
         self, borders: Sequence[Border], at: Sequence[Border] = (), kind: Kind = "contention", choices: int = 1
@@ -108,10 +110,6 @@ class KneedUsl(CostModel):
         if best is None:
             raise ValueError("no form of the model has the thread counts it needs")
         return best[1:]
-
-    def levels_needed(self) -> int:
-        """Return what one knee needs at the least."""
-        return 5 + len(self.at) - 1
 
     @property
     def choices(self) -> int:
