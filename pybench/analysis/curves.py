@@ -22,6 +22,7 @@ from pybench.analysis.profile import Solution, minimise, solution_of
 
 DRAWS = 200
 DRAWN = 2.0  # the curve is drawn up to so many times the most threads measured
+FLAT = 1e-3  # a curve that ends less than that share below its peak shows none
 DENSE = 32  # up to so many threads every count is a point of the curve
 CLEAR = 10.0  # ratio of Akaike weights beyond which the better model is clearly so
 AGREES = 0.5  # held-out error of the better over that of the other, to tip an unclear ranking
@@ -282,7 +283,7 @@ def _draws(problem: LogProblem, solution: Solution, seed: int) -> Floats:
     thetas = []
     for one in noise:
         drawn = LogProblem(problem.model, levels.with_y(fitted + one))
-        thetas.append(minimise(drawn.residuals, solution.theta, drawn.box, drawn.floor)[0])
+        thetas.append(minimise(drawn.residuals, solution.theta, drawn.box, drawn.floor, 1e-6)[0])
     return np.array(thetas)
 
 
@@ -311,8 +312,9 @@ def _peak(form: Model, theta: Floats, draws: Floats, most: int, level: float) ->
         rates = form.log_rate(spaced, curve)
         top = int(np.argmax(rates))
         near = np.arange(spaced[max(top - 1, 0)], spaced[min(top + 1, spaced.size - 1)] + 1)
-        best = float(near[int(np.argmax(form.log_rate(near, curve)))])
-        return math.inf if best >= most else best
+        heights = form.log_rate(near, curve)
+        best = int(np.argmax(heights))
+        return float(near[best]) if heights[best] > rates[-1] + FLAT else math.inf
 
     value = highest(theta)
     found = np.sort([highest(draw) for draw in draws])

@@ -29,13 +29,15 @@ MAX_DOUBLINGS = 60
 # --------------------------------------------------------------------------------------------- least squares
 
 
-def minimise(residuals: Residuals, start: Floats, box: Box, tiny: float) -> tuple[Floats, float]:
+def minimise(
+    residuals: Residuals, start: Floats, box: Box, tiny: float, enough: float = 1e-10
+) -> tuple[Floats, float]:
     """Return the parameters within ``box`` of least sum of squares near ``start``, and that sum.
 
     Levenberg-Marquardt with Marquardt's scaling, projected on the box: a parameter whose gradient pushes it
     out of its bound is held there. Unlike an interior-point method it lands exactly on a bound, and started
     near the answer (as each step along a profile is) it needs a few small matrix products. ``tiny`` is a sum
-    of squares that counts as zero.
+    of squares that counts as zero, ``enough`` the share of it whose gain ends the search.
     """
     at = np.clip(start, *box)
     r, jacobian = residuals(at)
@@ -50,7 +52,7 @@ def minimise(residuals: Residuals, start: Floats, box: Box, tiny: float) -> tupl
         if gain >= 0:
             at, r, jacobian, total = tried, tried_r, tried_jacobian, total - gain
         # A strongly damped step changes little wherever it is taken, so it cannot tell that this is the end.
-        if abs(gain) <= 1e-10 * total + tiny and damping < 0.1:
+        if abs(gain) <= enough * total + tiny and damping < 0.1:
             break
         damping = max(damping / 10, 1e-12) if gain >= 0 else damping * 10
     return at, total

@@ -19,13 +19,18 @@ SHARES = ((0.0, 0.0), (0.02, 1e-5), (0.3, 1e-4), (0.3, 1e-2), (0.9, 1.0))
 class CostModel(Model):
     """A model of this form; ``parameters[0]`` is gamma."""
 
+    _at: Floats | None = None
+    _terms: Floats
+
     @abstractmethod
     def terms(self, threads: Floats) -> Floats:
         """Return t_j at ``threads`` (m,): (m, p - 1)."""
 
     def slopes(self, threads: Floats, theta: Floats) -> tuple[Floats, Floats]:
         """Return log X and its derivatives."""
-        terms = self.terms(threads)
+        if self._at is not threads:  # a fit asks for the same thread counts again and again
+            self._at, self._terms = threads, self.terms(threads)
+        terms = self._terms
         cost = 1 + terms @ theta[1:]
         return theta[0] + np.log(threads / cost), np.column_stack((np.ones(threads.size), -terms / cost[:, None]))
 

@@ -14,7 +14,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
 from pybench.analysis.estimate import Floats, Interval
 from pybench.analysis.models.model import Facts, Levels, Model, Parameter
@@ -26,15 +26,12 @@ HOME = (1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)  # c / (a + s)
 
 @lru_cache(maxsize=64)
 def _states(threads: tuple[float, ...]) -> tuple[Floats, Floats, Floats]:
-    """Return k (K+1,), sum_{j<k} log(n - j) (m, K+1; -inf where k > n), and log(n - k) likewise."""
+    """Return k (K+1,), sum_{j<k} log(n - j) (m, K+1; -inf where k > n), and n - k likewise (0 where k > n)."""
     n = np.array(threads)[:, None]
     k = np.arange(int(n.max()) + 1.0)
-    left = n - k
-    inside = left >= 0
-    ways = np.where(inside, gammaln(n + 1) - gammaln(np.where(inside, left, 0) + 1), -np.inf)
-    with np.errstate(divide="ignore"):
-        idle = np.log(np.maximum(left, 0))
-    return k, ways, idle
+    left = np.maximum(n - k, 0)
+    ways = np.where(n >= k, gammaln(n + 1) - gammaln(left + 1), -np.inf)
+    return k, ways, left
 
 
 class Queueing(Model):
@@ -48,24 +45,19 @@ class Queueing(Model):
 
     def slopes(self, threads: Floats, theta: Floats) -> tuple[Floats, Floats]:
         """Return log X and its derivatives, which are differences of means over the states."""
-        k, ways, idle = _states(tuple(threads.tolist()))
+        k, ways, left = _states(tuple(threads.tolist()))
         serial, home = math.exp(theta[1]), math.exp(theta[2]) / 2 * k[:-1]
         service = serial + home
-        grown = np.concatenate(([0.0], np.cumsum(np.log(service))))
-        log_p = ways + (grown - k * theta[0])
-        working = log_p + idle
-        all_states = logsumexp(log_p, axis=1, keepdims=True)
-        at_work = logsumexp(working, axis=1, keepdims=True)
-        rates = np.column_stack(
-            (
-                -k,
-                np.concatenate(([0.0], np.cumsum(serial / service))),
-                np.concatenate(([0.0], np.cumsum(home / service))),
-            )
-        )
-        slopes = (np.exp(working - at_work) - np.exp(log_p - all_states)) @ rates
+        steps = np.zeros((3, k.size))  # sums over j < k of log(1 / s_j) and its derivatives
+        np.cumsum((np.log(service), serial / service, home / service), axis=1, out=steps[:, 1:])
+        log_p = ways + (steps[0] - k * theta[0])
+        p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
+        working = p * left
+        all_states, at_work = p.sum(axis=1), working.sum(axis=1)
+        steps[0] = -k
+        slopes = working @ steps.T / at_work[:, None] - p @ steps.T / all_states[:, None]
         slopes[:, 0] -= 1
-        return (at_work - all_states)[:, 0] - theta[0], slopes
+        return np.log(at_work / all_states) - theta[0], slopes
 
     def starts(self, levels: Levels) -> list[Floats]:
         """Return the best three of a grid of shares, each with its best unit of time."""

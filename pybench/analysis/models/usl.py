@@ -1,5 +1,7 @@
 """The Universal Scalability Law: Amdahl's, and a cost of keeping every pair of threads coherent."""
 
+import math
+
 import numpy as np
 
 from pybench.analysis.estimate import Floats
@@ -22,7 +24,13 @@ class Usl(CostModel):
 
     def says(self, facts: Facts) -> list[str]:
         """Contention; coherency."""
-        return [says_serial(facts.parameters["alpha"]), says_coherency(facts.parameters["beta"])]
+        alpha, beta = facts.parameters["alpha"], facts.parameters["beta"]
+        said = [says_serial(alpha), says_coherency(beta)]
+        if beta.low > 0 and alpha.value < 1:
+            peak = math.sqrt((1 - alpha.value) / beta.value)
+            if peak > facts.most:
+                said.append(f"The law would peak at about {peak:.0f} threads, beyond those measured: an extrapolation.")
+        return said
 
     def doubts(self, facts: Facts) -> list[str]:
         """Parameters on a bound."""
