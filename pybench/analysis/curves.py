@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pybench.analysis.doubts import bimodal, doubts_of_fit
+from pybench.analysis.doubts import POOR_FIT, bimodal, doubts_of_fit
 from pybench.analysis.estimate import Floats, Interval, check_level, median_interval
 from pybench.analysis.heldout import HeldOut, held_out
 from pybench.analysis.models import MODELS
@@ -158,7 +158,7 @@ def fit_curve(
     clumped = [str(one.threads) for one in measured if one.bimodal]
     if clumped:
         notes.append(
-            f"trials fall into two modes at {', '.join(clumped)} threads: a curve through their middle is of neither"
+            f"trials fall into two modes at {', '.join(clumped)} threads: a curve between them is of neither"
         )
     return CurveFits(
         measured=measured,
@@ -204,7 +204,9 @@ def _fittable(levels: Levels, inside: Sequence[Border], names: Iterable[str]) ->
             raise ValueError(f"no model {name!r}; there are {', '.join(MODELS)}")
         kind = MODELS[name](inside)
         if kind is None:
-            notes.append("knees: no border of the topology is known between the thread counts measured (--borders)")
+            notes.append(
+                "knees: no border of the topology is known between the thread counts measured (--borders)"
+            )
         elif levels.size < kind.levels_needed():
             notes.append(f"{kind.title} needs {kind.levels_needed()} thread counts, and there are {levels.size}")
         else:
@@ -216,11 +218,11 @@ def _fittable(levels: Levels, inside: Sequence[Border], names: Iterable[str]) ->
 
 
 def _fit(kind: Model, levels: Levels, predict: Sequence[int], level: float, seed: int) -> ModelFit:
-    form, theta, least = kind.fit(levels)
+    form, theta, _ = kind.fit(levels)
     problem = LogProblem(form, levels)
     theta, least = problem.solve([theta], polish=True)
     solution = solution_of(problem, theta, least, level)
-    parameters = _parameters(form, solution, levels)
+    parameters = parameter_intervals(problem, solution)
     draws = _draws(problem, solution, seed)
     grid = _grid(levels, predict)
     best, low, high = (np.exp(curve) * levels.scale for curve in _band(form, theta, draws, grid, level))
@@ -236,8 +238,8 @@ def _fit(kind: Model, levels: Levels, predict: Sequence[int], level: float, seed
     )
     misses = levels.y - form.log_rate(levels.threads, theta)
     outside = (grid < levels.threads[0]) | (grid > levels.most)
-    columns = [column.tolist() for column in (best, low, high)]
-    at = {int(threads): index for index, threads in enumerate(grid)}
+    curve = Curve([int(n) for n in grid], best.tolist(), low.tolist(), high.tolist(), outside.tolist())
+    judged = held_out(kind, levels, theta)
     return ModelFit(
         name=form.name,
         title=form.label,
@@ -248,26 +250,31 @@ def _fit(kind: Model, levels: Levels, predict: Sequence[int], level: float, seed
         rms=float(np.sqrt(np.average(np.square(misses), weights=levels.trials))),
         aicc=aicc(least, levels, form),
         weight=None,
-        held_out=held_out(kind, levels, theta),
+        held_out=judged,
         peak=peak,
         residuals=[
             Residual(int(threads), math.exp(y) * levels.scale, math.exp(y - miss) * levels.scale, math.expm1(miss))
             for threads, y, miss in zip(levels.threads, levels.y, misses, strict=True)
         ],
-        curve=Curve([int(threads) for threads in grid], *columns, [bool(one) for one in outside]),
+        curve=Curve(
+            [int(threads) for threads in grid], columns[0], columns[1], columns[2], [bool(one) for one in outside]
+        ),
         predictions=[
-            Prediction(threads, Interval(*(column[at[threads]] for column in columns), levels.points), bool(out))
+            Prediction(
+                threads, Interval(columns[0][i], columns[1][i], columns[2][i], levels.points), bool(outside[i])
+            )
             for threads in predict
-            for out in [outside[at[threads]]]
+            for i in [at[threads]]
         ],
         says=[*form.says(facts), _says_peak(peak, levels)],
-        doubts=[*form.doubts(facts), *doubts_of_fit(form, levels, misses, least)],
+        doubts=[*form.doubts(facts), *doubts_of_fit(form, levels, misses, least), *_doubts_beyond(judged)],
     )
 
 
-def _parameters(form: Model, solution: Solution, levels: Levels) -> list[Estimate]:
-    found = []
-    for index, one in enumerate(form.parameters):
+def parameter_intervals(problem: LogProblem, solution: Solution) -> list[Estimate]:
+    """Return the parameters of a fitted model with their profile likelihood intervals."""
+    levels, found = problem.levels, []
+    for index, one in enumerate(problem.model.parameters):
         target = solution.parameter(index)
         low, high = solution.interval(target)
         low, value, high = sorted(one.outward(psi, levels.scale) for psi in (low, target.psi, high))
@@ -329,13 +336,26 @@ def _says_peak(peak: Interval | None, levels: Levels) -> str:
         return f"No peak observed up to {levels.most} threads."
     if peak.value <= levels.threads[0]:
         return f"Throughput is highest with {_threads(peak.value)}; more lower it."
-    return (
-        f"Throughput peaks at about {_threads(peak.value)} [{peak.low:.0f}, {peak.high:.0f}]; beyond it more lower it."
-    )
+    return f"Throughput peaks at about {_threads(peak.value)} [{peak.low:.0f}, {peak.high:.0f}]; more lower it."
 
 
 def _threads(count: float) -> str:
     return f"{count:.0f} thread{'' if count == 1 else 's'}"
+
+
+def _prediction(curve: Curve, at: int, levels: Levels) -> Prediction:
+    rate = Interval(curve.rate[at], curve.low[at], curve.high[at], levels.points)
+    return Prediction(curve.threads[at], rate, curve.extrapolated[at])
+
+
+def _doubts_beyond(judged: HeldOut) -> list[str]:
+    """Say when a model does not carry from the lower half of the thread counts to the upper."""
+    if judged.extrapolation is None or judged.extrapolation <= POOR_FIT:
+        return []
+    return [
+        f"fitted up to {judged.extrapolated_from} threads alone, it misses those beyond by "
+        f"{judged.extrapolation:.0%} (median): do not extrapolate it"
+    ]
 
 
 def _measured(n: ArrayLike, x: ArrayLike, level: float) -> list[Measured]:
@@ -374,8 +394,9 @@ def verdict(fits: Sequence[ModelFit]) -> str:
     elif clear:
         said = f"{title} describes this curve best ({share})."
     elif better:
-        said = f"{title} is probably best: AICc alone cannot tell ({share}), but it predicts left-out counts better."
+        said = (
+            f"{title} is probably best: AICc alone cannot tell ({share}), but it predicts left-out counts better."
+        )
     else:
         said = f"Cannot tell {first.title} from {second.title} ({share})."
     return f"{said}{errors}{unknown}"
-

@@ -27,7 +27,9 @@ def doubts_of_fit(model: Model, levels: Levels, misses: Floats, least: float) ->
     worst = int(np.argmax(np.abs(misses)))
     where = f"at {levels.threads[worst]:.0f} threads by {abs(np.expm1(misses[worst])):.0%}"
     if rms > POOR_FIT:
-        said.append(f"it misses the measurements by {rms:.0%} rms, the most {where}: read them, not the parameters")
+        said.append(
+            f"it misses the measurements by {rms:.0%} rms, the most {where}: read them, not the parameters"
+        )
     spare, repeats = levels.size - model.size, levels.points - levels.size
     if repeats > 0 and spare > 0:
         pure = max(levels.within / repeats, 1e-18)

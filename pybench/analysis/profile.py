@@ -177,7 +177,7 @@ class Problem(Protocol):
         """Return thetas (p,) to start from."""
 
     def grid(self, index: int, psi: float) -> Floats:
-        """Return thetas (k, p) whose parameter ``index`` is ``psi``, over all where the best may be (k may be 0)."""
+        """Return thetas (k, p) whose parameter ``index`` is ``psi``, wherever the best may be; k may be 0."""
 
 
 @dataclass(frozen=True)

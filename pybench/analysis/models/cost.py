@@ -76,6 +76,8 @@ def says_serial(alpha: Interval) -> str:
 def says_coherency(beta: Interval, where: str = "") -> str:
     """What a cost of coherency means."""
     if beta.low <= 0:
-        return f"No cost of coherency{where} can be told from none: at most {percent(beta.high)} % a pair of threads."
+        return (
+            f"No cost of coherency{where} can be told from none: at most {percent(beta.high)} % a pair of threads."
+        )
     low, value, high = (percent(share) for share in (beta.low, beta.value, beta.high))
     return f"Each pair of threads{where} costs {value} % of one thread's work in coherency [{low}, {high}]."

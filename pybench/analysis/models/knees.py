@@ -17,7 +17,7 @@ measured thread counts; the number of forms it was chosen from is held against i
 """
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Literal
 
 import numpy as np
@@ -79,7 +79,7 @@ class KneedUsl(CostModel):
 
         def parts(kind: Kind) -> list[Floats]:
             pairs = kind == "coherency"
-            pieces = list(zip(edges, edges[1:], strict=False)) if kind == self.kind else [(1.0, np.inf)]
+            pieces = list(pairwise(edges)) if kind == self.kind else [(1.0, np.inf)]
             found = []
             for low, high in pieces:
                 n = np.clip(threads, low, high)
@@ -132,9 +132,9 @@ class KneedUsl(CostModel):
         symbol = SYMBOLS[self.kind]
         said = []
         alpha, beta = facts.parameters["alpha"], facts.parameters["beta"]
-        inside = f"Up to {self.at[0][0]} threads: "
-        said.append((inside if self.kind == "contention" else "") + says_serial(alpha))
-        said.append((inside if self.kind == "coherency" else "") + says_coherency(beta))
+        for kind, words in (("contention", says_serial(alpha)), ("coherency", says_coherency(beta))):
+            inside = f"Up to {self.at[0][0]} threads: {words[0].lower()}{words[1:]}"
+            said.append(inside if kind == self.kind else words)
         for segment, (b, what) in enumerate(self.at, start=2):
             previous = symbol if segment == 2 else f"{symbol}{segment - 1}"
             said.append(_says_knee(facts, self.kind, (b, what), previous, f"{symbol}{segment}"))
@@ -148,7 +148,9 @@ class KneedUsl(CostModel):
             previous = symbol if segment == 2 else f"{symbol}{segment - 1}"
             one, two = facts.parameters[previous], facts.parameters[f"{symbol}{segment}"]
             if one.low <= two.high and two.low <= one.high:
-                said.append(f"{self.kind} beyond {b} threads cannot be told from that before: the knee may be none")
+                said.append(
+                    f"{self.kind} beyond {b} threads cannot be told from that before: the knee may be none"
+                )
         if self._choices > 1:
             said.append(
                 f"the knee was chosen among {self._choices} forms, and its intervals hold that choice for right"

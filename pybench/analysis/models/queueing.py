@@ -39,7 +39,9 @@ class Queueing(Model):
 
     name = "queueing"
     title = "the queueing model"
-    formula = "birth-death: a_k = (n-k)/a, s_k = 1/(s + c k/2), X(n) = (n - w)/a, w the mean number holding or waiting"
+    formula = (
+        "birth-death: a_k = (n-k)/a, s_k = 1/(s + c k/2), X(n) = (n - w)/a, w the mean number holding or waiting"
+    )
     source = 'S. Boyd-Wickizer et al., "Non-scalable locks are dangerous", Linux Symposium (2012)'
     parameters = tuple(Parameter(name, "ns", -DECADES, DECADES) for name in ("a", "s", "c"))
 
@@ -87,14 +89,18 @@ class Queueing(Model):
                 f"[{_ns(c.low / 2)}, {_ns(c.high / 2)}]: the lock is not scalable."
             )
         if a.value > 0 and s.value > 0:
-            said.append(f"The lock would be busy all the time with about {(a.value + s.value) / s.value:.3g} threads.")
+            said.append(
+                f"The lock would be busy all the time with about {(a.value + s.value) / s.value:.3g} threads."
+            )
         return said
 
     def doubts(self, facts: Facts) -> list[str]:
         """Assumptions that a closed benchmark loop may break."""
         said = []
         if facts.parameters["a"].value < facts.parameters["s"].value:
-            said.append("the lock is held for longer than cores work between: the model is made for short sections")
+            said.append(
+                "the lock is held for longer than cores work between: the model is made for short sections"
+            )
         return said
 
 

@@ -29,7 +29,9 @@ class Usl(CostModel):
         if beta.low > 0 and alpha.value < 1:
             peak = math.sqrt((1 - alpha.value) / beta.value)
             if peak > facts.most:
-                said.append(f"The law would peak at about {peak:.0f} threads, beyond those measured: an extrapolation.")
+                said.append(
+                    f"The law would peak at about {peak:.0f} threads, beyond those measured: an extrapolation."
+                )
         return said
 
     def doubts(self, facts: Facts) -> list[str]:
