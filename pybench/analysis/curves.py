@@ -256,16 +256,8 @@ def _fit(kind: Model, levels: Levels, predict: Sequence[int], level: float, seed
             Residual(int(threads), math.exp(y) * levels.scale, math.exp(y - miss) * levels.scale, math.expm1(miss))
             for threads, y, miss in zip(levels.threads, levels.y, misses, strict=True)
         ],
-        curve=Curve(
-            [int(threads) for threads in grid], columns[0], columns[1], columns[2], [bool(one) for one in outside]
-        ),
-        predictions=[
-            Prediction(
-                threads, Interval(columns[0][i], columns[1][i], columns[2][i], levels.points), bool(outside[i])
-            )
-            for threads in predict
-            for i in [at[threads]]
-        ],
+        curve=curve,
+        predictions=[_prediction(curve, curve.threads.index(threads), levels) for threads in predict],
         says=[*form.says(facts), _says_peak(peak, levels)],
         doubts=[*form.doubts(facts), *doubts_of_fit(form, levels, misses, least), *_doubts_beyond(judged)],
     )
