@@ -35,7 +35,7 @@ class CostModel(Model):
         return theta[0] + np.log(threads / cost), np.column_stack((np.ones(threads.size), -terms / cost[:, None]))
 
     def starts(self, levels: Levels) -> list[Floats]:
-        """Return the fit of the law made linear, N / X = cost / gamma, and a few plain shares.
+        """Return the fit of the law made linear, N / X = cost / gamma, and the best two of a few plain shares.
 
         Least squares with weights X / N is close to the fit of the log where noise is small.
         """
@@ -45,11 +45,15 @@ class CostModel(Model):
         starts = []
         if line[0] > 0:
             starts.append(np.concatenate(([-math.log(line[0])], line[1:] / line[0])))
+        plain = []
         for alpha, beta in SHARES:
             shares = np.array([beta if one.name.startswith("beta") else alpha for one in self.parameters[1:]])
             log_cost = np.log((1 + terms @ shares) / levels.threads)
-            starts.append(np.concatenate(([np.average(levels.y + log_cost, weights=levels.trials)], shares)))
-        return starts
+            log_gamma = np.average(levels.y + log_cost, weights=levels.trials)
+            miss = float(levels.trials @ np.square(levels.y + log_cost - log_gamma))
+            plain.append((miss, np.concatenate(([log_gamma], shares))))
+        plain.sort(key=lambda pair: pair[0])
+        return starts + [theta for _, theta in plain[:2]]
 
 
 # ------------------------------------------------------------------------------------------------- plain words
