@@ -16,7 +16,7 @@ from pybench.analysis.estimate import Floats, Interval, check_level, median_inte
 from pybench.analysis.heldout import HeldOut, held_out
 from pybench.analysis.models import MODELS
 from pybench.analysis.models.knees import Border, candidates
-from pybench.analysis.models.model import Facts, Levels, LogProblem, Model, Unit
+from pybench.analysis.models.model import ROUGH, ROUGH_STEPS, Facts, Levels, LogProblem, Model, Unit
 from pybench.analysis.models.ranking import aicc, weights
 from pybench.analysis.profile import Solution, minimise, solution_of
 
@@ -282,7 +282,7 @@ def _draws(problem: LogProblem, solution: Solution, seed: int) -> Floats:
     thetas = []
     for one in noise:
         drawn = LogProblem(problem.model, levels.with_y(fitted + one))
-        thetas.append(minimise(drawn.residuals, solution.theta, drawn.box, drawn.floor, 1e-6)[0])
+        thetas.append(minimise(drawn.residuals, solution.theta, drawn.box, drawn.floor, ROUGH, ROUGH_STEPS)[0])
     return np.array(thetas)
 
 

@@ -30,19 +30,20 @@ MAX_DOUBLINGS = 60
 
 
 def minimise(
-    residuals: Residuals, start: Floats, box: Box, tiny: float, enough: float = 1e-10
+    residuals: Residuals, start: Floats, box: Box, tiny: float, enough: float = 1e-10, steps: int = MAX_STEPS
 ) -> tuple[Floats, float]:
     """Return the parameters within ``box`` of least sum of squares near ``start``, and that sum.
 
     Levenberg-Marquardt with Marquardt's scaling, projected on the box: a parameter whose gradient pushes it
     out of its bound is held there. Unlike an interior-point method it lands exactly on a bound, and started
     near the answer (as each step along a profile is) it needs a few small matrix products. ``tiny`` is a sum
-    of squares that counts as zero, ``enough`` the share of it whose gain ends the search.
+    of squares that counts as zero, ``enough`` the share of it whose gain ends the search,
+    ``steps`` the most steps.
     """
     at = np.clip(start, *box)
     r, jacobian = residuals(at)
     total, damping = float(r @ r), 1e-4
-    for _ in range(MAX_STEPS):
+    for _ in range(steps):
         step = _step(at, r, jacobian, box, damping)
         if step is None or damping > 1e8:
             break

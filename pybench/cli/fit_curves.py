@@ -62,6 +62,7 @@ def curves_of_results(path: Path, where: Sequence[str]) -> list[CurveInput]:
     plan = results.header.plan
     series = summarize(plan.cells, results.trials, results.header.topology)
     all_settings = [{"workload": one.cell.workload} | settings(one.cell) for one in series]
+    shown = varying([one.cell for one in series])
     for condition in where:
         name, equals, values = condition.partition("=")
         if not equals or not values:
@@ -80,7 +81,6 @@ def curves_of_results(path: Path, where: Sequence[str]) -> list[CurveInput]:
         series, all_settings = [series[i] for i in kept], [all_settings[i] for i in kept]
     if not series:
         raise UsageError("no curve has all of these settings; leave one --where out")
-    shown = varying([one.cell for one in series])
     return [_curve(one, own, shown) for one, own in zip(series, all_settings, strict=True)]
 
 

@@ -10,14 +10,13 @@ from click.testing import CliRunner, Result
 
 from pybench.cli import cli
 from pybench.errors import UsageError
-from pybench.host.topology import read_topology
+from pybench.host.topology import Cpu, Topology
 from pybench.native.outcome import Outcome
 from pybench.placement import place
 from pybench.results.records import Cell, Figures, Header, Plan, Trial
 from pybench.results.store import Writer
 
 CURVES = Path(__file__).parents[1] / "data" / "curves"
-CAPTURE = Path(__file__).parents[1] / "data" / "topologies" / "two-sockets-96.tar.gz"
 COUNTS = (1, 2, 4, 8, 16, 24, 36, 48, 72, 96)
 Run = Callable[..., Result]
 
@@ -31,7 +30,12 @@ def fit() -> Run:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two locks on two sockets of 24 cores with SMT: ticket has a knee where the second socket begins."""
-    host = read_topology(CAPTURE)
+    host = Topology(
+        cpus=tuple(
+            Cpu(number=n, socket=n // 24 % 2, node=n // 24 % 2, l3=n // 24 % 2, core=n % 48, smt=n // 48)
+            for n in range(96)
+        )
+    )
     cpus = place(host, "all compact").cpus
     noise = np.random.default_rng(1)
     cells, trials = [], []

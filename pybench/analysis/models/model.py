@@ -21,6 +21,8 @@ from numpy.typing import ArrayLike
 from pybench.analysis.estimate import Floats, Interval, finite_samples
 from pybench.analysis.profile import PRECISION, Box, best_fit, minimise
 
+ROUGH, ROUGH_STEPS = 1e-4, 15  # of a fit that is only to be compared with others
+
 Unit = Literal["ops/s", "share", "ns"]
 
 
@@ -241,5 +243,6 @@ class LogProblem:
         """Return the best of the fits from each start; ``polish`` is slower and surer."""
         if polish:
             return best_fit(self.residuals, list(starts), self.box, self.floor)
-        fits = (minimise(self.residuals, start, self.box, self.floor) for start in starts)
-        return min(fits, key=lambda fit: fit[1])
+        rough = [minimise(self.residuals, start, self.box, self.floor, ROUGH, ROUGH_STEPS) for start in starts]
+        best, _ = min(rough, key=lambda fit: fit[1])
+        return minimise(self.residuals, best, self.box, self.floor)
