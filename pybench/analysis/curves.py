@@ -374,7 +374,8 @@ def verdict(fits: Sequence[ModelFit]) -> str:
     if len(ranked) == 1:
         return f"Only {first.title} has the thread counts to be ranked.{unknown}"
     second = ranked[1]
-    share = f"{first.weight:.0%} of the Akaike weight, {second.title} {second.weight:.1%}"
+    left = second.weight or 0.0
+    share = f"{first.weight:.0%} of the Akaike weight, {second.title} {f'{left:.1%}' if left >= 1e-3 else '<0.1%'}"
     one, two = first.held_out.median, second.held_out.median
     better = one is not None and two is not None and one <= AGREES * two
     worse = one is not None and two is not None and two <= AGREES * one
@@ -391,4 +392,7 @@ def verdict(fits: Sequence[ModelFit]) -> str:
         )
     else:
         said = f"Cannot tell {first.title} from {second.title} ({share})."
-    return f"{said}{errors}{unknown}"
+    poor = f" Even it misses the measurements by {first.rms:.0%} rms: a rough description." * (
+        first.rms > POOR_FIT
+    )
+    return f"{said}{errors}{poor}{unknown}"

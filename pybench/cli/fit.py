@@ -52,7 +52,7 @@ def command(
         raise UsageError("--where chooses curves of a result file, and a table is one curve; leave it out")
     curves = curves_of_table(file) if table else curves_of_results(file, where)
     fitted: list[dict[str, object]] = []
-    console = make_console()
+    console, drawn = make_console(), False
     for curve in curves:
         fits: CurveFits = fit_curve(
             curve.threads,
@@ -66,9 +66,10 @@ def command(
             fitted.append(plain | {"fits": msgspec.to_builtins(fits)})
         else:
             console.print(fit_report(curve.name, fits, curve.notes))
+            drawn = drawn or bool(fits.models)
     if as_json:
         click.echo(
             msgspec.json.format(msgspec.json.encode({"file": str(file), "curves": fitted}), indent=1).decode()
         )
-    else:
+    elif drawn:
         console.print(fit_legend(), markup=False, style="dim")

@@ -147,7 +147,7 @@ def test_the_unit_of_throughput_changes_rates_and_times_only(name, factor, seed)
     assert plain[2] == pytest.approx(scaled[2], rel=1e-6)
 
 
-@settings(deadline=None, max_examples=4)
+@settings(deadline=None, max_examples=2)
 @given(st.integers(0, 999))
 def test_the_order_of_trials_changes_nothing(seed):
     n, x = trials(usl(COUNTS, 0.05, 6e-4), repeats=3)
@@ -366,7 +366,7 @@ def test_misuse_is_refused(n, x):
         fit_curve(n, x)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=4)
 @given(st.dictionaries(st.integers(1, 64), st.floats(1e-2, 1e4), min_size=3, max_size=6))
 def test_any_curve_can_be_fitted_or_says_why(curve):
     fits = fit_curve(list(curve), list(curve.values()), models=["amdahl", "usl", "knees"], borders=[(8, "socket")])
