@@ -53,8 +53,10 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     """Threads and throughput (ops/s) of each clean trial; without those whose threads share CPUs."""
     borders: tuple[Border, ...]
     """Thread counts at which the placement crosses a border of the topology."""
-    best: Ranked | None
-    """The best scaling model by AICc; None if there are too few thread counts to tell."""
+
+    def best(self) -> Ranked | None:
+        """Fit and rank the scaling models by AICc; None if there are too few thread counts to tell."""
+        return rank([n for n, _ in self.points], [x for _, x in self.points], self.borders)
 
     @property
     def cell(self) -> Cell:
@@ -113,7 +115,6 @@ def _series(
         fits=fit_all(threads, rates),
         points=points,
         borders=borders,
-        best=rank(threads, rates, borders),
     )
 
 

@@ -18,7 +18,7 @@ def print_results(results: Results) -> None:
         console.print(table)
     if evidence := evidence_line(results.trials):
         console.print(evidence, markup=False)
-    if any(one.best for one in series):
+    if any(one.fits.usl for one in series):
         console.print(f"The models compared, with intervals and doubts: pybench fit {results.path}", markup=False)
     for reason in results.header.plan.left_out:
         console.print(f"left out: {reason}", markup=False)

@@ -170,7 +170,7 @@ def _curve(series: Series) -> list[RenderableType]:
     if len({summary.cell.threads for summary in series.cells}) < 2:
         return []
     laws = {fit.model: fit for fit in (series.fits.usl, series.fits.amdahl) if fit}
-    best = series.best
+    best = series.best()
     lines = []
     if best:
         lines.append(f"Best model: {best.title} ({best.weight:.0%} of the Akaike weight; next {best.second}).")

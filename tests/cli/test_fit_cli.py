@@ -101,7 +101,7 @@ def trial(index: int, cell: Cell, rate: float) -> Trial:
 
 
 def test_a_result_file_brings_its_borders(fit: Run, file: Path) -> None:
-    ran = fit(file, "--where", "lock=ticket", "--predict", "128")
+    ran = fit(file, "--where", "lock=ticket", "--predict", "128", "--model", "amdahl,usl,knees")
     assert ran.exit_code == 0, ran.output
     assert all(len(line.rstrip()) <= 80 for line in ran.output.splitlines())
     assert "lock=ticket" in ran.output.splitlines()[0]

@@ -366,7 +366,7 @@ def test_misuse_is_refused(n, x):
         fit_curve(n, x)
 
 
-@settings(deadline=None, max_examples=4)
+@settings(deadline=None, max_examples=3)
 @given(st.dictionaries(st.integers(1, 64), st.floats(1e-2, 1e4), min_size=3, max_size=6))
 def test_any_curve_can_be_fitted_or_says_why(curve):
     fits = fit_curve(list(curve), list(curve.values()), models=["amdahl", "usl", "knees"], borders=[(8, "socket")])
