@@ -9,10 +9,11 @@ value, with every other parameter free, how much worse is the best fit? D. M. Ba
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, least_squares, nnls
+from scipy.optimize import brentq, least_squares
 from scipy.stats import f as f_distribution
 
 Floats = NDArray[np.float64]
@@ -22,31 +23,27 @@ Residuals = Callable[[Floats], tuple[Floats, Floats]]
 """Parameters (p,) -> residuals (m,) and their Jacobian (m, p)."""
 
 PRECISION = 1e-9  # a throughput is not known better than this, relative; keeps noise-free curves solvable
-LARGEST_LOG = 300.0  # of a throughput tried on the way; its square is still a number
 MAX_STEPS = 200
 MAX_DOUBLINGS = 60
-
-# Every decade of alpha and beta that can matter, so that no valley is missed.
-ALPHAS = np.concatenate(([0.0], np.logspace(-5, 0, 26)))
-BETAS = np.concatenate(([0.0], np.logspace(-8, 0, 41)))
-GRID = np.stack(np.meshgrid(ALPHAS, BETAS, indexing="ij"), axis=-1).reshape(-1, 2)
-
 
 # --------------------------------------------------------------------------------------------- least squares
 
 
-def minimise(residuals: Residuals, start: Floats, box: Box, tiny: float) -> tuple[Floats, float]:
+def minimise(
+    residuals: Residuals, start: Floats, box: Box, tiny: float, enough: float = 1e-10, steps: int = MAX_STEPS
+) -> tuple[Floats, float]:
     """Return the parameters within ``box`` of least sum of squares near ``start``, and that sum.
 
     Levenberg-Marquardt with Marquardt's scaling, projected on the box: a parameter whose gradient pushes it
     out of its bound is held there. Unlike an interior-point method it lands exactly on a bound, and started
     near the answer (as each step along a profile is) it needs a few small matrix products. ``tiny`` is a sum
-    of squares that counts as zero.
+    of squares that counts as zero, ``enough`` the share of it whose gain ends the search,
+    ``steps`` the most steps.
     """
     at = np.clip(start, *box)
     r, jacobian = residuals(at)
     total, damping = float(r @ r), 1e-4
-    for _ in range(MAX_STEPS):
+    for _ in range(steps):
         step = _step(at, r, jacobian, box, damping)
         if step is None or damping > 1e8:
             break
@@ -56,7 +53,7 @@ def minimise(residuals: Residuals, start: Floats, box: Box, tiny: float) -> tupl
         if gain >= 0:
             at, r, jacobian, total = tried, tried_r, tried_jacobian, total - gain
         # A strongly damped step changes little wherever it is taken, so it cannot tell that this is the end.
-        if abs(gain) <= 1e-10 * total + tiny and damping < 0.1:
+        if abs(gain) <= enough * total + tiny and damping < 0.1:
             break
         damping = max(damping / 10, 1e-12) if gain >= 0 else damping * 10
     return at, total
@@ -145,98 +142,43 @@ def edge(excess: Callable[[float], float], psi: float, step: float, bound: float
     return math.copysign(math.inf, step)
 
 
-# ------------------------------------------------------------------------------------------------- the curve
+# ------------------------------------------------------------------------------------------------- the problem
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Trials reduced to what least squares needs: a mean for each thread count, and the scatter within.
-
-    The curve is X = gamma N / (1 + alpha (N-1) + beta N (N-1)), or the same without beta. Its theta is (log
-    gamma, alpha[, beta]), with X divided by ``scale``. ``y`` (levels,) is the mean of X / scale, or of its
-    log if ``relative``; ``root`` the square root of the number of trials; ``terms`` (levels, p-1) holds N-1
-    and N(N-1); ``within`` the sum of squares of the trials about their level's mean.
-    """
-
-    levels: Floats
-    y: Floats
-    root: Floats
-    terms: Floats
-    scale: float
-    relative: bool
-    within: float
-    points: int
-
-    @classmethod
-    def of(cls, n: Floats, x: Floats, *, pairwise: bool, relative: bool) -> "Curve":
-        """Reduce throughput ``x`` at ``n`` threads (both (trials,)); ``pairwise`` adds the term of beta."""
-        scale = float(np.exp(np.log(x).mean()))
-        y = np.log(x / scale) if relative else x / scale
-        levels, which, counts = np.unique(n, return_inverse=True, return_counts=True)
-        mean = np.bincount(which, weights=y) / counts
-        terms = np.column_stack((levels - 1, levels * (levels - 1)))[:, : 2 if pairwise else 1]
-        within = float(np.square(y - mean[which]).sum())
-        return cls(levels, mean, np.sqrt(counts), terms, scale, relative, within, int(n.size))
+class Problem(Protocol):
+    """Trials reduced to thread counts, and a curve to lay through them: what least squares needs of a model."""
 
     @property
     def size(self) -> int:
         """The number of parameters p."""
-        return 1 + int(self.terms.shape[1])
 
     @property
     def box(self) -> Box:
-        """The bounds of theta: any gamma, and alpha and beta from 0 to 1."""
-        low, high = np.zeros(self.size), np.ones(self.size)
-        low[0], high[0] = -np.inf, np.inf
-        return low, high
+        """The bounds of theta."""
 
     @property
     def floor(self) -> float:
         """The least variance of one trial that is believed, on the fitted scale."""
-        return PRECISION**2 * (1.0 if self.relative else float(np.mean(np.square(self.y))))
+
+    @property
+    def within(self) -> float:
+        """The sum of squares of the trials about their thread count's mean."""
+
+    @property
+    def points(self) -> int:
+        """The number of trials."""
 
     def residuals(self, theta: Floats) -> tuple[Floats, Floats]:
-        """Return the levels' weighted misses (levels,) and their derivatives (levels, p)."""
-        cost = 1 + self.terms @ theta[1:]
-        slopes = np.empty((self.levels.size, theta.size))
-        slopes[:, 0] = 1
-        slopes[:, 1:] = -self.terms / cost[:, None]
-        if self.relative:
-            fitted = theta[0] + np.log(self.levels / cost)
-        else:
-            fitted = math.exp(min(theta[0], LARGEST_LOG)) * self.levels / cost
-            slopes *= fitted[:, None]
-        return (fitted - self.y) * self.root, slopes * self.root[:, None]
+        """Return the weighted misses (levels,) and their derivatives (levels, p)."""
 
     def totals(self, thetas: Floats) -> Floats:
-        """Return the sums of squares (k,) of many ``thetas`` (k, p) at once."""
-        fitted = thetas[:, :1] + np.log(self.levels / (1 + thetas[:, 1:] @ self.terms.T))
-        misses = (fitted if self.relative else np.exp(np.minimum(fitted, LARGEST_LOG))) - self.y
-        return np.asarray(np.square(misses) @ np.square(self.root), dtype=np.float64)
-
-    def with_gamma(self, shapes: Floats) -> Floats:
-        """Return thetas (k, p): ``shapes`` (k, p-1) of alpha and beta, each with its best gamma."""
-        unit = self.levels / (1 + shapes @ self.terms.T)
-        weight = np.square(self.root)
-        if self.relative:
-            log_gamma = (self.y - np.log(unit)) @ weight / weight.sum()
-        else:
-            log_gamma = np.log(unit @ (weight * self.y) / (np.square(unit) @ weight))
-        return np.column_stack((log_gamma, shapes))
+        """Return the sums of squares (k,) of many ``thetas`` (k, p)."""
 
     def starts(self) -> list[Floats]:
-        """Return where to start: the best of a coarse grid, and the fit of the law made linear.
+        """Return thetas (p,) to start from."""
 
-        N / X = (1 + alpha (N-1) + beta N (N-1)) / gamma is linear, and close to the fit when noise is small.
-        """
-        grid = self.with_gamma(GRID if self.size == 3 else ALPHAS[:, None])
-        starts = [grid[np.argmin(self.totals(grid))]]
-        rates = np.exp(self.y) if self.relative else self.y
-        design = np.column_stack((np.ones_like(rates), self.terms))
-        line, _ = nnls(design * (self.root * rates / self.levels)[:, None], self.root)
-        if line[0] > 0:
-            starts.append(np.concatenate(([-math.log(line[0])], line[1:] / line[0])))
-        return starts
+    def grid(self, index: int, psi: float) -> Floats:
+        """Return thetas (k, p) whose parameter ``index`` is ``psi``, wherever the best may be; k may be 0."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +190,7 @@ class Solution:
     variances.
     """
 
-    curve: Curve
+    curve: Problem
     theta: Floats
     least: float
     variance: float
@@ -296,8 +238,8 @@ class Solution:
             phi, total = minimise(constrained, phi, target.box(psi), tiny)
             grid = target.grid(psi)
             totals = self.curve.totals(grid)
-            best = int(np.argmin(totals))
-            if totals[best] < total:
+            best = int(np.argmin(totals)) if totals.size else -1
+            if best >= 0 and totals[best] < total:
                 phi, total = minimise(constrained, grid[best, target.free], target.box(psi), tiny)
             return total
 
@@ -310,16 +252,6 @@ class Solution:
         free = [other for other in range(size) if other != index]
         unit, inner, box = np.eye(size)[index], np.eye(size)[:, free], (low[free], high[free])
 
-        def grid(psi: float) -> Floats:
-            if index == 0:
-                shapes = GRID if size == 3 else ALPHAS[:, None]
-                return np.column_stack((np.full(len(shapes), psi), shapes))
-            if size == 2:
-                return self.curve.with_gamma(np.array([[psi]]))
-            other = BETAS if index == 1 else ALPHAS
-            held = np.full(other.size, psi)
-            return self.curve.with_gamma(np.column_stack((held, other) if index == 1 else (other, held)))
-
         return Target(
             psi=float(self.theta[index]),
             low=float(low[index]),
@@ -328,63 +260,26 @@ class Solution:
             free=free,
             embed=lambda psi, phi: (inner @ phi + psi * unit, inner),
             box=lambda _: box,
-            grid=grid,
-        )
-
-    def peak(self) -> Target:
-        """Profile q = 1/N*^2 = beta / (1 - alpha), which is 0 where there is no peak; beta = q (1 - alpha).
-
-        q stops at 1: a curve that falls from the first thread on is fastest with one thread.
-        """
-        free, beta = 1 - float(self.theta[1]), float(self.theta[2])
-        q = beta / free if beta < free else 1.0
-        bounds = (np.array([-np.inf, 0.0]), np.array([np.inf, 1.0]))
-
-        def embed(psi: float, phi: Floats) -> tuple[Floats, Floats]:
-            theta = np.array([phi[0], phi[1], psi * (1 - phi[1])])
-            return theta, np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -psi]])
-
-        return Target(
-            psi=q,
-            low=0.0,
-            high=1.0,
-            slope=np.array([0.0, q, 1.0]) / max(free, 1e-9),
-            free=[0, 1],
-            embed=embed,
-            box=lambda _: bounds,
-            grid=lambda psi: self.curve.with_gamma(np.column_stack((ALPHAS, psi * (1 - ALPHAS)))),
-        )
-
-    def limit(self) -> Target:
-        """Profile log(gamma / alpha), for a curve without beta; alpha = exp(log gamma - psi) <= 1."""
-        log_gamma, alpha = (float(value) for value in self.theta)
-
-        def embed(psi: float, phi: Floats) -> tuple[Floats, Floats]:
-            alpha = math.exp(phi[0] - psi)
-            return np.array([phi[0], alpha]), np.array([[1.0], [alpha]])
-
-        return Target(
-            psi=log_gamma - math.log(alpha),
-            low=-math.inf,
-            high=math.inf,
-            slope=np.array([1.0, -1 / alpha]),
-            free=[0],
-            embed=embed,
-            box=lambda psi: (np.array([-np.inf]), np.array([psi])),
-            grid=lambda psi: np.column_stack((np.log(ALPHAS[1:]) + psi, ALPHAS[1:])),
+            grid=lambda psi: self.curve.grid(index, psi),
         )
 
 
-def solve(curve: Curve, level: float) -> Solution:
+def solve(curve: Problem, level: float) -> Solution:
     """Return the least squares fit of ``curve``, whose intervals will have confidence ``level``.
 
     A curve needs more trials than parameters.
     """
     theta, least = best_fit(curve.residuals, curve.starts(), curve.box, curve.floor)
+    return solution_of(curve, theta, least, level)
+
+
+def solution_of(curve: Problem, theta: Floats, least: float, level: float) -> Solution:
+    """Return the solution whose best fit is known: ``theta``, with sum of squares ``least``."""
     freedom = curve.points - curve.size
     variance = max((least + curve.within) / freedom, curve.floor)
     _, slopes = curve.residuals(theta)
     sizes = np.abs(slopes).max(axis=0)
+    sizes[sizes == 0] = 1.0
     inverse = np.linalg.pinv(slopes / sizes) / sizes[:, None]
     threshold = float(f_distribution.ppf(level, 1, freedom))
     return Solution(curve, theta, least, variance, variance * inverse @ inverse.T, threshold)

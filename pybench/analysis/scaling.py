@@ -23,8 +23,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import f as f_distribution
 
+from pybench.analysis import law
 from pybench.analysis.estimate import Floats, Interval, check_level, finite_samples
-from pybench.analysis.profile import Curve, Solution, Target, solve
+from pybench.analysis.law import Curve
+from pybench.analysis.profile import Solution, Target, solve
 
 Model = Literal["usl", "amdahl"]
 Weights = Literal["none", "relative"]
@@ -160,10 +162,10 @@ def _fit(model: Model, trials: tuple[Floats, Floats], weights: Weights, level: f
         parameters[name] = _interval(solution, solution.parameter(index), float)
     peak = limit = None
     if model == "usl" and parameters["beta"].low > 0:
-        peak = _interval(solution, solution.peak(), lambda q: 1 / math.sqrt(q) if q > 0 else math.inf)
+        peak = _interval(solution, law.peak(solution, curve), lambda q: 1 / math.sqrt(q) if q > 0 else math.inf)
         peak = peak if math.isfinite(peak.high) else None
     if model == "amdahl" and parameters["alpha"].low > 0:
-        limit = _interval(solution, solution.limit(), rate)
+        limit = _interval(solution, law.limit(solution), rate)
 
     misses = 1 - _law({name: interval.value for name, interval in parameters.items()}, n) / x
     fit = Fit(
@@ -174,13 +176,13 @@ def _fit(model: Model, trials: tuple[Floats, Floats], weights: Weights, level: f
         peak=peak,
         limit=limit,
         residual_relative=float(np.sqrt(np.mean(np.square(misses)))),
-        r_squared=_r_squared(solution),
+        r_squared=_r_squared(solution, curve),
         n_points=curve.points,
         n_levels=int(curve.levels.size),
         range=(float(n[0]), float(n[-1])),
         warnings=(),
     )
-    return msgspec.structs.replace(fit, warnings=_warnings(fit, solution))
+    return msgspec.structs.replace(fit, warnings=_warnings(fit, solution, curve))
 
 
 def _interval(solution: Solution, target: Target, outward: Callable[[float], float]) -> Interval:
@@ -197,9 +199,8 @@ def _standard_errors(solution: Solution, parameters: dict[str, Interval]) -> dic
     return {name: math.nan if name in on_bound else error for name, error in errors.items()}
 
 
-def _r_squared(solution: Solution) -> float:
+def _r_squared(solution: Solution, curve: Curve) -> float:
     """Return the share of the trials' variation, on the fitted scale, that the curve explains."""
-    curve = solution.curve
     weight = np.square(curve.root)
     about_mean = np.square(curve.y - weight @ curve.y / weight.sum())
     total = float(weight @ about_mean) + curve.within
@@ -214,14 +215,14 @@ def _too_few(levels: int) -> str:
     return f"{levels} thread count{'s' * (levels != 1)}: {', '.join(needs)}; measure more (--threads)"
 
 
-def _warnings(fit: Fit, solution: Solution) -> tuple[str, ...]:
+def _warnings(fit: Fit, solution: Solution, curve: Curve) -> tuple[str, ...]:
     found = []
     if fit.residual_relative > POOR_FIT:
         found.append(
             f"{NAMES[fit.model]} misses the measurements by {_percent(fit.residual_relative)} % rms, over "
             f"{_percent(POOR_FIT)} %, and does not describe them: read the measurements, not the parameters"
         )
-    found += _lack_of_fit(fit, solution)
+    found += _lack_of_fit(fit, solution, curve)
     capped = [name for name, interval in fit.parameters.items() if name != "gamma" and interval.value >= 1]
     if capped:
         found.append(f"{' and '.join(capped)} at the bound of 1: throughput falls faster than the law allows")
@@ -233,9 +234,8 @@ def _warnings(fit: Fit, solution: Solution) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _lack_of_fit(fit: Fit, solution: Solution) -> list[str]:
+def _lack_of_fit(fit: Fit, solution: Solution, curve: Curve) -> list[str]:
     """Test the levels' mean misses against the scatter of repeats: Bates & Watts (1988), chapter 1."""
-    curve = solution.curve
     spare, repeats = curve.levels.size - curve.size, curve.points - curve.levels.size
     if repeats == 0:
         return []

@@ -1,12 +1,16 @@
 """From the trials of a file to what is known of each cell, and of each scaling curve."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
+from pybench.analysis.borders import borders_of
+from pybench.analysis.curves import Ranked, rank
 from pybench.analysis.estimate import Interval, median_interval, ratio_interval
 from pybench.analysis.handoffs import HandoffSummary, summarize_handoffs
+from pybench.analysis.models.knees import Border
 from pybench.analysis.scaling import Fits, fit_all
 from pybench.native.outcome import Outcome
 from pybench.results.records import Cell, Figures, Trial
@@ -48,6 +52,14 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
     cells: list[CellSummary]
     fits: Fits
+    points: list[tuple[int, float]]
+    """Threads and throughput (ops/s) of each clean trial; without those whose threads share CPUs."""
+    borders: tuple[Border, ...]
+    """Thread counts at which the placement crosses a border of the topology."""
+
+    def best(self) -> Ranked | None:
+        """Fit and rank the scaling models by AICc; None if there are too few thread counts to tell."""
+        return rank([n for n, _ in self.points], [x for _, x in self.points], self.borders)
 
     @property
     def cell(self) -> Cell:
@@ -61,8 +73,13 @@ def unsupported_of(trials: Iterable[Trial]) -> str:
     return unsupported_words(cannot[0].reason, cannot[0].errno) if cannot else ""
 
 
-def summarize(cells: Sequence[Cell], trials: Iterable[Trial]) -> list[Series]:
-    """All series of a file, in the order of its plan. Cells without a trial are in it, with no figures."""
+def summarize(
+    cells: Sequence[Cell], trials: Iterable[Trial], topology: Mapping[str, Any] | None = None
+) -> list[Series]:
+    """All series of a file, in the order of its plan. Cells without a trial are in it, with no figures.
+
+    ``topology`` is the header's; without it no borders are known, and no model has knees.
+    """
     by_cell: dict[int, list[Trial]] = defaultdict(list)
     for trial in trials:
         by_cell[trial.cell].append(trial)
@@ -70,7 +87,8 @@ def summarize(cells: Sequence[Cell], trials: Iterable[Trial]) -> list[Series]:
     for index, cell in enumerate(cells):
         series[_series_key(cell)].append(index)
     return [
-        _series(cells, sorted(indices, key=lambda i: cells[i].threads), by_cell) for indices in series.values()
+        _series(cells, sorted(indices, key=lambda i: cells[i].threads), by_cell, topology)
+        for indices in series.values()
     ]
 
 
@@ -82,14 +100,25 @@ def _throughputs(trials: Iterable[Trial]) -> list[float]:
     return [trial.figures.throughput for trial in trials if trial.clean and trial.figures]
 
 
-def _series(cells: Sequence[Cell], indices: list[int], by_cell: dict[int, list[Trial]]) -> Series:
+def _series(
+    cells: Sequence[Cell],
+    indices: list[int],
+    by_cell: dict[int, list[Trial]],
+    topology: Mapping[str, Any] | None,
+) -> Series:
     # Threads that share CPUs say nothing of how more CPUs scale.
     hardware = [i for i in indices if not cells[i].oversubscribed]
     points = [(cells[i].threads, x) for i in hardware for x in _throughputs(by_cell[i]) if x > 0]
     base = next((x for i in indices if (x := _throughputs(by_cell[i])) and min(x) > 0), [])
     summaries = [_cell_summary(i, cells[i], by_cell[i], base) for i in indices]
-    fits = fit_all([n for n, _ in points], [x for _, x in points])
-    return Series(cells=summaries, fits=fits)
+    threads, rates = [n for n, _ in points], [x for _, x in points]
+    borders = borders_of(cells[hardware[-1]], topology) if hardware and topology else ()
+    return Series(
+        cells=summaries,
+        fits=fit_all(threads, rates),
+        points=points,
+        borders=borders,
+    )
 
 
 def _cell_summary(index: int, cell: Cell, trials: list[Trial], base: list[float]) -> CellSummary:

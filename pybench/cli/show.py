@@ -13,11 +13,13 @@ def print_results(results: Results) -> None:
     """Print a file's host, tables, curves and complaints."""
     console = make_console()
     console.print(f"{describe_host(results.header)}\n", markup=False)
-    series = summarize(results.header.plan.cells, results.trials)
+    series = summarize(results.header.plan.cells, results.trials, results.header.topology)
     for table in result_tables(series, results.header.plan.cells, results.trials):
         console.print(table)
     if evidence := evidence_line(results.trials):
         console.print(evidence, markup=False)
+    if any(one.fits.usl for one in series):
+        console.print(f"The models compared, with intervals and doubts: pybench fit {results.path}", markup=False)
     for reason in results.header.plan.left_out:
         console.print(f"left out: {reason}", markup=False)
     if results.truncated:
@@ -30,7 +32,7 @@ def print_results(results: Results) -> None:
 def command(file: Path) -> None:
     """Print the tables of a result FILE again.
 
-    Each figure is the median over a cell's clean trials, with its 95 % interval; then the fitted Universal
-    Scalability Law and Amdahl's law for each curve, and what was flagged or failed.
+    Each figure is the median over a cell's clean trials, with its 95 % interval; then the scaling
+    model that describes each curve best (`pybench fit` compares them all), and what was flagged or failed.
     """
     print_results(read(file))

@@ -175,7 +175,14 @@ def _curve(series: Series) -> list[RenderableType]:
     """What the fitted laws say of one series. One thread count is no curve."""
     if len({summary.cell.threads for summary in series.cells}) < 2:
         return []
-    lines = [_law(fit) for fit in (series.fits.usl, series.fits.amdahl) if fit]
+    laws = {fit.model: fit for fit in (series.fits.usl, series.fits.amdahl) if fit}
+    best = series.best()
+    lines = []
+    if best:
+        lines.append(f"Best model: {best.title} ({best.weight:.0%} of the Akaike weight; next {best.second}).")
+    chosen = laws.get("amdahl" if best and best.name == "amdahl" else "usl") or laws.get("amdahl")
+    if chosen and (not best or best.name == chosen.model):
+        lines.append(_law(chosen))
     lines += [f"No fit: {note}" for note in series.fits.notes]
     return [Padding(Text(line), (0, 0, 0, 2)) for line in lines]
 

@@ -1,0 +1,81 @@
+"""When not to believe a fitted curve, whatever its model: each a sentence with the figure that raised it."""
+
+from math import comb
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import f as f_distribution
+
+from pybench.analysis.estimate import Floats
+from pybench.analysis.models.model import Levels, Model
+
+POOR_FIT = 0.10  # rms of the misses; beyond it the parameters describe the machine badly
+LACK_OF_FIT_P = 0.01
+RUNS_P = 0.05
+SPARE_LEVELS = 3  # thread counts beyond the parameters, for a fit that can be judged
+
+BIMODAL_TRIALS = 8  # fewer do not show two modes
+BIMODAL_GAP = 0.5  # the widest gap between neighbours, as a share of the range
+BIMODAL_SIDE = 0.25  # of the trials on each side of the gap
+BIMODAL_RANGE = 0.10  # modes nearer than that do not matter
+
+
+def doubts_of_fit(model: Model, levels: Levels, misses: Floats, least: float) -> list[str]:
+    """Say what of the misses (m,) of log throughput, and their weighted sum of squares, speaks against a fit."""
+    said = []
+    rms = float(np.sqrt(np.average(np.square(misses), weights=levels.trials)))
+    worst = int(np.argmax(np.abs(misses)))
+    where = f"at {levels.threads[worst]:.0f} threads by {abs(np.expm1(misses[worst])):.0%}"
+    if rms > POOR_FIT:
+        said.append(
+            f"it misses the measurements by {rms:.0%} rms, the most {where}: read them, not the parameters"
+        )
+    spare, repeats = levels.size - model.size, levels.points - levels.size
+    if repeats > 0 and spare > 0:
+        pure = max(levels.within / repeats, 1e-18)
+        p = float(f_distribution.sf(least / spare / pure, spare, repeats))
+        if p < LACK_OF_FIT_P:
+            said.append(
+                f"the measurements leave the curve by more than repeats differ (p {_p(p)}, the most {where}), "
+                "so the intervals, which know of repeats alone, are too narrow"
+            )
+    if spare < SPARE_LEVELS:
+        said.append(f"{levels.size} thread counts for {model.size} parameters: hardly a test of the model")
+    p = runs_probability(misses)
+    if p < RUNS_P:
+        said.append(f"its misses keep their sign from one thread count to the next (runs test, p {_p(p)})")
+    return said
+
+
+def runs_probability(misses: Floats) -> float:
+    """Return how likely so few runs of one sign are by chance: A. Wald and J. Wolfowitz (1940), exact."""
+    signs = np.sign(misses[np.abs(misses) > 1e-9]) > 0
+    above, below = int(signs.sum()), int((~signs).sum())
+    if above == 0 or below == 0:
+        return 1.0
+    runs = 1 + int((signs[1:] != signs[:-1]).sum())
+    ways = 0
+    for r in range(2, runs + 1):
+        half, odd = divmod(r, 2)
+        if odd:
+            ways += comb(above - 1, half) * comb(below - 1, half - 1)
+            ways += comb(above - 1, half - 1) * comb(below - 1, half)
+        else:
+            ways += 2 * comb(above - 1, half - 1) * comb(below - 1, half - 1)
+    return ways / comb(above + below, above)
+
+
+def bimodal(rates: ArrayLike) -> bool:
+    """Tell whether trials of one cell fall into two clumps with a wide gap between."""
+    logs = np.sort(np.log(np.asarray(rates, dtype=np.float64)))
+    spread = logs[-1] - logs[0] if logs.size else 0.0
+    if logs.size < BIMODAL_TRIALS or spread < BIMODAL_RANGE:
+        return False
+    gaps = np.diff(logs)
+    widest = int(np.argmax(gaps))
+    side = min(widest + 1, logs.size - widest - 1)
+    return bool(gaps[widest] >= BIMODAL_GAP * spread and side >= BIMODAL_SIDE * logs.size)
+
+
+def _p(p: float) -> str:
+    return f"{p:.2g}" if p >= 1e-6 else "< 1e-6"

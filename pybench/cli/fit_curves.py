@@ -1,0 +1,141 @@
+"""What `pybench fit` is given, turned into curves."""
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from pybench.analysis.models import MODELS
+from pybench.analysis.models.knees import Border
+from pybench.analysis.summary import Series, summarize
+from pybench.errors import UsageError
+from pybench.report.terminal import settings, varying
+from pybench.results.store import read
+from pybench.sweep.axes import thread_counts
+
+MOST_THREADS = 4096  # of a prediction: the queueing model's time grows with them
+
+
+class CurveInput(msgspec.Struct, frozen=True):
+    """One curve to fit: a trial an entry of ``threads`` and ``rates`` (ops/s)."""
+
+    name: str
+    settings: dict[str, str]
+    threads: list[int]
+    rates: list[float]
+    borders: Sequence[Border]
+    notes: list[str]
+
+
+def names(text: str | None) -> list[str]:
+    """Return the models named in a comma list, or all. UsageError for one that is not there."""
+    if text is None:
+        return list(MODELS)
+    wanted = [word.strip().lower() for word in text.split(",")]
+    for word in wanted:
+        if word not in MODELS:
+            raise UsageError(f"no model {word!r}; there are {', '.join(MODELS)}")
+    return list(dict.fromkeys(wanted))
+
+
+def thread_list(text: str, option: str) -> list[int]:
+    """Return the thread counts of `48,96..384`. UsageError for anything else."""
+    if "max" in text:
+        raise UsageError(f"{option} {text!r}: write the number for max; a curve has no CPUs of its own")
+    try:
+        counts = thread_counts(text, MOST_THREADS)
+    except UsageError as error:
+        raise UsageError(str(error).replace("--threads", option).replace("..max", "..96")) from None
+    if max(counts) > MOST_THREADS:
+        raise UsageError(f"{option}: {max(counts)} threads; {MOST_THREADS} is the most")
+    return sorted(set(counts))
+
+
+def curves_of_results(path: Path, where: Sequence[str]) -> list[CurveInput]:
+    """Return the curves of a result file that have the settings ``where`` (NAME=V,... each).
+
+    UsageError: no such file, setting or curve.
+    """
+    results = read(path)
+    plan = results.header.plan
+    series = summarize(plan.cells, results.trials, results.header.topology)
+    all_settings = [{"workload": one.cell.workload} | settings(one.cell) for one in series]
+    shown = varying([one.cell for one in series])
+    for condition in where:
+        name, equals, values = condition.partition("=")
+        if not equals or not values:
+            raise UsageError(f"--where {condition}: write NAME=VALUE, such as lock=ticket")
+        known = {own[name] for own in all_settings if name in own}
+        if not known:
+            every = sorted({key for own in all_settings for key in own})
+            raise UsageError(f"--where {condition}: no setting {name!r}; there are {', '.join(every)}")
+        wanted = set(values.split(","))
+        if missing := wanted - known:
+            has = ", ".join(sorted(known))
+            raise UsageError(
+                f"--where {condition}: no curve has {name}={', '.join(sorted(missing))}; there are {has}"
+            )
+        kept = [i for i, own in enumerate(all_settings) if own.get(name) in wanted]
+        series, all_settings = [series[i] for i in kept], [all_settings[i] for i in kept]
+    if not series:
+        raise UsageError("no curve has all of these settings; leave one --where out")
+    return [_curve(one, own, shown) for one, own in zip(series, all_settings, strict=True)]
+
+
+def _curve(series: Series, own: dict[str, str], shown: Sequence[str]) -> CurveInput:
+    words = [f"{name}={own[name]}" for name in (*shown, *([] if "place" in shown else ["place"])) if name in own]
+    shared = [str(one.cell.threads) for one in series.cells if one.cell.oversubscribed and one.clean]
+    notes = []
+    if shared:
+        notes.append(f"Left out, since threads share CPUs there: {', '.join(shared)} threads.")
+    spoiled = sum(one.trials - one.clean for one in series.cells)
+    if spoiled:
+        notes.append(
+            f"{spoiled} of {sum(one.trials for one in series.cells)} trials failed or were flagged: left out."
+        )
+    return CurveInput(
+        name=" ".join([series.cell.workload, *words]),
+        settings=own,
+        threads=[n for n, _ in series.points],
+        rates=[x for _, x in series.points],
+        borders=series.borders,
+        notes=notes,
+    )
+
+
+def curves_of_table(path: Path) -> list[CurveInput]:
+    """Return the curve of a CSV table with columns threads and throughput; a row a trial, others are ignored.
+
+    Lines that begin with # are comments. UsageError, naming the line, for what is not such a table.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not a text file") from None
+    numbered = [
+        (number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")
+    ]
+    rows = list(csv.reader(line for _, line in numbered))
+    header = [word.strip().lower() for word in rows[0]] if rows else []
+    if not {"threads", "throughput"} <= set(header):
+        raise UsageError(f"{path}: its first line must name the columns threads and throughput (ops/s)")
+    threads, rates = [], []
+    for (number, _), row in zip(numbered[1:], rows[1:], strict=True):
+        fields = dict(zip(header, row, strict=False))
+        try:
+            count, rate = int(fields["threads"]), float(fields["throughput"])
+        except (KeyError, ValueError):
+            raise UsageError(
+                f"{path}, line {number}: threads must be a whole number, throughput a number"
+            ) from None
+        if not 1 <= count <= MOST_THREADS or not 0 < rate < math.inf:
+            raise UsageError(f"{path}, line {number}: threads must be 1 to {MOST_THREADS}, throughput above 0")
+        threads.append(count)
+        rates.append(rate)
+    if not threads:
+        raise UsageError(f"{path} has no rows")
+    return [CurveInput(name=str(path), settings={}, threads=threads, rates=rates, borders=(), notes=[])]

@@ -1,0 +1,393 @@
+"""The scaling models: oracles, planted curves, published curves, and what is said of them."""
+
+import csv
+import math
+from functools import cache
+from itertools import pairwise, permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from topologies import server, write
+
+from pybench.analysis.curves import fit_curve, rank
+from pybench.analysis.doubts import bimodal, runs_probability
+from pybench.analysis.heldout import held_out
+from pybench.analysis.models import MODELS
+from pybench.analysis.models.amdahl import Amdahl
+from pybench.analysis.models.knees import KneedUsl, candidates
+from pybench.analysis.models.model import Levels
+from pybench.analysis.models.queueing import Queueing, throughput
+from pybench.analysis.models.ranking import aicc, weights
+from pybench.analysis.models.usl import Usl
+from pybench.analysis.scaling import fit_amdahl, fit_usl
+from pybench.host.topology import read_topology
+from pybench.placement import place
+
+CURVES = Path(__file__).parents[1] / "data" / "curves"
+COUNTS = np.array([1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 80, 96])
+BORDERS = ((24, "L3 domain"), (48, "socket"), (72, "SMT siblings"))
+
+
+@cache
+def published(name):
+    rows = csv.DictReader(line for line in (CURVES / f"{name}.csv").read_text().splitlines() if line[0] != "#")
+    table = [(int(row["threads"]), float(row["throughput"])) for row in rows]
+    return np.array([n for n, _ in table]), np.array([x for _, x in table])
+
+
+def usl(n, alpha, beta, gamma=1e6):
+    n = np.asarray(n, dtype=float)
+    return gamma * n / (1 + alpha * (n - 1) + beta * n * (n - 1))
+
+
+def trials(x, repeats=6, cv=0.02, seed=0):
+    noise = 1 + cv * np.random.default_rng(seed).standard_normal((len(x), repeats))
+    return np.repeat(COUNTS, repeats), (np.asarray(x)[:, None] * noise).ravel()
+
+
+# ------------------------------------------------------------------------------------------------------ oracles
+
+
+@pytest.mark.parametrize(
+    ("c", "speedups"),
+    [
+        (0, [23.69, 31.55, 47.14, 89.83]),
+        (100, [23.32, 9.03, 4.51, 2.11]),
+        (300, [3.31, 2.28, 1.44, 0.70]),
+    ],
+)
+def test_speedups_of_the_queue(c, speedups):
+    """For a = 10,000 and s = 100, in the units of S. Boyd-Wickizer et al. (2012); the speedup is a X."""
+    found = 1e4 * throughput(np.array([24.0, 32, 48, 96]), 1e4, 100, c)
+    assert [round(one, 2) for one in found.tolist()] == speedups
+
+
+def test_the_queue_agrees_with_its_chain():
+    """Against the stationary distribution of the birth-death generator itself, by linear algebra."""
+    n, a, s, c = 12, 900.0, 50.0, 7.0
+    rates = np.zeros((n + 1, n + 1))
+    for k in range(n):
+        rates[k, k + 1] = (n - k) / a
+        rates[k + 1, k] = 1 / (s + c * k / 2)
+    generator = rates - np.diag(rates.sum(axis=1))
+    system = np.vstack((generator.T, np.ones(n + 1)))
+    p = np.linalg.lstsq(system, np.append(np.zeros(n + 1), 1.0), rcond=None)[0]
+    expected = (n - p @ np.arange(n + 1)) / a
+    assert throughput(np.array([float(n)]), a, s, c)[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_queue_of_thousands_is_solved_without_overflow():
+    x = throughput(np.array([1.0, 512, 4096]), 1e4, 100, 100)
+    assert x[0] == pytest.approx(1 / 10100)
+    assert x[2] == pytest.approx(1 / (100 + 100 * 4095 / 2), rel=0.01)
+
+
+@pytest.mark.parametrize("reference", [fit_usl, fit_amdahl])
+def test_the_laws_agree_with_their_own_fits(reference):
+    """pybench show and pybench fit print one law from two places; they must be one."""
+    n, x = trials(usl(COUNTS, 0.03, 4e-4))
+    law = reference(n, x)
+    (fit,) = fit_curve(n, x, models=[law.model]).models
+    for one in fit.parameters:
+        expected = law.parameters[one.name]
+        for found, wanted in zip(
+            (one.interval.value, one.interval.low, one.interval.high),
+            (expected.value, expected.low, expected.high),
+            strict=True,
+        ):
+            assert found == pytest.approx(wanted, rel=1e-4)
+
+
+# --------------------------------------------------------------------------------------------------- properties
+
+queues = st.tuples(st.floats(2, 6), st.floats(-3, 0), st.floats(-4, 0)).map(
+    lambda logs: np.log([10 ** logs[0], 10 ** (logs[0] + logs[1]), 10 ** (logs[0] + logs[2])])
+)
+shares = st.floats(1e-4, 0.5)
+knees = st.tuples(
+    st.floats(-3, 3), shares, shares, st.floats(1e-6, 1e-2), st.sampled_from(["contention", "coherency"])
+)
+
+
+def check_slopes(model, theta):
+    threads = COUNTS.astype(float)
+    rate, slopes = model.slopes(threads, theta)
+    assert np.isfinite(rate).all()
+    for index in range(theta.size):
+        step = np.zeros(theta.size)
+        step[index] = 1e-6 * max(1.0, abs(theta[index]))
+        numeric = (model.log_rate(threads, theta + step) - model.log_rate(threads, theta - step)) / (
+            2 * step[index]
+        )
+        assert slopes[:, index] == pytest.approx(numeric, rel=1e-3, abs=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(queues, knees)
+def test_rates_are_positive_and_slopes_are_their_derivatives(queue, knee):
+    check_slopes(Queueing(), queue)
+    gamma, one, two, beta, kind = knee
+    shape = [one, two, beta] if kind == "contention" else [one, beta, beta * (1 + two)]
+    check_slopes(KneedUsl(BORDERS, BORDERS[1:2], kind), np.array([gamma, *shape]))
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.sampled_from(sorted(MODELS)), st.floats(-9, 9).map(lambda e: 10**e), st.integers(0, 99))
+def test_the_unit_of_throughput_changes_rates_and_times_only(name, factor, seed):
+    n, x = trials(usl(COUNTS, 0.05, 6e-4), repeats=2, seed=seed)
+    model = MODELS[name](BORDERS)
+    plain, scaled = (model.fit(Levels.of(n, rates)) for rates in (x, x * factor))
+    assert plain[0].label == scaled[0].label
+    for one, before, after in zip(plain[0].parameters, plain[1], scaled[1], strict=True):
+        values = [one.outward(v, s) for v, s in ((before, 1.0), (after, 1.0))]
+        assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-9)  # before the scale is put back
+    assert plain[2] == pytest.approx(scaled[2], rel=1e-6)
+
+
+@settings(deadline=None, max_examples=2)
+@given(st.integers(0, 999))
+def test_the_order_of_trials_changes_nothing(seed):
+    n, x = trials(usl(COUNTS, 0.05, 6e-4), repeats=3)
+    shuffled = np.random.default_rng(seed).permutation(n.size)
+    assert rank(n, x, BORDERS) == rank(n[shuffled], x[shuffled], BORDERS)
+
+
+# ----------------------------------------------------------------------------------------------- planted curves
+
+
+@pytest.mark.parametrize("border", [24, 48])
+@pytest.mark.parametrize("kind", ["contention", "coherency"])
+def test_a_planted_knee_is_found_where_it_is(border, kind):
+    at = next(one for one in BORDERS if one[0] == border)
+    model = KneedUsl(BORDERS, (at,), kind)
+    planted = [0.03, 0.15, 2e-4] if kind == "contention" else [0.03, 2e-4, 1.5e-3]
+    x = np.exp(model.log_rate(COUNTS, np.array([math.log(2e6), *planted])))
+    form, theta, _ = KneedUsl(BORDERS).fit(Levels.of(*trials(x)))
+    assert (form.at[0], form.kind) == (at, kind)
+    assert theta[1:4] == pytest.approx(planted, rel=0.5)
+    best = rank(*trials(x), BORDERS)
+    assert best is not None
+    assert (best.name, best.weight > 0.9) == ("knees", True)
+
+
+@pytest.fixture(scope="module")
+def knee():
+    """All models of a curve with a knee of contention, 0.03 to 0.12, at 48."""
+    x = np.exp(KneedUsl(BORDERS, BORDERS[1:2]).log_rate(COUNTS, np.array([math.log(2e6), 0.03, 0.12, 1e-5])))
+    return fit_curve(*trials(x), borders=BORDERS, predict=[20, 192])
+
+
+def test_a_knee_is_put_in_words(knee):
+    best = knee.models[0]
+    assert best.title == "the USL with a knee of contention at 48"
+    assert [(one.threads, one.border) for one in best.knees] == [(48, "socket")]
+    alpha, after = (next(p.interval for p in best.parameters if p.name == name) for name in ("alpha", "alpha2"))
+    assert alpha.low < 0.03 < alpha.high < after.low < 0.12 < after.high
+    assert any("Beyond the border at 48 threads (socket) contention grows" in said for said in best.says)
+    assert "describes this curve best" in knee.verdict
+    assert best.held_out.median < 0.5 * next(fit for fit in knee.models if fit.name == "usl").held_out.median
+
+
+def test_what_to_draw_marks_what_was_not_measured(knee):
+    for fit in knee.models:
+        curve = fit.curve
+        columns = {
+            len(column) for column in (curve.threads, curve.rate, curve.low, curve.high, curve.extrapolated)
+        }
+        assert len(columns) == 1
+        assert curve.extrapolated == [n > 96 for n in curve.threads]
+        assert all(
+            0 < low <= rate <= high for low, rate, high in zip(curve.low, curve.rate, curve.high, strict=True)
+        )
+        assert [(one.threads, one.extrapolated) for one in fit.predictions] == [(20, False), (192, True)]
+        residual = fit.residuals[3]
+        assert residual.measured / residual.fitted - 1 == pytest.approx(residual.relative)
+
+
+def test_weights_and_ranks_go_together(knee):
+    assert sum(fit.weight for fit in knee.models) == pytest.approx(1)
+    scores = [fit.aicc for fit in knee.models]
+    assert scores == sorted(scores)
+    assert knee.best == knee.models[0].name
+
+
+@pytest.fixture(scope="module")
+def collapse():
+    """All models of a queue that collapses, a = 10 us, s = 300 ns, c = 40 ns; no border is known."""
+    return fit_curve(*trials(1e9 * throughput(COUNTS.astype(float), 1e4, 300, 40)))
+
+
+def test_a_planted_queue_is_recognised(collapse):
+    best = collapse.models[0]
+    assert best.name == "queueing"
+    for one, planted in zip(best.parameters, (1e4, 300, 40), strict=True):
+        assert one.interval.low < planted < one.interval.high
+        assert one.interval.value == pytest.approx(planted, rel=0.1)
+    every = np.arange(1.0, 97)
+    assert best.peak.low <= every[np.argmax(throughput(every, 1e4, 300, 40))] <= best.peak.high
+    assert any("not scalable" in said for said in best.says)
+    assert any("knees: no border" in note for note in collapse.notes)
+    bad = next(fit for fit in collapse.models if fit.name == "usl")
+    assert any("misses the measurements" in doubt for doubt in bad.doubts)
+
+
+def test_a_curve_without_a_knee_gets_none():
+    found = [rank(*trials(usl(COUNTS, 0.04, 5e-4), seed=seed), BORDERS).name for seed in range(8)]
+    assert found.count("usl") >= 7
+
+
+# --------------------------------------------------------------------------------------------- published curves
+
+
+def test_the_queued_spinlock_is_predicted_twice_as_well_as_by_the_usl(tmp_path):
+    """4 sockets of 18 cores with SMT, threads spread over them by the scheduler: knees may be where `scatter`
+    crosses borders. The stock lock and its NUMA-aware successor."""
+    host = read_topology(write(tmp_path, server(4, 18, 2)))
+    borders = place(host, "all scatter").borders(host)
+    assert borders[:3] == ((1, "socket"), (2, "socket"), (3, "socket"))
+    compact = place(host, "all compact").borders(host)
+    for name in ("qspinlock-144", "cna-144"):
+        levels = Levels.of(*published(name))
+        plain, theta, _ = Usl().fit(levels)
+        of_usl = held_out(plain, levels, theta).median
+        for known in (borders, borders + compact) if name == "qspinlock-144" else (borders,):
+            best = rank(*published(name), known)
+            assert (best.name, best.title) == ("knees", "the USL with a knee of coherency at 3")
+        model = KneedUsl(candidates(borders, levels.threads))
+        found = held_out(model, levels, model.fit(levels)[1]).median
+        print(f"{name}: held-out error {found:.4f}, the USL's {of_usl:.4f}")
+        assert found <= of_usl / 2
+
+
+def test_a_lock_that_collapses_at_once_is_a_queue():
+    best = rank(*published("global-lock-256"), [(32, "")])
+    assert best.name == "queueing"
+
+
+def test_specsdm91_by_the_usl():
+    fits = fit_curve(*published("specsdm91"), models=["usl", "amdahl"])
+    law = next(fit for fit in fits.models if fit.name == "usl")
+    assert law.peak.low < 96.5 < law.peak.high
+
+
+# --------------------------------------------------------------------------------------------------- held out
+
+
+def test_held_out_errors_are_those_of_refits():
+    """Each left out in turn, fitted by the law's other implementation."""
+    n, x = published("specsdm91")
+    levels = Levels.of(n, x)
+    _, theta, _ = Usl().fit(levels)
+    errors = [
+        abs(float(fit_usl(n[n != left], x[n != left]).predict(left)) / x[n == left][0] - 1) for left in n.tolist()
+    ]
+    found = held_out(Usl(), levels, theta)
+    assert found.median == pytest.approx(np.median(errors), rel=1e-4)
+    assert found.worst == pytest.approx(max(errors), rel=1e-4)
+    assert found.worst_at == n[int(np.argmax(errors))]
+    lower = n <= 108
+    law = fit_usl(n[lower], x[lower])
+    assert found.extrapolated_from == 108
+    assert found.extrapolation == pytest.approx(np.median(abs(law.predict(n[~lower]) / x[~lower] - 1)), rel=1e-4)
+
+
+def test_aicc_is_undefined_for_few_thread_counts():
+    levels = Levels.of([1, 2, 4, 8], [1.0, 1.9, 3.4, 5.5])
+    assert aicc(1e-3, levels, Usl()) is None  # 4 counts, 3 parameters and the variance
+    assert aicc(1e-3, Levels.of([1, 2, 4, 8, 16, 32], [1.0, 2, 3, 4, 5, 6]), Usl()) == pytest.approx(
+        6 * math.log(1e-3 / 6) + 8 + 40
+    )
+    fits = fit_curve([1, 2, 4], [1.0, 1.9, 3.4])
+    assert [fit.name for fit in fits.models] == ["amdahl"]
+    assert "the USL needs 4 thread counts, and there are 3" in fits.notes
+    assert fit_curve([], []).verdict.startswith("0 thread counts")
+    assert fit_curve([1, 2], [1.0, 1.8]).best is None
+    assert weights({}) == {}
+
+
+# ------------------------------------------------------------------------------------------------------- doubts
+
+
+@given(st.integers(1, 4), st.integers(1, 4))
+@settings(max_examples=16)
+def test_the_runs_test_counts_arrangements(above, below):
+    signs = [1.0] * above + [-1.0] * below
+    arrangements = list(set(permutations(signs)))
+
+    def runs(one):
+        return 1 + sum(a != b for a, b in pairwise(one))
+
+    for one in arrangements[:6]:
+        as_few = sum(runs(other) <= runs(one) for other in arrangements) / len(arrangements)
+        assert runs_probability(np.array(one)) == pytest.approx(as_few)
+
+
+def test_two_modes_are_noticed_and_noise_is_not():
+    noise = np.random.default_rng(1).normal(1, 0.02, 12)
+    assert bimodal(np.concatenate((noise, 3 * noise)))
+    assert not bimodal(noise)
+    assert not bimodal([1.0, 1.0, 9.0])
+    assert not bimodal([*noise, 5.0])  # one outlier is no mode
+    alarms = sum(bimodal(np.random.default_rng(seed).lognormal(0, 0.3, 10)) for seed in range(300))
+    assert alarms <= 15
+
+
+def test_modes_and_a_flat_law_are_said():
+    n, x = trials(usl(COUNTS, 0.05, 0.0), repeats=10, cv=0.01)
+    x[n == 16] *= np.tile([1.0, 1.6], 5)
+    fits = fit_curve(n, x, models=["amdahl"])
+    assert any("two modes at 16 threads" in note for note in fits.notes)
+    assert fits.models[0].peak is None
+    falling = fit_curve(COUNTS, 1e6 / COUNTS, models=["amdahl", "usl"])
+    assert any("cannot fall" in doubt for fit in falling.models for doubt in fit.doubts)
+    assert any(fit.peak and fit.peak.value == 1 for fit in falling.models)
+
+
+# ------------------------------------------------------------------------------------------------------- misuse
+
+
+def test_borders_without_measurements_on_both_sides_are_no_candidates():
+    borders = [(1, "socket"), (4, "L3 domain"), (64, "socket"), (96, "socket"), (200, "socket")]
+    assert candidates(borders, COUNTS.astype(float)) == ((4, "L3 domain"), (64, "socket"))
+    many = [(b, "L3 domain") for b in range(2, 90, 2)] + [(49, "socket")]
+    kept = candidates(many, COUNTS.astype(float))
+    assert (len(kept), (49, "socket") in kept) == (8, True)
+
+
+@pytest.mark.parametrize(
+    ("n", "x"),
+    [([1, 2.5, 3], [1, 2, 3]), ([0, 1, 2], [1, 2, 3]), ([1, 2], [1, 0]), ([1, 2], [1]), ([1, 2], [1, math.inf])],
+)
+def test_misuse_is_refused(n, x):
+    with pytest.raises(ValueError):
+        fit_curve(n, x)
+
+
+@settings(deadline=None, max_examples=3)
+@given(st.dictionaries(st.integers(1, 64), st.floats(1e-2, 1e4), min_size=3, max_size=6))
+def test_any_curve_can_be_fitted_or_says_why(curve):
+    fits = fit_curve(list(curve), list(curve.values()), models=["amdahl", "usl", "knees"], borders=[(8, "socket")])
+    for fit in fits.models:
+        for one in fit.parameters:
+            assert 0 <= one.interval.low <= one.interval.value <= one.interval.high < math.inf
+        assert fit.says
+    assert fits.verdict
+    assert len(fits.models) + len(fits.notes) >= 3
+
+
+def test_an_unknown_model_is_refused():
+    with pytest.raises(ValueError, match="no model 'cubic'; there are amdahl, usl"):
+        fit_curve([1, 2, 3, 4], [1, 2, 3, 4], models=["cubic"])
+
+
+def test_every_model_has_its_formula_and_source():
+    for name, make in MODELS.items():
+        model = make(BORDERS)
+        assert model.name == name
+        assert model.formula
+        assert model.source
+        assert len(model.parameters) == model.size >= 2
+    assert Amdahl().levels_needed() == 3
