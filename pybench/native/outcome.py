@@ -73,6 +73,24 @@ class Members(msgspec.Struct, frozen=True, omit_defaults=True):
     """0: its operations are the figure; left out if all are 0."""
     node: list[int] = []
     """NUMA node of the member's private memory, -1 unknown; left out if the workload has none."""
+    hold_ns: list[float] = []
+    """Mean hold time achieved in place, ns a section; left out, as all below, where the core does not tell."""
+    hold_asked_ns: list[float] = []
+    """Hold time asked for those same sections, 0 if none."""
+    think_ns: list[float] = []
+    """Mean think time achieved in place."""
+    think_asked_ns: list[float] = []
+    """Think time asked for those same operations, 0 if none."""
+    work_ns: list[list[float]] = []
+    """[before, after] ns that a fixed chain of work took on the member's CPU right before and right after the
+    trial: a change is one of the CPU's speed."""
+    clock_offset_ns: list[list[float]] = []
+    """[at the start, at the stop] how far the member's tick counter, converted to ns, stood from CLOCK_MONOTONIC,
+    from where the first member's stood at the start (which is 0)."""
+    longest_wait_ns: list[int] = []
+    """Longest time from asking for the lock to having it."""
+    longest_run: list[int] = []
+    """Most acquisitions of the lock in a row."""
 
     def is_main(self, index: int) -> bool:
         """True if this member's operations count towards the throughput."""
@@ -114,6 +132,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peak: int = 0
     """Highest value it had."""
     line_node: int = -1
+    """NUMA node of the contended line at the start, -1 unknown."""
+    line_node_after: int = -1
+    """The same at the end."""
     user_namespace: bool = False
     timer_ns: float = 0.0
     """Cost of one reading of the tick counter, which is subtracted from latencies."""

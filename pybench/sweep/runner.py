@@ -1,18 +1,19 @@
 """Runs a plan: rounds of trials in seeded order, each cell repeated until it is sure."""
 
+import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
 from pybench import native
 from pybench.analysis.estimate import median_interval
 from pybench.errors import MeasurementError, UnsupportedError
-from pybench.host.facts import load_average
-from pybench.native.outcome import Outcome, TrialSpec
+from pybench.host.meters import Around, Meters
+from pybench.native.outcome import Members, Outcome, TrialSpec
 from pybench.results.records import Cell, End, Plan, Trial
-from pybench.sweep.figures import StealMeter, evidence, figures
+from pybench.sweep.figures import evidence, figures
 from pybench.sweep.needs import unsupported_words
 from pybench.sweep.plan import round_order, trial_ns
 from pybench.sweep.validity import flags
@@ -21,7 +22,17 @@ from pybench.workloads import workload
 # Bound of a trial that ends by itself; what is not done by then counts as not done.
 LONGEST_OWN_NS = 60 * 10**9
 
+# Trials of a cell from whose median on a CPU can be told to be slower than usual.
+LEAST_FOR_USUAL = 3
+
 RunTrial = Callable[[TrialSpec], Outcome]
+# Called just before a trial with its CPUs; what it returns is called just after.
+StartMeters = Callable[[Sequence[int]], Callable[[], Around]]
+
+
+def start_meters(cpus: Sequence[int]) -> Callable[[], Around]:
+    """Read this host's counters now, and again when what is returned is called."""
+    return Meters(cpus).around
 
 
 class CellState:
@@ -30,19 +41,36 @@ class CellState:
     def __init__(self) -> None:
         self.throughputs: list[float] = []
         self.repeats = 0
+        self.spoiled = 0
         self.unsupported = ""
+        self._work_ns: list[list[float]] = []
 
     def add(self, trial: Trial) -> None:
         """Count a trial."""
         self.repeats = max(self.repeats, trial.repeat + 1)
         if trial.outcome.status == "unsupported":
             self.unsupported = trial.outcome.reason
+        self.spoiled += bool(trial.flags)
         if trial.clean and trial.figures:
             self.throughputs.append(trial.figures.throughput)
+            if trial.outcome.members and trial.outcome.members.work_ns:
+                self._work_ns.append(_work(trial.outcome.members))
+
+    @property
+    def counted(self) -> int:
+        """Trials that count towards the most of a cell: spoiled ones are run again."""
+        return self.repeats - self.spoiled
+
+    def usual_work_ns(self) -> list[float]:
+        """Each member's usual time for the fixed chain of work; empty until it is known."""
+        if len(self._work_ns) < LEAST_FOR_USUAL:
+            return []
+        return [statistics.median(column) for column in zip(*self._work_ns, strict=True)]
 
     def done(self, plan: Plan) -> bool:
-        """True if no more trials are wanted: sure enough, at its limit, or not to be had on this host."""
-        return bool(self.unsupported) or self.repeats >= plan.max_trials or self.sure(plan)
+        """True if no more trials are wanted: sure enough, at its limits, or not to be had on this host."""
+        full = self.counted >= plan.max_trials or self.spoiled >= max(plan.max_spoiled, 1)
+        return bool(self.unsupported) or full or self.sure(plan)
 
     def sure(self, plan: Plan) -> bool:
         """True if the interval of the median is within the target."""
@@ -61,10 +89,12 @@ class Sweep:
         before: Iterable[Trial] = (),
         run_trial: RunTrial = native.run_trial,
         seconds_before: float = 0.0,
+        meters: StartMeters = start_meters,
     ) -> None:
         self.plan = plan
         self.states = [CellState() for _ in plan.cells]
         self._run_trial = run_trial
+        self._meters = meters
         self._sequence = 0
         self._started = time.monotonic() - seconds_before
         self._slowest: dict[int, float] = defaultdict(float)
@@ -92,7 +122,7 @@ class Sweep:
     def progress(self) -> float:
         """Share of the work done, 0 to 1: by time if there is a budget, by trials otherwise."""
         plan = self.plan
-        wanted = [1.0 if s.done(plan) else s.repeats / _expected(s, plan) for s in self.states]
+        wanted = [1.0 if s.done(plan) else _progress(s, plan) for s in self.states]
         by_trials = sum(wanted) / len(wanted)
         if not plan.budget_ns:
             return by_trials
@@ -123,12 +153,14 @@ class Sweep:
     def _trial(self, index: int) -> Trial:
         cell, repeat = self.plan.cells[index], self.states[index].repeats
         spec = trial_spec(self.plan, cell, repeat)
-        load, started, clock = load_average(), time.time(), time.monotonic()
-        meter = StealMeter(cell.cpus)
+        started, clock = time.time(), time.monotonic()
+        around = self._meters(cell.cpus)
         outcome = self._run_trial(spec)
         while outcome.status == "interrupted":
             # A signal whose handler let us go on (a resized window): the trial is done again.
+            around = self._meters(cell.cpus)
             outcome = self._run_trial(spec)
+        counted = around()
         trial = Trial(
             cell=index,
             repeat=repeat,
@@ -145,7 +177,8 @@ class Sweep:
         )
         if outcome.members is None:
             return trial
-        seen = evidence(outcome.members, meter.share(), load)
+        usual = self.states[index].usual_work_ns()
+        seen = evidence(cell, outcome, counted, usual, by_time=not self.plan.operations)
         trial = msgspec.structs.replace(trial, evidence=seen, flags=flags(cell, seen))
         if not any(count for i, count in enumerate(outcome.members.operations) if outcome.members.is_main(i)):
             # Every launch of it failed: there is no latency to tell.
@@ -172,8 +205,14 @@ def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:
     )
 
 
-def _expected(state: CellState, plan: Plan) -> int:
-    """Trials that a cell will likely take: the least, then a few more each time that was not enough."""
-    if state.repeats < plan.min_trials:
-        return plan.min_trials
-    return min(plan.max_trials, state.repeats + 4)
+def _work(members: Members) -> list[float]:
+    """Each member's mean time for the fixed chain of work, before and after the trial."""
+    return [statistics.fmean(pair) for pair in members.work_ns]
+
+
+def _progress(state: CellState, plan: Plan) -> float:
+    """Share of a cell's trials that are done: of the least, then of a few more each time that was not enough; or
+    of the spoiled ones that it may have."""
+    done = state.counted
+    expected = plan.min_trials if done < plan.min_trials else min(plan.max_trials, done + 4)
+    return max(done / expected, state.spoiled / max(plan.max_spoiled, 1))
