@@ -1,8 +1,8 @@
 """What spoils a trial: all checks in one place, each with its threshold, its reason and the next step.
 
 A spoiled trial is kept and marked, run again, and enters no estimate. `scripts/disturb` holds the thresholds to
-real trials with planted disturbances: what changes the figure by more than 5 % must be flagged, quiet trials must not
-be. A check that needs a fact which this host or this file does not have passes.
+real trials with planted disturbances: what changes the figure by more than 5 % must be flagged, quiet trials must
+not. A check that needs a fact which this host or this file does not have passes.
 """
 
 import os
