@@ -10,6 +10,7 @@ from pybench.analysis.scaling import Fits, fit_all
 from pybench.native.outcome import Outcome
 from pybench.results.records import Cell, Figures, Trial
 from pybench.sweep.needs import unsupported_words
+from pybench.sweep.validity import Finding, cell_findings
 
 NOTHING = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
 
@@ -38,6 +39,8 @@ class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Latencies below it cannot be told."""
     speedup: Interval
     """Throughput over that of the fewest threads in the same series."""
+    findings: list[Finding]
+    """What its clean trials show together: two modes, a drift."""
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,11 +66,13 @@ def summarize(cells: Sequence[Cell], trials: Iterable[Trial]) -> list[Series]:
     by_cell: dict[int, list[Trial]] = defaultdict(list)
     for trial in trials:
         by_cell[trial.cell].append(trial)
+    findings = cell_findings(trial for some in by_cell.values() for trial in some)
     series: dict[bytes, list[int]] = defaultdict(list)
     for index, cell in enumerate(cells):
         series[_series_key(cell)].append(index)
     return [
-        _series(cells, sorted(indices, key=lambda i: cells[i].threads), by_cell) for indices in series.values()
+        _series(cells, sorted(indices, key=lambda i: cells[i].threads), by_cell, findings)
+        for indices in series.values()
     ]
 
 
@@ -79,17 +84,21 @@ def _throughputs(trials: Iterable[Trial]) -> list[float]:
     return [trial.figures.throughput for trial in trials if trial.clean and trial.figures]
 
 
-def _series(cells: Sequence[Cell], indices: list[int], by_cell: dict[int, list[Trial]]) -> Series:
+def _series(
+    cells: Sequence[Cell], indices: list[int], by_cell: dict[int, list[Trial]], findings: list[Finding]
+) -> Series:
     # Threads that share CPUs say nothing of how more CPUs scale.
     hardware = [i for i in indices if not cells[i].oversubscribed]
     points = [(cells[i].threads, x) for i in hardware for x in _throughputs(by_cell[i]) if x > 0]
     base = next((x for i in indices if (x := _throughputs(by_cell[i])) and min(x) > 0), [])
-    summaries = [_cell_summary(i, cells[i], by_cell[i], base) for i in indices]
+    summaries = [_cell_summary(i, cells[i], by_cell[i], base, findings) for i in indices]
     fits = fit_all([n for n, _ in points], [x for _, x in points])
     return Series(cells=summaries, fits=fits)
 
 
-def _cell_summary(index: int, cell: Cell, trials: list[Trial], base: list[float]) -> CellSummary:
+def _cell_summary(
+    index: int, cell: Cell, trials: list[Trial], base: list[float], findings: list[Finding]
+) -> CellSummary:
     clean = [trial.figures for trial in trials if trial.clean and trial.figures]
     flags: dict[str, int] = defaultdict(int)
     failures: dict[str, int] = defaultdict(int)
@@ -120,6 +129,7 @@ def _cell_summary(index: int, cell: Cell, trials: list[Trial], base: list[float]
         phases={name: _phase(outcomes, name) for name in (outcomes[0].phases if outcomes else ())},
         timer_step_ns=max((trial.outcome.timer_step_ns for trial in trials), default=0.0),
         speedup=ratio_interval(throughputs, base) if base and clean and min(throughputs) > 0 else NOTHING,
+        findings=[finding for finding in findings if finding.cell == index],
     )
 
 

@@ -16,6 +16,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "pybench.cli.launch",
         "Launch containers by each strategy, many at once: cost, and who suffers.",
     ),
+    "doctor": ("pybench.cli.doctor", "Say before the run what this host will spoil, and what to do about it."),
     "locks": ("pybench.cli.locks", "List the locks of the spin workload and what sets them apart."),
     "show": ("pybench.cli.show", "Print the tables of a result file again."),
     "topology": (

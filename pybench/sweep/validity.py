@@ -6,11 +6,14 @@ not. A check that needs a fact which this host or this file does not have passes
 """
 
 import os
-from collections.abc import Callable
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from pybench.results.records import Cell, Evidence
+from pybench.analysis.modes import Drift, drift, sure_of, two_modes
+from pybench.results.records import Cell, Evidence, Trial
 from pybench.workloads import workload
 
 
@@ -241,3 +244,66 @@ def explain(name: str) -> str:
         if check.name == name:
             return f"{check.name}: {check.reason}; {check.next_step}"
     return f"{name}: flagged by another version of pybench"
+
+
+# Medians of two modes, and first and last of a drifting cell, must be this far apart to be worth a word.
+LEAST_APART = 0.03
+# Chance of calling a drift in a sweep that has none, all its cells together.
+DRIFT_ALPHA = 0.01
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell's clean trials show together. It takes no trial away: it says how to read the median."""
+
+    name: str
+    """`bimodal` or `drift`."""
+    cell: int | None
+    """Index into the plan; None: of the sweep as a whole."""
+    values: list[float]
+    """bimodal: throughput and trials of the slow mode, then of the fast one; drift: the change, as a share."""
+    next_step: str
+
+
+def cell_findings(trials: Iterable[Trial]) -> list[Finding]:
+    """Cells whose clean trials have two modes or drift over the sweep, and whether the whole sweep drifts."""
+    cells: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for trial in trials:
+        if trial.clean and trial.figures:
+            cells[trial.cell].append((trial.sequence, trial.figures.throughput))
+    return _bimodal(cells) + _drifting(cells)
+
+
+def _bimodal(cells: dict[int, list[tuple[int, float]]]) -> list[Finding]:
+    found = []
+    for index, points in cells.items():
+        modes = two_modes([x for _, x in points], LEAST_APART)
+        if modes:
+            values = [modes.low, modes.low_count, modes.high, modes.high_count]
+            step = "the median is of one of them by chance: see what differs, or take a longer --duration"
+            found.append(Finding(name="bimodal", cell=index, values=values, next_step=step))
+    return found
+
+
+def _drifting(cells: dict[int, list[tuple[int, float]]]) -> list[Finding]:
+    tested: list[tuple[int | None, Drift]] = []
+    for index, points in cells.items():
+        seen = drift([x for _, x in points], [at for at, _ in points])
+        if seen:
+            tested.append((index, seen))
+    if len(cells) > 1:
+        # Each cell as shares of its own median, so that all tell of the host together.
+        shares = [(at, x / m - 1) for points in cells.values() if (m := _median(points)) for at, x in points]
+        seen = drift([1 + share for _, share in shares], [at for at, _ in shares]) if shares else None
+        if seen:
+            tested.append((None, seen))
+    sure = sure_of([seen.p for _, seen in tested], DRIFT_ALPHA)
+    step = "the host changed under way (heat, load, memory): let it settle, or measure again"
+    return [
+        Finding(name="drift", cell=index, values=[seen.size], next_step=step)
+        for (index, seen), stands in zip(tested, sure, strict=True)
+        if stands and abs(seen.size) > LEAST_APART
+    ]
+
+
+def _median(points: list[tuple[int, float]]) -> float:
+    return statistics.median(x for _, x in points)
