@@ -138,13 +138,13 @@ class Helper:
 
 
 def leader_of(parent: int) -> int:
-    """The crew's leader that `parent` started, 0 if there is none."""
+    """The crew's leader that `parent` started. Raises ProcessLookupError if there is none (any more)."""
     for task in Path(f"/proc/{parent}/task").iterdir():
         with contextlib.suppress(OSError):
             for pid in map(int, (task / "children").read_text().split()):
                 if Path(f"/proc/{pid}/comm").read_text().strip() == "pybench-crew":
                     return pid
-    return 0
+    raise ProcessLookupError("no crew runs")
 
 
 def members_of(leader: int) -> list[int]:

@@ -103,9 +103,9 @@ class Stop(Kind):
 
     def disturb(self, moment: Moment, rng: random.Random) -> None:
         moment.wait()
-        leader = leader_of(os.getpid())
         send = os.killpg if self._whole else os.kill
         with contextlib.suppress(OSError, IndexError):
+            leader = leader_of(os.getpid())
             victim = leader if self._whole else rng.choice(members_of(leader))
             send(victim, signal.SIGSTOP)
             try:
