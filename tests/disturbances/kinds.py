@@ -119,7 +119,7 @@ class Move(Kind):
 
     def disturb(self, moment: Moment, rng: random.Random) -> None:
         moment.wait()
-        with contextlib.suppress(OSError, IndexError):
+        with contextlib.suppress(OSError, IndexError, ValueError):
             tid = rng.choice(members_of(leader_of(os.getpid())))
             own = os.sched_getaffinity(tid)
             others = os.sched_getaffinity(0) - own
