@@ -61,7 +61,7 @@ MOST_STALL = 0.05
 # Ticks of 10 ms make this coarse; other tasks' time is the figure's time. What sleeping workloads leave to kernel
 # threads (freeing mounts after a grace period) was up to 8 % of a quiet machine's two CPUs.
 MOST_OTHER_WORK = 0.05
-MOST_OTHER_WORK_SLEEPING = 0.15
+MOST_OTHER_WORK_SLEEPING = 0.20
 MOST_SIBLING_BUSY = 0.10
 # CPUs busy elsewhere share kernel locks, caches, memory and turbo; a host's daemons need less.
 MOST_ELSEWHERE = 0.5
