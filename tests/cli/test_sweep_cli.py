@@ -231,11 +231,11 @@ def private_namespace(script: str) -> "subprocess.CompletedProcess[str]":
 def test_a_full_disk_loses_nothing_that_was_measured(tmp_path: Path) -> None:
     ran = private_namespace(
         f"mount -t tmpfs -o size=48k none {tmp_path}; cd {tmp_path}; set +e;"
-        '"$@" sweep spin --threads 1 --target 0.001 --max-trials 200 --max-spoiled 200 --duration 5ms --output r.jsonl;'
-        'echo "status $?"; "$@" show r.jsonl'
+        '"$@" sweep spin --threads 1 --target 0.001 --max-trials 200 --max-spoiled 200 --duration 5ms --output r;'
+        'echo "status $?"; "$@" show r'
     )
     assert "status 4" in ran.stdout
-    assert "make room, then go on with --resume r.jsonl" in ran.stderr
+    assert "make room, then go on with --resume r" in ran.stderr
     assert "speedup" in ran.stdout
     assert "Traceback" not in ran.stderr
 
