@@ -48,7 +48,8 @@ class Moment(msgspec.Struct, frozen=True):
 class Kind:
     """One kind. `cell` names the trial that it is planted on."""
 
-    made_up = False
+    made_up = ""
+    """The check that must flag it, of a kind that this host cannot be made to do: its record is made up."""
 
     def __init__(self, name: str, cell: str) -> None:
         self.name, self.cell = name, cell
@@ -148,11 +149,11 @@ class Throttle(Kind):
 class MadeUp(Kind):
     """What this host cannot be made to do: the record of a real trial, changed as the core would report it."""
 
-    made_up = True
-
-    def __init__(self, name: str, cell: str, change: Callable[[Outcome, random.Random], Outcome]) -> None:
+    def __init__(
+        self, name: str, cell: str, check: str, change: Callable[[Outcome, random.Random], Outcome]
+    ) -> None:
         super().__init__(name, cell)
-        self._change = change
+        self.made_up, self._change = check, change
 
     def report(self, outcome: Outcome, rng: random.Random) -> Outcome:
         return self._change(outcome, rng)
@@ -161,11 +162,11 @@ class MadeUp(Kind):
 class Counted(Kind):
     """What the host's counters would say."""
 
-    made_up = True
-
-    def __init__(self, name: str, cell: str, change: Callable[[Around, random.Random], Around]) -> None:
+    def __init__(
+        self, name: str, cell: str, check: str, change: Callable[[Around, random.Random], Around]
+    ) -> None:
         super().__init__(name, cell)
-        self._change = change
+        self.made_up, self._change = check, change
 
     def count(self, around: Around, rng: random.Random) -> Around:
         return self._change(around, rng)
@@ -232,18 +233,18 @@ def kinds(cpus: tuple[int, int]) -> Iterator[tuple[str, Callable[[], Kind]]]:
     yield work("busy beside mounts", "mount", burn, (second,))
     yield "mount crew stopped", lambda: Stop("mount crew stopped", "mount", whole=True)
 
-    made_up: dict[str, Callable[[Outcome, random.Random], Outcome]] = {
-        "wrong memory node": lambda o, _: msgspec.structs.replace(o, line_node=o.line_node + 1),
-        "page moved": lambda o, _: msgspec.structs.replace(o, line_node=0, line_node_after=1),
-        "hold time changed": _hold,
-        "think time changed": _think,
-        "clock warp": _warp,
-        "clock rate": _rate,
-        "CPU speed changed": _speed,
+    made_up: dict[str, tuple[str, Callable[[Outcome, random.Random], Outcome]]] = {
+        "wrong memory node": ("memory-node", lambda o, _: msgspec.structs.replace(o, line_node=o.line_node + 1)),
+        "page moved": ("memory-node", lambda o, _: msgspec.structs.replace(o, line_node=0, line_node_after=1)),
+        "hold time changed": ("hold-time", _hold),
+        "think time changed": ("think-time", _think),
+        "clock warp": ("clock", _warp),
+        "clock rate": ("clock", _rate),
+        "CPU speed changed": ("speed", _speed),
     }
-    for name, change in made_up.items():
-        yield name, lambda name=name, change=change: MadeUp(name, "spin", change)  # type: ignore[misc]
+    for name, (check, change) in made_up.items():
+        yield name, lambda name=name, check=check, change=change: MadeUp(name, "spin", check, change)  # type: ignore[misc]
     steal = lambda a, rng: msgspec.structs.replace(a, steal=rng.uniform(0.1, 0.9))  # noqa: E731
-    yield "steal", lambda: Counted("steal", "spin", steal)
+    yield "steal", lambda: Counted("steal", "spin", "steal", steal)
     heat = lambda a, rng: msgspec.structs.replace(a, thermal_throttles=rng.randint(1, 9))  # noqa: E731
-    yield "thermal throttling", lambda: Counted("thermal throttling", "spin", heat)
+    yield "thermal throttling", lambda: Counted("thermal throttling", "spin", "throttled", heat)
