@@ -17,6 +17,8 @@ class DistanceSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Of all handoffs."""
     mean_ns: Interval
     """From the giver's leaving to the taker having the guarded line in hand; n is 0 if none was timed."""
+    transfers: Interval
+    """The same in line transfers measured shortly before each trial; n is 0 if none was."""
 
 
 class HandoffSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +61,7 @@ def summarize_handoffs(trials: Iterable[Trial]) -> HandoffSummary | None:
                     distance=distance,
                     share=_median([h.count / total for h, total in own]),
                     mean_ns=_median([h.mean_ns for h, _ in own if h.timed]),
+                    transfers=_median([h.mean_ns / h.transfer_ns for h, _ in own if h.timed and h.transfer_ns]),
                 )
             )
     return HandoffSummary(

@@ -15,6 +15,7 @@ from pybench.analysis.scaling import Fits, fit_all
 from pybench.native.outcome import Outcome
 from pybench.results.records import Cell, Figures, Trial
 from pybench.sweep.needs import unsupported_words
+from pybench.sweep.validity import Finding, cell_findings
 
 NOTHING = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
 
@@ -45,6 +46,8 @@ class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Latencies below it cannot be told."""
     speedup: Interval
     """Throughput over that of the fewest threads in the same series."""
+    findings: list[Finding]
+    """What its clean trials show together: two modes, a drift."""
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,11 +86,12 @@ def summarize(
     by_cell: dict[int, list[Trial]] = defaultdict(list)
     for trial in trials:
         by_cell[trial.cell].append(trial)
+    findings = cell_findings(trial for some in by_cell.values() for trial in some)
     series: dict[bytes, list[int]] = defaultdict(list)
     for index, cell in enumerate(cells):
         series[_series_key(cell)].append(index)
     return [
-        _series(cells, sorted(indices, key=lambda i: cells[i].threads), by_cell, topology)
+        _series(cells, sorted(indices, key=lambda i: cells[i].threads), by_cell, topology, findings)
         for indices in series.values()
     ]
 
@@ -105,12 +109,13 @@ def _series(
     indices: list[int],
     by_cell: dict[int, list[Trial]],
     topology: Mapping[str, Any] | None,
+    findings: list[Finding],
 ) -> Series:
     # Threads that share CPUs say nothing of how more CPUs scale.
     hardware = [i for i in indices if not cells[i].oversubscribed]
     points = [(cells[i].threads, x) for i in hardware for x in _throughputs(by_cell[i]) if x > 0]
     base = next((x for i in indices if (x := _throughputs(by_cell[i])) and min(x) > 0), [])
-    summaries = [_cell_summary(i, cells[i], by_cell[i], base) for i in indices]
+    summaries = [_cell_summary(i, cells[i], by_cell[i], base, findings) for i in indices]
     threads, rates = [n for n, _ in points], [x for _, x in points]
     borders = borders_of(cells[hardware[-1]], topology) if hardware and topology else ()
     return Series(
@@ -121,7 +126,9 @@ def _series(
     )
 
 
-def _cell_summary(index: int, cell: Cell, trials: list[Trial], base: list[float]) -> CellSummary:
+def _cell_summary(
+    index: int, cell: Cell, trials: list[Trial], base: list[float], findings: list[Finding]
+) -> CellSummary:
     clean = [trial.figures for trial in trials if trial.clean and trial.figures]
     flags: dict[str, int] = defaultdict(int)
     failures: dict[str, int] = defaultdict(int)
@@ -153,6 +160,7 @@ def _cell_summary(index: int, cell: Cell, trials: list[Trial], base: list[float]
         handoffs=summarize_handoffs(trials),
         timer_step_ns=max((trial.outcome.timer_step_ns for trial in trials), default=0.0),
         speedup=ratio_interval(throughputs, base) if base and clean and min(throughputs) > 0 else NOTHING,
+        findings=[finding for finding in findings if finding.cell == index],
     )
 
 

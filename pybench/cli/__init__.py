@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "pybench.cli.latency",
         "Measure how long a cache line takes from CPU to CPU: a heat map.",
     ),
+    "doctor": ("pybench.cli.doctor", "Say before the run what this host will spoil, and what to do about it."),
     "locks": ("pybench.cli.locks", "List the locks of the spin workload and what sets them apart."),
     "compare": ("pybench.cli.compare", "Compare result files, or an axis of one, cell by cell."),
     "show": ("pybench.cli.show", "Print the tables of a result file again."),

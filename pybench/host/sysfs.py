@@ -163,6 +163,7 @@ def _cgroup_mounts(tree: Tree) -> Iterator[_Mount]:
         slash, usual = PurePosixPath("/"), PurePosixPath("/sys/fs/cgroup")
         yield _Mount("cgroup2", usual, slash, ())
         yield _Mount("cgroup", usual / "cpuset", slash, ("cpuset",))
+        yield _Mount("cgroup", usual / "cpu", slash, ("cpu",))
         return
     for line in text.splitlines():
         before, dash, after = line.partition(" - ")
@@ -171,15 +172,15 @@ def _cgroup_mounts(tree: Tree) -> Iterator[_Mount]:
             yield _Mount(right[0], _unescape(left[4]), _unescape(left[3]), right[2].split(","))
 
 
-def _cgroup_paths(tree: Tree) -> dict[str, PurePosixPath]:
-    """Return where this process is: one path a hierarchy that can hold a cpuset."""
+def _cgroup_paths(tree: Tree, controller: str) -> dict[str, PurePosixPath]:
+    """Return where this process is: one path a hierarchy that can hold that controller."""
     paths: dict[str, PurePosixPath] = {}
     for line in (tree.text("proc/self/cgroup") or "").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" and not controllers:
             paths["cgroup2"] = PurePosixPath(path)
-        elif "cpuset" in controllers.split(","):
+        elif controller in controllers.split(","):
             paths["cgroup"] = PurePosixPath(path)
     return paths
 
@@ -195,13 +196,26 @@ def _folders(mount: _Mount, path: PurePosixPath) -> list[str]:
     return [str(folder.relative_to("/")) for folder in up]
 
 
+def cgroup_folders(tree: Tree, controller: str) -> list[str]:
+    """Return the folders of this process's cgroups that a v1 controller or v2 governs, its own first, then those
+    above; paths are below the root. A cgroup that is not visible from here is left out."""
+    own = _cgroup_paths(tree, controller)
+    mounts = [
+        mount
+        for mount in _cgroup_mounts(tree)
+        if mount.kind in own and (mount.kind == "cgroup2" or controller in mount.options)
+    ]
+    folders = [folder for mount in mounts for folder in _folders(mount, own[mount.kind])]
+    return [folder for folder in dict.fromkeys(folders) if tree.is_dir(folder)]
+
+
 def cpuset_files(tree: Tree) -> list[str]:
     """Return the cpuset file that governs this process in each cgroup hierarchy (v2, v1), where one exists.
 
     A cgroup without the cpuset controller is governed by the nearest one above it that has it.
     """
     names = {"cgroup2": ["cpuset.cpus.effective"], "cgroup": ["cpuset.effective_cpus", "cpuset.cpus"]}
-    paths = _cgroup_paths(tree)
+    paths = _cgroup_paths(tree, "cpuset")
     found: list[str] = []
     for mount in _cgroup_mounts(tree):
         if mount.kind not in paths or (mount.kind == "cgroup" and "cpuset" not in mount.options):

@@ -73,7 +73,6 @@ class Members(msgspec.Struct, frozen=True, omit_defaults=True):
     """0: its operations are the figure; left out if all are 0."""
     node: list[int] = []
     """NUMA node of the member's private memory, -1 unknown; left out if the workload has none."""
-
     hold_ns: list[float] = []
     """Mean hold time of the timed sections, measured in place; left out if none was asked."""
     hold_asked_ns: list[float] = []

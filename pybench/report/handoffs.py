@@ -9,16 +9,16 @@ from rich.text import Text
 
 from pybench.analysis.summary import Series
 from pybench.host.distance import Distance
-from pybench.report.numbers import UNKNOWN, count, time_ns, timed
+from pybench.report.numbers import UNKNOWN, count, ratio, time_ns, timed
 
 COLUMNS = (
     ("threads", 7),
     ("to a CPU of", 12),
     ("share", 6),
     ("handoff", 12),
-    ("transfers", 9),
+    ("transfers", 10),
     ("kept", 6),
-    ("longest run", 11),
+    ("longest run", 10),
     ("longest wait", 12),
 )
 WORDS: Mapping[Distance, str] = {
@@ -30,14 +30,8 @@ WORDS: Mapping[Distance, str] = {
 }
 
 
-def handoff_table(
-    series: Sequence[Series], shown: Sequence[str], transfer_ns: Mapping[Distance, float] | None = None
-) -> list[RenderableType]:
-    """Rows by thread count and distance; nothing if no cell tells of handoffs.
-
-    `transfer_ns` is what moving one line takes on this host, by distance; `transfers` is how many of them a
-    handoff takes, with what the lock guards.
-    """
+def handoff_table(series: Sequence[Series], shown: Sequence[str]) -> list[RenderableType]:
+    """Rows by thread count and distance; nothing if no cell tells of handoffs."""
     cells = [summary for one in series for summary in one.cells if summary.handoffs]
     if not cells:
         return []
@@ -51,7 +45,6 @@ def handoff_table(
         if told is None:
             continue
         for place, distance in enumerate(told.distances):
-            limit = (transfer_ns or {}).get(distance.distance, 0.0)
             first = [
                 _share(told.kept.value),
                 count(told.longest_run.value),
@@ -64,12 +57,16 @@ def handoff_table(
                 WORDS[distance.distance],
                 _share(distance.share.value),
                 timed(distance.mean_ns, cell.timer_step_ns / 10),
-                f"{distance.mean_ns.value / limit:.1f}" if limit else UNKNOWN,
+                ratio(distance.transfers),
                 *(("", "", "") if place else first),
                 *([" ".join(f"{key}={own[key]}" for key in shown if key in own)] if shown and not place else []),
             )
     worst = max((cell.handoffs.longest_gap_ns.value for cell in cells if cell.handoffs), default=0.0)
-    note = f"kept: had the lock before too. Waits are of timed operations; none was longer than {time_ns(worst)}."
+    note = (
+        "handoff: from leaving to the next one having the guarded line; transfers: that in moves of one line, as "
+        "measured between rounds. kept: operations whose thread had the lock before too. Waits are those of timed "
+        f"operations; no wait at all was longer than {time_ns(worst)}."
+    )
     return [Text("Who gets the lock next, and what handing it over takes:"), table, Text(note, style="dim")]
 
 

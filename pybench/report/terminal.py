@@ -18,7 +18,7 @@ from pybench.report.launches import launch_report
 from pybench.report.numbers import UNKNOWN, between, count, counted, ratio, time_ns, timed
 from pybench.results.records import Cell, Header, Plan, Trial
 from pybench.sweep.axes import show_duration
-from pybench.sweep.validity import explain
+from pybench.sweep.validity import Finding, cell_findings, explain
 from pybench.workloads import workload
 
 # Name and width of each column: with margins they fill 80.
@@ -100,6 +100,9 @@ def result_tables(
         else:
             yield _workload_table(name, list(group))
     yield from _complaints([cell for one in series for cell in one.cells])
+    for finding in cell_findings(trials):
+        if finding.cell is None:
+            yield Text(f"all cells together: {finding_words(finding)}")
 
 
 def _workload_table(name: str, series: list[Series]) -> RenderableType:
@@ -203,6 +206,7 @@ def _complaints(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
             flags[flag] = flags.get(flag, 0) + times
     for flag, times in flags.items():
         yield Text(f"{times} trial{'s' if times > 1 else ''} kept out of the figures: {explain(flag)}")
+    yield from _readings(cells)
     shown = varying([cell.cell for cell in cells])
     for cell in cells:
         own = settings(cell.cell)
@@ -220,6 +224,31 @@ def _complaints(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
         yield Text("* more threads than CPUs: these share CPUs, and are left out of the fits")
     if any(cell.clean and not cell.throughput.known for cell in cells):
         yield Text("±? too few trials for a 95 % interval: six are the least (a longer --budget)")
+
+
+def _readings(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
+    """How to read cells whose trials show something together, or are all spoiled."""
+    shown = varying([cell.cell for cell in cells])
+    for cell in cells:
+        own = settings(cell.cell)
+        where = "".join(f" {name}={own[name]}" for name in shown if name in own)
+        where = f"{cell.cell.workload}{where}, {threads_word(cell.cell.threads)}"
+        if cell.flags and not cell.clean:
+            reasons = ", ".join(f"{flag} in {times}" for flag, times in cell.flags.items())
+            yield Text(f"{where}: no clean trial in {cell.trials}, so no figure: {reasons}")
+        for finding in cell.findings:
+            yield Text(f"{where}: {finding_words(finding)}")
+
+
+def finding_words(finding: Finding) -> str:
+    """What a cell's trials show together, and what to do: `two modes: 17.2M/s in 12 trials, 22.9M/s in 8; ...`."""
+    if finding.name == "bimodal":
+        low, low_count, high, high_count = finding.values
+        said = f"two modes: {count(low)}/s in {low_count:.0f} trials, {count(high)}/s in {high_count:.0f}"
+    else:
+        (size,) = finding.values
+        said = f"drift: it {'rose' if size > 0 else 'fell'} by {abs(size):.0%} from the first trial to the last"
+    return f"{said}; {finding.next_step}"
 
 
 def evidence_line(trials: Sequence[Trial]) -> str:

@@ -45,6 +45,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Repeat until the 95 % interval of the median throughput is within this share of it."""
     min_trials: int = 6
     max_trials: int = 30
+    max_spoiled: int = 20
+    """Spoiled trials of a cell at the most; each is run again, and does not count towards `max_trials`."""
     budget_ns: int = 0
     """0: none."""
     left_out: list[str] = []
@@ -88,6 +90,8 @@ class HandoffFigure(msgspec.Struct, frozen=True, kw_only=True):
     """How many of them were timed."""
     mean_ns: float
     """Of the timed: from the giver's leaving to the taker having the guarded line in hand; 0 if none was."""
+    transfer_ns: float = 0.0
+    """What moving one line took at this distance shortly before; 0 if that was not measured."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,12 +100,57 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     start_skew_ns: int
     overlap: float
     """Share of the trial during which all members ran."""
+    skew: float = 0.0
+    """The spread of the members' starts, as a share of the trial."""
     off_cpu: float
     """Largest share of a member's time that it was not on its CPU."""
     steal: float
     """Share of the CPUs' time that the hypervisor took, from /proc/stat."""
     load: float
     """1-minute load average of the host before the trial."""
+    running: int = 0
+    """Tasks that ran or wanted to just before it, beyond pybench's own."""
+    tick_share: float = 0.0
+    """One tick of /proc/stat as a share of the CPUs' time: a steal of one tick may be from before."""
+    other_work: float = 0.0
+    """Share of the CPUs' time in tasks other than the crew, from /proc/stat, less what its ticks cannot tell."""
+    siblings_busy: float = 0.0
+    """Largest busy share of an SMT sibling that has no member."""
+    elsewhere: float = 0.0
+    """CPUs busy beyond those of the trial and their siblings."""
+    interrupts: dict[str, float] = {}
+    """Kind -> the largest rate a second on a CPU of the trial: `timer`, `reschedule`, `call` (function calls, TLB
+    shootdowns), `device`, `other`, and softirqs by the kernel's names. Zeros are left out."""
+    throttled: float = 0.0
+    """Share of the time in which a quota of the cgroup kept its tasks waiting."""
+    thermal_throttles: int = 0
+    """Times that these CPUs or their packages were throttled for heat."""
+    frequency_khz: list[int] = []
+    """[before, after] mean over the CPUs; left out where the host does not say."""
+    pressure: float = 0.0
+    """Share of the time in which some task of the host waited for a CPU (PSI)."""
+    involuntary: float = 0.0
+    """Largest rate of a member's involuntary context switches, a second."""
+    migrated: int = 0
+    """Members that were seen on another CPU than theirs."""
+    misplaced: int = 0
+    """Pieces of memory that were on another NUMA node than asked, or moved; unknown ones do not count."""
+    hold_error: float = 0.0
+    """Largest share by which a member's hold time missed what was asked."""
+    think_error: float = 0.0
+    """Largest share by which a member's think time missed what was asked."""
+    speed_change: float = 0.0
+    """Largest share by which a CPU's speed changed from before the trial to after."""
+    speed_loss: float = 0.0
+    """Share by which the CPUs were slower than in the cell's trials before (their median), 0 if not."""
+    clock_offset_ns: float = 0.0
+    """Largest distance of a member's clock from the others'."""
+    clock_drift: float = 0.0
+    """Largest share by which a member's clock ran fast or slow over the trial."""
+    quantum: float = 0.0
+    """Share of the operations that one more of each member would be: what ending in the middle of one can do."""
+    stall: float = 0.0
+    """Longest single operation, as a share of the trial."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="trial"):

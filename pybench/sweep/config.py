@@ -34,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     target: float = 0.03
     min_trials: int = 6
     max_trials: int = 30
+    max_spoiled: int = 20
     budget: str | None = None
     seed: int | None = None
     oversubscribe: bool = False
@@ -103,6 +104,8 @@ def make_plan(request: Request, topology: Topology) -> Plan:
     """The plan of a request on a host: cells, seed, times. Raises UsageError or UnsupportedError."""
     if request.max_trials < request.min_trials:
         raise UsageError(f"--max-trials {request.max_trials} is below --min-trials {request.min_trials}")
+    if request.max_spoiled < 1:
+        raise UsageError(f"max_spoiled {request.max_spoiled} must be 1 or more")
     for name, allowed in (("smt", ("on", "off")), ("crew", ("threads", "processes"))):
         for word in getattr(request, name):
             if word not in allowed:
@@ -129,6 +132,7 @@ def make_plan(request: Request, topology: Topology) -> Plan:
         target=request.target,
         min_trials=request.min_trials,
         max_trials=request.max_trials,
+        max_spoiled=request.max_spoiled,
         budget_ns=duration_ns(request.budget) if request.budget else 0,
         left_out=left_out,
     )

@@ -1,23 +1,24 @@
 """Runs a plan: rounds of trials in seeded order, each cell repeated until it is sure."""
 
+import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from pybench import native
 from pybench.analysis.estimate import median_interval
 from pybench.errors import MeasurementError, UnsupportedError
-from pybench.host.distance import distances
-from pybench.host.facts import load_average
+from pybench.host.distance import Distance, distances
 from pybench.host.topology import Topology
-from pybench.native.outcome import Outcome, TrialSpec
+from pybench.native.outcome import Members, Outcome, TrialSpec
 from pybench.results.records import Cell, End, Plan, Trial
-from pybench.sweep.figures import StealMeter, evidence, figures, handoffs_by_distance
+from pybench.sweep.figures import figures, handoffs_by_distance
 from pybench.sweep.needs import unsupported_words
 from pybench.sweep.plan import round_order, trial_ns
-from pybench.sweep.validity import flags
+from pybench.sweep.transfers import quick_look
+from pybench.sweep.trial import RunTrial, StartMeters, measure, start_meters
 from pybench.workloads import workload
 
 # Bound of a trial that ends by itself; what is not done by then counts as not done.
@@ -25,7 +26,8 @@ LONGEST_OWN_NS = 60 * 10**9
 # All pairs of 32 members.
 MOST_HANDOFF_PAIRS = 1024
 
-RunTrial = Callable[[TrialSpec], Outcome]
+# Trials of a cell from whose median on a CPU can be told to be slower than usual.
+LEAST_FOR_USUAL = 3
 
 
 class CellState:
@@ -34,19 +36,36 @@ class CellState:
     def __init__(self) -> None:
         self.throughputs: list[float] = []
         self.repeats = 0
+        self.spoiled = 0
         self.unsupported = ""
+        self._work_ns: list[list[float]] = []
 
     def add(self, trial: Trial) -> None:
         """Count a trial."""
         self.repeats = max(self.repeats, trial.repeat + 1)
         if trial.outcome.status == "unsupported":
             self.unsupported = trial.outcome.reason
+        self.spoiled += bool(trial.flags)
         if trial.clean and trial.figures:
             self.throughputs.append(trial.figures.throughput)
+            if trial.outcome.members and trial.outcome.members.work_ns:
+                self._work_ns.append(_work(trial.outcome.members))
+
+    @property
+    def counted(self) -> int:
+        """Trials that count towards the most of a cell: spoiled ones are run again."""
+        return self.repeats - self.spoiled
+
+    def usual_work_ns(self) -> list[float]:
+        """Each member's usual time for the fixed chain of work; empty until it is known."""
+        if len(self._work_ns) < LEAST_FOR_USUAL:
+            return []
+        return [statistics.median(column) for column in zip(*self._work_ns, strict=True)]
 
     def done(self, plan: Plan) -> bool:
-        """True if no more trials are wanted: sure enough, at its limit, or not to be had on this host."""
-        return bool(self.unsupported) or self.repeats >= plan.max_trials or self.sure(plan)
+        """True if no more trials are wanted: sure enough, at its limits, or not to be had on this host."""
+        full = self.counted >= plan.max_trials or self.spoiled >= max(plan.max_spoiled, 1)
+        return bool(self.unsupported) or full or self.sure(plan)
 
     def sure(self, plan: Plan) -> bool:
         """True if the interval of the median is within the target."""
@@ -66,11 +85,14 @@ class Sweep:
         run_trial: RunTrial = native.run_trial,
         seconds_before: float = 0.0,
         topology: Topology | None = None,
+        meters: StartMeters = start_meters,
     ) -> None:
         self.plan = plan
         self.states = [CellState() for _ in plan.cells]
         self._run_trial = run_trial
         self._topology = topology
+        self._transfer_ns: Mapping[Distance, float] = {}
+        self._meters = meters
         self._sequence = 0
         self._started = time.monotonic() - seconds_before
         self._slowest: dict[int, float] = defaultdict(float)
@@ -82,6 +104,7 @@ class Sweep:
         while open_cells := [i for i, state in enumerate(self.states) if not state.done(self.plan)]:
             lowest = min(self.states[i].repeats for i in open_cells)
             this_round = [i for i in open_cells if self.states[i].repeats == lowest]
+            self._look_at_transfers(this_round)
             for index in round_order(self.plan, lowest, this_round):
                 if not self._fits_budget(index):
                     return
@@ -98,7 +121,7 @@ class Sweep:
     def progress(self) -> float:
         """Share of the work done, 0 to 1: by time if there is a budget, by trials otherwise."""
         plan = self.plan
-        wanted = [1.0 if s.done(plan) else s.repeats / _expected(s, plan) for s in self.states]
+        wanted = [1.0 if s.done(plan) else _progress(s, plan) for s in self.states]
         by_trials = sum(wanted) / len(wanted)
         if not plan.budget_ns:
             return by_trials
@@ -115,12 +138,19 @@ class Sweep:
         reasons = sorted({trial.outcome.reason or trial.outcome.note for trial in seen})
         raise MeasurementError(f"every trial failed: {'; '.join(reasons)}")
 
+    def _look_at_transfers(self, indices: Sequence[int]) -> None:
+        """What a line transfer takes now, by distance, if cells of this round will hand a lock over."""
+        cells = [self.plan.cells[i] for i in indices]
+        cpus = sorted({cpu for cell in cells if cell.workload == "spin" and cell.threads > 1 for cpu in cell.cpus})
+        if self._topology is not None and len(cpus) > 1:
+            self._transfer_ns = quick_look(self._topology, cpus, self._run_trial, self._meters)
+
     def _with_handoffs(self, trial: Trial, cell: Cell) -> Trial:
         """The trial with its handoffs by distance, if it has any and the host's distances are known."""
         handoffs = trial.outcome.handoffs
         if handoffs is None or self._topology is None:
             return trial
-        figures = handoffs_by_distance(handoffs, distances(self._topology, cell.cpus))
+        figures = handoffs_by_distance(handoffs, distances(self._topology, cell.cpus), self._transfer_ns)
         return msgspec.structs.replace(trial, handoffs=figures, outcome=_lean(trial.outcome))
 
     def _fits_budget(self, index: int) -> bool:
@@ -135,17 +165,13 @@ class Sweep:
         self._slowest[trial.cell] = max(self._slowest[trial.cell], trial.seconds)
 
     def _trial(self, index: int) -> Trial:
-        cell, repeat = self.plan.cells[index], self.states[index].repeats
-        spec = trial_spec(self.plan, cell, repeat)
-        load, started, clock = load_average(), time.time(), time.monotonic()
-        meter = StealMeter(cell.cpus)
-        outcome = self._run_trial(spec)
-        while outcome.status == "interrupted":
-            # A signal whose handler let us go on (a resized window): the trial is done again.
-            outcome = self._run_trial(spec)
+        cell, state = self.plan.cells[index], self.states[index]
+        spec = trial_spec(self.plan, cell, state.repeats)
+        measured = measure(cell, spec, self._run_trial, self._meters, state.usual_work_ns())
+        outcome = measured.outcome
         trial = Trial(
             cell=index,
-            repeat=repeat,
+            repeat=state.repeats,
             sequence=self._sequence,
             workload=cell.workload,
             params=cell.params,
@@ -153,15 +179,15 @@ class Sweep:
             place=cell.place,
             smt=cell.smt,
             crew=cell.crew,
-            started=round(started, 3),
-            seconds=round(time.monotonic() - clock, 4),
+            started=measured.started,
+            seconds=measured.seconds,
             outcome=outcome,
+            evidence=measured.evidence,
+            flags=measured.flags,
         )
         if outcome.members is None:
             return trial
         trial = self._with_handoffs(trial, cell)
-        seen = evidence(outcome.members, meter.share(), load)
-        trial = msgspec.structs.replace(trial, evidence=seen, flags=flags(cell, seen))
         if not any(count for i, count in enumerate(outcome.members.operations) if outcome.members.is_main(i)):
             # Every launch of it failed: there is no latency to tell.
             return trial
@@ -194,8 +220,14 @@ def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:
     )
 
 
-def _expected(state: CellState, plan: Plan) -> int:
-    """Trials that a cell will likely take: the least, then a few more each time that was not enough."""
-    if state.repeats < plan.min_trials:
-        return plan.min_trials
-    return min(plan.max_trials, state.repeats + 4)
+def _work(members: Members) -> list[float]:
+    """Each member's mean time for the fixed chain of work, before and after the trial."""
+    return [statistics.fmean(pair) for pair in members.work_ns]
+
+
+def _progress(state: CellState, plan: Plan) -> float:
+    """Share of a cell's trials that are done: of the least, then of a few more each time that was not enough; or
+    of the spoiled ones that it may have."""
+    done = state.counted
+    expected = plan.min_trials if done < plan.min_trials else min(plan.max_trials, done + 4)
+    return max(done / expected, state.spoiled / max(plan.max_spoiled, 1))

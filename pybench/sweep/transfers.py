@@ -1,8 +1,7 @@
 """Line transfers between pairs of CPUs: which pairs, in which order, and the trials themselves."""
 
 import random
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -10,14 +9,12 @@ import numpy as np
 from pybench import native
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.distance import DISTANCES, Distance, distance
-from pybench.host.facts import load_average
 from pybench.host.topology import Topology
-from pybench.native.outcome import Outcome, TrialSpec
+from pybench.native.outcome import TrialSpec
 from pybench.placement import limits
 from pybench.results.records import Cell
 from pybench.results.transfers import PairTrial, TransferPlan
-from pybench.sweep.figures import StealMeter, evidence
-from pybench.sweep.validity import flags
+from pybench.sweep.trial import RunTrial, StartMeters, measure, start_meters
 from pybench.workloads.transfer import METHODS
 
 DURATION_NS = 10_000_000
@@ -31,7 +28,6 @@ ROUNDS, LEAST_ROUNDS = 7, 3
 TRIES = 4
 
 Pair = tuple[int, int]
-RunTrial = Callable[[TrialSpec], Outcome]
 
 
 def pairs_by_class(topology: Topology, cpus: Sequence[int]) -> dict[Distance, list[Pair]]:
@@ -131,11 +127,18 @@ def order_of_round(plan: TransferPlan, round_number: int) -> list[tuple[str, Pai
 class TransferRun:
     """A plan under way. Iterate over `trials()`."""
 
-    def __init__(self, plan: TransferPlan, topology: Topology, run_trial: RunTrial = native.run_trial) -> None:
+    def __init__(
+        self,
+        plan: TransferPlan,
+        topology: Topology,
+        run_trial: RunTrial = native.run_trial,
+        meters: StartMeters = start_meters,
+    ) -> None:
         self.plan = plan
         self.done = 0
         self._known = topology.by_number()
         self._run_trial = run_trial
+        self._meters = meters
         self._sequence = 0
 
     def trials(self) -> Iterator[PairTrial]:
@@ -163,12 +166,8 @@ class TransferRun:
             warmup_ns=plan.warmup_ns,
             seed=plan.seed,
         )
-        load, started, clock = load_average(), time.time(), time.monotonic()
-        meter = StealMeter(pair)
-        outcome = self._run_trial(spec)
-        while outcome.status == "interrupted":
-            # A signal whose handler let us go on (a resized window): the trial is done again.
-            outcome = self._run_trial(spec)
+        measured = measure(_cell(spec), spec, self._run_trial, self._meters)
+        outcome = measured.outcome
         trial = PairTrial(
             cpus=pair,
             distance=distance(self._known[pair[0]], self._known[pair[1]]),
@@ -176,15 +175,14 @@ class TransferRun:
             round=round_number,
             attempt=attempt,
             sequence=self._sequence,
-            started=round(started, 3),
-            seconds=round(time.monotonic() - clock, 4),
+            started=measured.started,
+            seconds=measured.seconds,
             status=outcome.status,
             reason=outcome.reason,
         )
         self._sequence += 1
         if outcome.members is None:
             return trial
-        seen = evidence(outcome.members, meter.share(), load)
         # The core's timeline holds the mean of each batch, in ps.
         low, middle, high = np.percentile([ps / 1000 for _, ps in outcome.timeline], (5, 50, 95))
         return msgspec.structs.replace(
@@ -194,8 +192,8 @@ class TransferRun:
             p95_ns=round(float(high), 3),
             batches=outcome.phases["transfer"].calls,
             transfers=sum(outcome.members.operations),
-            evidence=seen,
-            flags=flags(_cell(spec), seen),
+            evidence=measured.evidence,
+            flags=measured.flags,
         )
 
 
@@ -203,3 +201,19 @@ def _cell(spec: TrialSpec) -> Cell:
     """A pair as a sweep's cell: what the validity checks ask about."""
     params = dict(spec.params)
     return Cell(workload=spec.workload, params=params, threads=2, place="", smt="on", cpus=spec.cpus)
+
+
+def quick_look(
+    topology: Topology,
+    cpus: Sequence[int],
+    run_trial: RunTrial = native.run_trial,
+    meters: StartMeters = start_meters,
+) -> dict[Distance, float]:
+    """What one transfer takes now between a pair of each distance among these CPUs, ns; about 20 ms a distance.
+
+    By stores and loads, as waiters of a lock learn of their turn. What did not come out clean is left out.
+    """
+    plan = plan_transfers(topology, cpus, methods=("store",), rounds=LEAST_ROUNDS, every_pair=True)
+    pairs = tuple(some[0] for some in pairs_by_class(topology, cpus).values())
+    run = TransferRun(msgspec.structs.replace(plan, pairs=pairs, rounds=1, tries=2), topology, run_trial, meters)
+    return {t.distance: t.transfer_ns for t in run.trials() if t.clean and t.transfer_ns}

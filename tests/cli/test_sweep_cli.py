@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -103,13 +102,19 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert f"{before} trials are there" in ran.stderr
     trials = read(file).trials
-    assert Counter((t.cell, t.repeat) for t in trials) == {(c, r): 1 for c in (0, 1) for r in range(12)}
-    assert [t.sequence for t in trials] == list(range(24))
+    assert [t.sequence for t in trials] == list(range(len(trials)))
+    for cell in (0, 1):
+        own = [t for t in trials if t.cell == cell]
+        spoiled = sum(bool(t.flags) for t in own)
+        assert sorted(t.repeat for t in own) == list(range(len(own)))
+        # A busy machine may spoil them all.
+        assert len(own) - spoiled == 12 or spoiled == 20
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None:
     file = tmp_path / "r.jsonl"
     words = ["sweep", "spin", "--threads", "1", "--duration", "50ms", "--target", "0.001", "--max-trials", "500"]
+    words += ["--max-spoiled", "500"]
     run = subprocess.Popen(
         [*PYBENCH, *words, "--output", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -226,11 +231,11 @@ def private_namespace(script: str) -> "subprocess.CompletedProcess[str]":
 def test_a_full_disk_loses_nothing_that_was_measured(tmp_path: Path) -> None:
     ran = private_namespace(
         f"mount -t tmpfs -o size=48k none {tmp_path}; cd {tmp_path}; set +e;"
-        '"$@" sweep spin --threads 1 --target 0.001 --max-trials 200 --duration 5ms --output r.jsonl;'
-        'echo "status $?"; "$@" show r.jsonl'
+        '"$@" sweep spin --threads 1 --target 0.001 --max-trials 200 --max-spoiled 200 --duration 5ms --output r;'
+        'echo "status $?"; "$@" show r'
     )
     assert "status 4" in ran.stdout
-    assert "make room, then go on with --resume r.jsonl" in ran.stderr
+    assert "make room, then go on with --resume r" in ran.stderr
     assert "speedup" in ran.stdout
     assert "Traceback" not in ran.stderr
 

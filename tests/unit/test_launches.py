@@ -15,6 +15,7 @@ from rich.console import Console
 
 from pybench.analysis.launches import cost_ratio, summarize_launches
 from pybench.analysis.summary import summarize
+from pybench.host.meters import Around
 from pybench.native import histogram_values
 from pybench.native.outcome import Members, Outcome, Phase
 from pybench.report.launches import BLOCKS, conclusions, launch_report, sparkline, unsupported
@@ -109,7 +110,7 @@ def trial(
         seconds=span_ns / 1e9,
         outcome=outcome,
         figures=figures(members, phases, "launch") if launched else None,
-        evidence=evidence(members, 0.0, 0.0),
+        evidence=evidence(of, outcome, Around()),
         flags=list(flags),
     )
 

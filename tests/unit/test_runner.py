@@ -2,17 +2,25 @@
 
 import random
 from collections import Counter
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pybench.errors import MeasurementError, UnsupportedError
+from pybench.host.meters import Around
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 from pybench.results.records import Cell, Plan, Trial
-from pybench.sweep.runner import Sweep
+from pybench.sweep import runner
 
 SPAN_NS = 100_000_000
+
+
+def Sweep(*args: Any, **kwargs: Any) -> runner.Sweep:
+    """A sweep on a host that nothing else runs on."""
+    return runner.Sweep(*args, meters=lambda _: Around, **kwargs)
 
 
 def ran(operations: int, off_cpu: float = 0.0, second_start_ns: int = 0) -> Outcome:
@@ -79,9 +87,34 @@ def test_a_resumed_sweep_is_the_sweep_that_was_not_stopped(stop_after: int, cell
 def test_spoiled_trials_are_kept_marked_and_repeated() -> None:
     outcomes = iter([ran(100, off_cpu=0.5), ran(100, second_start_ns=SPAN_NS // 10)] + [ran(1_000_000)] * 50)
     trials = list(Sweep(plan_of(1), run_trial=lambda _: next(outcomes)).trials())
-    assert [t.flags for t in trials[:3]] == [["off-cpu"], ["overlap"], []]
+    assert [t.flags for t in trials[:3]] == [["off-cpu"], ["overlap", "skew"], []]
     assert sum(t.clean for t in trials) == 6
     assert len(trials) == 8
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.floats(0, 1), st.integers(6, 12), st.integers(1, 8))
+def test_spoiled_trials_are_run_again_within_a_bound_of_their_own(
+    seed: int, share: float, most: int, most_spoiled: int
+) -> None:
+    luck = random.Random(seed)
+    plan = plan_of(1, max_trials=most, max_spoiled=most_spoiled, target=1e-9)
+    run = lambda _: ran(int(1e6 * luck.uniform(0.5, 1.5)), off_cpu=0.5 * (luck.random() < share))  # noqa: E731
+    trials = list(Sweep(plan, run_trial=run).trials())
+    clean, spoiled = (sum(t.clean is wanted for t in trials) for wanted in (True, False))
+    assert (clean == most and spoiled < most_spoiled) or (spoiled == most_spoiled and clean < most)
+    assert [t.repeat for t in trials] == list(range(len(trials)))
+
+
+def test_a_cell_slower_than_it_used_to_be_is_told() -> None:
+    def run(slow: float) -> Outcome:
+        good = ran(1_000_000)
+        members = msgspec.structs.replace(good.members, work_ns=[[slow, slow], [1000.0, 1000.0]])
+        return msgspec.structs.replace(good, members=members)
+
+    outcomes = iter([run(1000.0)] * 4 + [run(1100.0)] + [run(1005.0)] * 9)
+    trials = list(Sweep(plan_of(1), run_trial=lambda _: next(outcomes)).trials())
+    assert [t.flags for t in trials[:6]] == [[]] * 4 + [["speed"], []]
 
 
 def test_failed_trials_have_no_figures_and_end_in_an_error_if_there_is_nothing_else() -> None:

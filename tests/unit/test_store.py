@@ -183,3 +183,16 @@ def test_a_record_that_does_not_fit_the_disk_is_taken_back(tmp_path: Path) -> No
         signal.signal(signal.SIGXFSZ, before_signal)
     assert path.stat().st_size == size
     assert [t.sequence for t in read(path).trials] == [0, 1]
+
+
+def test_a_file_from_before_there_was_more_evidence() -> None:
+    results = read(Path(__file__).parents[1] / "data" / "results" / "format-1-before-evidence.jsonl")
+    assert len(results.trials) == 2
+    assert results.header.plan.max_spoiled > 0
+    for trial in results.trials:
+        assert trial.evidence
+        assert trial.evidence.interrupts == {}
+        assert trial.evidence.hold_error == 0
+        assert trial.outcome.members
+        assert trial.outcome.members.work_ns == []
+        assert trial.outcome.line_node_after == -1

@@ -1,0 +1,83 @@
+"""pybench doctor: what this host will spoil, before the run."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from pybench.errors import UsageError
+from pybench.host.capture import open_sysroot
+from pybench.host.doctor import Advice, examine
+from pybench.host.topology import read_topology
+from pybench.placement import parse_placements, place
+from pybench.report.doctor import advice_table, verdict
+from pybench.report.terminal import make_console
+
+# A trial on more CPUs says no more of the host.
+MOST_REHEARSED = 64
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@click.option(
+    "--sysroot",
+    type=click.Path(path_type=Path),
+    default=Path("/"),
+    metavar="DIR|FILE",
+    help="Read another host: a folder with its sys and proc, or a file from `pybench topology --capture`.",
+)
+@click.option("--place", "words", default="all", metavar="WORDS", help="The CPUs that will be measured. [all]")
+@click.option("--quick", is_flag=True, help="Leave out the short trial on these CPUs.")
+@click.option("--strict", is_flag=True, help="Exit 1 if anything will spoil a measurement.")
+def command(as_json: bool, sysroot: Path, words: str, quick: bool, strict: bool) -> None:
+    """Say what this host will spoil of a measurement, and what to do about it.
+
+    Looks at frequency, SMT, interrupts, hypervisor, limits, memory, clock and load, and runs one trial of half a
+    second on the CPUs. Each line says how bad it is: `spoils` will spoil trials or move figures, `note` is good to
+    know when reading them. Nothing is changed. Exit status: 0; with --strict 1 if anything spoils.
+
+    \b
+    pybench doctor
+    pybench doctor --place 'socket:0 smt:off' --strict
+    pybench doctor --sysroot other-host.tar.gz --json
+    """
+    with open_sysroot(sysroot) as root:
+        topology = read_topology(root)
+        texts = parse_placements(words)
+        if len(texts) != 1:
+            raise UsageError(f"--place {words!r}: doctor looks at one placement")
+        cpus = place(topology, texts[0]).cpus
+        found = examine(root, cpus)
+    if sysroot == Path("/") and not quick:
+        found += _rehearsed(cpus)
+    if as_json:
+        shown = {"place": words, "cpus": list(cpus), "advice": msgspec.to_builtins(found)}
+        click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=1))
+    else:
+        console = make_console()
+        console.print(advice_table(found))
+        console.print(verdict(found, cpus), markup=False)
+    if strict and any(one.level == "spoils" for one in found):
+        sys.exit(1)
+
+
+def _rehearsed(cpus: tuple[int, ...]) -> list[Advice]:
+    """What a real trial on these CPUs shows."""
+    from pybench.sweep.rehearsal import gaps, rehearse
+    from pybench.sweep.validity import explain
+
+    trial = rehearse(cpus[:MOST_REHEARSED])
+    worst, share = gaps(trial)[0]
+    seen = f"CPU {worst} was away for {share:.2%} of half a second"
+    if not trial.flags:
+        return [Advice(topic="a short trial", level="fine", seen=seen, threshold="no check fails")]
+    return [
+        Advice(
+            topic="a short trial",
+            level="spoils",
+            seen=f"{seen}; it failed: {', '.join(trial.flags)}",
+            threshold="no check fails",
+            next_step=explain(trial.flags[0]).rpartition("; ")[2],
+        )
+    ]

@@ -1,0 +1,41 @@
+"""The study of disturbances leaves nothing behind, however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "disturb"
+
+
+def left_behind(pid: int, children: list[psutil.Process]) -> list[str]:
+    """Processes and cgroups of the study of that number that are still there."""
+    folders = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/pybench-disturb-{pid}")]
+    return folders + [str(child) for child in children if child.is_running() and child.status() != "zombie"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_behind(number: signal.Signals) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two CPUs")
+    study = subprocess.Popen(
+        [sys.executable, str(SCRIPT), "100"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    process = psutil.Process(study.pid)
+    deadline = time.monotonic() + 30
+    while not any(child.name() == "pybench-crew" for child in process.children()):
+        assert time.monotonic() < deadline, "no trial began"
+        time.sleep(0.02)
+    children = process.children(recursive=True)
+    assert len(children) > 10
+    study.send_signal(number)
+    study.wait(30)
+    deadline = time.monotonic() + 10
+    while left := left_behind(study.pid, children):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)

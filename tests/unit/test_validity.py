@@ -1,0 +1,255 @@
+"""Every check at its threshold and just over it; and what a cell's trials show together."""
+
+import random
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pybench.analysis.modes import drift, sure_of, two_modes
+from pybench.host.meters import Around
+from pybench.native.outcome import Members, Outcome, Phase
+from pybench.results.records import Cell, Evidence, Figures, Trial
+from pybench.sweep import validity
+from pybench.sweep.figures import evidence
+from pybench.sweep.validity import CHECKS, Finding, cell_findings, explain, flags
+from pybench.workloads import workload
+
+QUIET = Evidence(start_skew_ns=0, overlap=1.0, off_cpu=0.0, steal=0.0, load=0.0)
+SPIN = Cell(
+    workload="spin",
+    params=workload("spin").complete({"lock": "mcs"}),
+    threads=2,
+    place="all",
+    smt="on",
+    cpus=(0, 1),
+)
+MOUNT = msgspec.structs.replace(SPIN, workload="mount", params=workload("mount").complete({}))
+SPAN_NS = 100_000_000
+
+# check -> fields at the threshold, fields just over it
+AT_AND_OVER = {
+    "overlap": ({"overlap": validity.LEAST_OVERLAP}, {"overlap": validity.LEAST_OVERLAP - 0.001}),
+    "skew": ({"skew": validity.MOST_SKEW}, {"skew": validity.MOST_SKEW + 0.001}),
+    "off-cpu": ({"off_cpu": validity.MOST_OFF_CPU}, {"off_cpu": validity.MOST_OFF_CPU + 0.001}),
+    "involuntary-switches": (
+        {"involuntary": validity.MOST_INVOLUNTARY_HZ},
+        {"involuntary": validity.MOST_INVOLUNTARY_HZ + 1},
+    ),
+    "migration": ({"migrated": 0}, {"migrated": 1}),
+    "steal": (
+        {"steal": validity.MOST_STEAL + 0.049, "tick_share": 0.05},
+        {"steal": validity.MOST_STEAL + 0.051, "tick_share": 0.05},
+    ),
+    "throttled": ({"throttled": validity.MOST_THROTTLED}, {"throttled": validity.MOST_THROTTLED + 0.001}),
+    "speed": ({"speed_change": validity.MOST_SPEED_CHANGE}, {"speed_loss": validity.MOST_SPEED_CHANGE + 0.001}),
+    "interrupts": (
+        {"interrupts": {"device": validity.MOST_INTERRUPTS_HZ, "timer": 1e9}},
+        {"interrupts": {"device": validity.MOST_INTERRUPTS_HZ, "call": 1.0}},
+    ),
+    "memory-node": ({"misplaced": 0}, {"misplaced": 1}),
+    "hold-time": ({"hold_error": validity.MOST_HOLD_ERROR}, {"hold_error": validity.MOST_HOLD_ERROR + 0.001}),
+    "think-time": (
+        {"think_error": validity.MOST_THINK_ERROR},
+        {"think_error": validity.MOST_THINK_ERROR + 0.001},
+    ),
+    "clock": (
+        {"clock_offset_ns": validity.MOST_CLOCK_OFFSET_NS, "clock_drift": validity.MOST_CLOCK_DRIFT},
+        {"clock_drift": validity.MOST_CLOCK_DRIFT * 1.01},
+    ),
+    "too-short": ({"quantum": validity.MOST_QUANTUM}, {"quantum": validity.MOST_QUANTUM + 0.001}),
+    "stall": ({"stall": validity.MOST_STALL}, {"stall": validity.MOST_STALL + 0.001}),
+    "load-before": ({"running": 0}, {"running": 10**6}),
+    "other-work": ({"other_work": validity.MOST_OTHER_WORK}, {"other_work": validity.MOST_OTHER_WORK + 0.001}),
+    "siblings": (
+        {"siblings_busy": validity.MOST_SIBLING_BUSY},
+        {"siblings_busy": validity.MOST_SIBLING_BUSY + 0.001},
+    ),
+    "elsewhere": ({"elsewhere": validity.MOST_ELSEWHERE}, {"elsewhere": validity.MOST_ELSEWHERE + 0.001}),
+}
+
+
+def test_every_check_is_tested_here_and_says_what_to_do() -> None:
+    assert {check.name for check in CHECKS} == set(AT_AND_OVER)
+    assert len({check.name for check in CHECKS}) == len(CHECKS)
+    for check in CHECKS:
+        assert check.reason
+        assert check.next_step
+        assert explain(check.name) == f"{check.name}: {check.reason}; {check.next_step}"
+
+
+@pytest.mark.parametrize("name", AT_AND_OVER)
+def test_a_check_flags_from_its_threshold_on(name: str) -> None:
+    at, over = (msgspec.structs.replace(QUIET, **fields) for fields in AT_AND_OVER[name])
+    assert flags(SPIN, at) == []
+    assert flags(SPIN, over) == [name]
+
+
+def test_waiting_by_nature_is_no_disturbance() -> None:
+    seen = msgspec.structs.replace(
+        QUIET, off_cpu=0.5, involuntary=2000.0, interrupts={"call": 50_000.0, "reschedule": 50_000.0}
+    )
+    assert flags(MOUNT, seen) == []
+    assert flags(SPIN, seen) == ["off-cpu", "involuntary-switches", "interrupts"]
+    storm = msgspec.structs.replace(QUIET, interrupts={"device": 50_000.0})
+    assert flags(MOUNT, storm) == ["interrupts"]
+
+
+def test_an_old_record_fails_no_check_for_what_it_does_not_say() -> None:
+    old = b'{"start_skew_ns":5,"overlap":1.0,"off_cpu":0.0,"steal":0.0,"load":3.5}'
+    assert flags(SPIN, msgspec.json.decode(old, type=Evidence)) == []
+
+
+def outcome(**columns: object) -> Outcome:
+    base: dict[str, object] = {
+        "cpu": [0, 1],
+        "operations": [1_000_000, 1_000_000],
+        "start_ns": [0, 0],
+        "stop_ns": [SPAN_NS, SPAN_NS],
+        "cpu_ns": [SPAN_NS, SPAN_NS],
+        "voluntary_switches": [0, 0],
+        "involuntary_switches": [0, 0],
+    }
+    members = Members(**(base | columns))  # type: ignore[arg-type]
+    phase = Phase(calls=10, operations=10, wall_ns=1000, max_ns=100, histogram=[100, 10])
+    return Outcome(status="ok", members=members, phases={"operation": phase})
+
+
+@given(st.floats(0.5, 2.0))
+def test_hold_time_off_by_a_factor(factor: float) -> None:
+    """Within 2 % it passes; a member that was asked for none passes whatever it took."""
+    got = evidence(SPIN, outcome(hold_ns=[200 * factor, 37.0], hold_asked_ns=[200.0, 0.0]), Around())
+    assert got.hold_error == pytest.approx(abs(factor - 1), abs=1e-6)
+    assert ("hold-time" in flags(SPIN, got)) == (got.hold_error > validity.MOST_HOLD_ERROR)
+
+
+@given(st.floats(-1e9, 1e9), st.floats(-0.01, 0.01))
+def test_clocks_that_warp_or_run_wrong(offset_ns: float, rate: float) -> None:
+    got = evidence(SPIN, outcome(clock_offset_ns=[[0.0, 0.0], [offset_ns, offset_ns + rate * SPAN_NS]]), Around())
+    assert got.clock_offset_ns == pytest.approx(abs(offset_ns), abs=0.1)
+    assert got.clock_drift == pytest.approx(abs(rate), abs=1e-8)
+
+
+@given(st.floats(1.0, 2.0), st.floats(1.0, 2.0))
+def test_speed_over_a_trial_and_against_the_usual(during: float, before: float) -> None:
+    """A whole slow trial is seen by what the cell usually takes, one that became slow by itself."""
+    work = [[1000.0 * before, 1000.0 * before * during], [1000.0, 1000.0]]
+    got = evidence(SPIN, outcome(work_ns=work), Around(), [1000.0, 1000.0])
+    assert got.speed_change == pytest.approx(during - 1, abs=1e-6)
+    assert got.speed_loss == pytest.approx(during * before - 1, abs=1e-6)
+    assert evidence(SPIN, outcome(work_ns=work), Around()).speed_loss == 0
+
+
+def test_where_memory_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pybench.sweep import figures
+
+    monkeypatch.setattr(figures, "node_of", lambda cpu: cpu)
+
+    def misplaced(cell: Cell, line: int, after: int, **columns: object) -> int:
+        seen = msgspec.structs.replace(outcome(**columns), line_node=line, line_node_after=after)
+        return evidence(cell, seen, Around()).misplaced
+
+    bound = msgspec.structs.replace(SPIN, memory="bind", nodes=(1,))
+    assert (
+        misplaced(SPIN, -1, -1) == misplaced(SPIN, 0, -1) == misplaced(SPIN, 0, 0) == misplaced(bound, 1, 1) == 0
+    )
+    assert misplaced(SPIN, 1, 1) == misplaced(bound, 0, 0) == misplaced(SPIN, 0, 1) == 1
+    assert misplaced(SPIN, 0, 0, node=[0, 1]) == misplaced(SPIN, 0, 0, node=[-1, 1]) == 0
+    assert misplaced(SPIN, 0, 0, node=[1, 1]) == 1
+
+
+def test_too_short_is_told_by_operations() -> None:
+    few = outcome(operations=[10, 10])
+    assert flags(SPIN, evidence(SPIN, few, Around())) == ["too-short"]
+    assert flags(SPIN, evidence(SPIN, few, Around(), by_time=False)) == []
+
+
+def trials(values: list[float], cell: int = 0) -> list[Trial]:
+    blank = Figures(
+        throughput=1, p50_ns=1, p90_ns=1, p99_ns=1, p999_ns=1, max_ns=1, jain=1, cpu_ns_per_operation=1
+    )
+    return [
+        Trial(
+            cell=cell,
+            repeat=i,
+            sequence=i,
+            workload="spin",
+            params={},
+            threads=2,
+            place="all",
+            smt="on",
+            crew="threads",
+            started=0.0,
+            seconds=0.1,
+            outcome=Outcome(status="ok"),
+            figures=msgspec.structs.replace(blank, throughput=value),
+        )
+        for i, value in enumerate(values)
+    ]
+
+
+def test_two_modes_are_named() -> None:
+    noise = random.Random(4)
+    values = [m * noise.gauss(1, 0.01) for m in [17.2e6] * 12 + [22.9e6] * 8]
+    noise.shuffle(values)
+    (finding,) = cell_findings(trials(values))
+    low, low_count, high, high_count = finding.values
+    assert finding.name == "bimodal"
+    assert (low_count, high_count) == (12, 8)
+    assert low == pytest.approx(17.2e6, rel=0.01)
+    assert high == pytest.approx(22.9e6, rel=0.01)
+
+
+@pytest.mark.parametrize("n", [6, 8, 10, 15, 20, 30])
+def test_one_mode_is_rarely_called_two(n: int) -> None:
+    """At most 1 % of samples of any noise: 500 are simulated of each, and 12 are three sigma over."""
+    rng = np.random.default_rng(n)
+    noises = (rng.standard_normal, rng.standard_exponential, lambda s: rng.lognormal(0, 0.7, s), rng.random)
+    for noise in noises:
+        calls = sum(two_modes(10 + noise(n)) is not None for _ in range(500))
+        assert calls <= 12
+
+
+def test_modes_are_found_when_they_are_apart() -> None:
+    rng = np.random.default_rng(1)
+    for n in (8, 12, 20, 30):
+        found = sum(
+            two_modes(np.where(np.arange(n) % 2, 1.0, 1.3) * rng.normal(1, 0.015, n)) is not None
+            for _ in range(200)
+        )
+        assert found >= 180, n
+
+
+def test_a_drift_has_a_size() -> None:
+    noise = random.Random(2)
+    values = [1e6 * (1 - 0.10 * i / 19) * noise.gauss(1, 0.005) for i in range(20)]
+    findings = [finding for finding in cell_findings(trials(values)) if finding.name == "drift"]
+    (finding,) = findings
+    assert finding.values[0] == pytest.approx(-0.105, abs=0.02)
+
+
+def test_sweeps_without_a_drift_are_rarely_called_drifting() -> None:
+    """8 cells a sweep, 5 % noise: the level is 1 % for the sweep, so of 60 sweeps 4 would be far too many."""
+    noise = random.Random(3)
+
+    def sweep() -> list[Finding]:
+        some = [t for cell in range(8) for t in trials([noise.gauss(1, 0.05) for _ in range(10)], cell)]
+        return [finding for finding in cell_findings(some) if finding.name == "drift"]
+
+    assert sum(bool(sweep()) for _ in range(60)) < 4
+
+
+@given(st.lists(st.floats(0, 1), max_size=20))
+def test_holm_lies_between_bonferroni_and_none(ps: list[float]) -> None:
+    stands = sure_of(ps, 0.05)
+    assert all(stand or p > 0.05 / len(ps) for p, stand in zip(ps, stands, strict=True))
+    assert all(p <= 0.05 for p, stand in zip(ps, stands, strict=True) if stand)
+
+
+def test_too_few_or_equal_values_tell_nothing() -> None:
+    assert two_modes([1, 1, 9, 9, 9]) is None
+    assert two_modes([5.0] * 20) is None
+    assert drift([1, 2, 3], [1, 2, 3]) is None
+    assert drift([5.0] * 20, range(20)) is None
