@@ -202,7 +202,7 @@ def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
         if abs(one.ratio.log) < margin:
             comparison.same_p = max(one.ratio.risk_beyond(margin), one.ratio.risk_beyond(-margin))
     # What has no interval is no test.
-    told = [i for i, one in enumerate(estimates) if math.isfinite(one.ratio.down[AT_LEVEL])]
+    told = [i for i, one in enumerate(estimates) if not math.isnan(one.ratio.down[AT_LEVEL])]
     for i, p, same in zip(
         told, holm([every[i].p for i in told]), holm([every[i].same_p for i in told]), strict=True
     ):
