@@ -237,8 +237,9 @@ def _unsure(comparison: Comparison, one: Estimate, margin: float, family: int) -
             further_needed(one.ratio, min(one.n), one.freedom, target, risk) for target in targets if target > 0
         )
     comparison.words = f"not enough evidence{_more(comparison)}"
-    if comparison.p <= least and not comparison.note:
-        comparison.note = f"1 is outside its interval, but not after correction for {family} comparisons"
+    if comparison.p <= least:
+        said = f"1 is outside its interval, but not after correction for {family} comparisons"
+        comparison.note = "; ".join(words for words in (comparison.note, said) if words)
 
 
 def _more(comparison: Comparison) -> str:

@@ -4,7 +4,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from synthetic import cell, columns, header, noisy, results, trial
@@ -51,6 +51,7 @@ def test_planted_differences_are_found_and_put_into_words() -> None:
 
 
 @settings(max_examples=12, deadline=None)
+@example(factor=1.3, noise=0.02, trials=2, sweeps=3)
 @given(
     factor=st.floats(0.7, 1.4),
     noise=st.floats(0.0, 0.2),
