@@ -202,7 +202,7 @@ def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
         if abs(one.ratio.log) < margin:
             comparison.same_p = max(one.ratio.risk_beyond(margin), one.ratio.risk_beyond(-margin))
     # What has no interval is no test.
-    told = [i for i, one in enumerate(estimates) if math.isfinite(one.ratio.down[AT_LEVEL])]
+    told = [i for i, one in enumerate(estimates) if not math.isnan(one.ratio.down[AT_LEVEL])]
     for i, p, same in zip(
         told, holm([every[i].p for i in told]), holm([every[i].same_p for i in told]), strict=True
     ):
@@ -237,8 +237,9 @@ def _unsure(comparison: Comparison, one: Estimate, margin: float, family: int) -
             further_needed(one.ratio, min(one.n), one.freedom, target, risk) for target in targets if target > 0
         )
     comparison.words = f"not enough evidence{_more(comparison)}"
-    if comparison.p <= least and not comparison.note:
-        comparison.note = f"1 is outside its interval, but not after correction for {family} comparisons"
+    if comparison.p <= least:
+        said = f"1 is outside its interval, but not after correction for {family} comparisons"
+        comparison.note = "; ".join(words for words in (comparison.note, said) if words)
 
 
 def _more(comparison: Comparison) -> str:

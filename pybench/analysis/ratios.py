@@ -129,7 +129,7 @@ def side_ratio(a: Side, b: Side) -> LogRatio:
 
 def _shortening(a: Floats, b: Floats, freedom_a: float, freedom_b: float) -> float:
     x, y = float(a[AT_LEVEL]), float(b[AT_LEVEL])
-    if not (0 < x < math.inf and 0 < y < math.inf):
+    if not (0 < x < math.inf and 0 < y < math.inf) or math.isinf(freedom_a + freedom_b):
         return 1.0
     risk = (1 - LEVEL) / 2
     x_error, y_error = x / quantile(risk, freedom_a), y / quantile(risk, freedom_b)

@@ -1,5 +1,7 @@
 """The comparison as a user types it, on files of real sweeps and made-up ones."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pybench.cli import main
 from pybench.results.store import read
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
@@ -26,6 +29,22 @@ def pybench(*words: str | Path) -> "subprocess.CompletedProcess[str]":
         check=False,
         env=os.environ | {"COLUMNS": "80"},
     )
+
+
+def here(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+    """The same within this process, where no sweep runs: it spares a start each."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        patch.setattr(sys, "argv", ["pybench", *map(str, words)])
+        patch.setenv("COLUMNS", "80")
+        main()
+    code = ended.value.code
+    return subprocess.CompletedProcess(words, int(code or 0), out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +76,7 @@ def test_two_real_sweeps(tmp_path: Path) -> None:
 
 
 def test_a_slower_file_says_so_and_what_could_explain_it(files: dict[str, Path]) -> None:
-    ran = pybench("compare", files["before"], files["slow"])
+    ran = here("compare", files["before"], files["slow"])
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("slower") >= 4
     assert "[bold]Other" in ran.stdout
@@ -79,7 +98,7 @@ def test_a_slower_file_says_so_and_what_could_explain_it(files: dict[str, Path])
 def test_a_condition_decides_the_status(
     files: dict[str, Path], other: str, options: list[str], status: int
 ) -> None:
-    ran = pybench("compare", files["before"], files[other], *options)
+    ran = here("compare", files["before"], files[other], *options)
     assert ran.returncode == status, ran.stdout + ran.stderr
     assert not ran.stderr
 
@@ -106,7 +125,7 @@ def test_what_cannot_be_meant_is_told_in_one_line(files: dict[str, Path], words:
     full = [
         ",".join(str(folder / f"{part}.jsonl") if part in files else part for part in w.split(",")) for w in words
     ]
-    ran = pybench("compare", *full)
+    ran = here("compare", *full)
     assert ran.returncode == 2
     assert said in ran.stderr
     assert ran.stderr.count("\n") == 1
@@ -115,7 +134,7 @@ def test_what_cannot_be_meant_is_told_in_one_line(files: dict[str, Path], words:
 
 def test_patterns_and_lists_name_the_sweeps_of_a_side(files: dict[str, Path]) -> None:
     folder = files["before"].parent
-    ran = pybench("compare", f"{files['before']},{files['again']}", f"{folder}/slo[w].jsonl", "--json")
+    ran = here("compare", f"{files['before']},{files['again']}", f"{folder}/slo[w].jsonl", "--json")
     pair = json.loads(ran.stdout)["pairs"][0]
     assert [Path(file).stem for file in pair["a"]["files"]] == ["before", "again"]
     assert pair["cells"][0]["comparisons"][0]["basis"] == "sweeps"

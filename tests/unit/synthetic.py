@@ -108,6 +108,7 @@ def noisy(
     trials: int = 10,
     noise: float = 0.01,
     seed: int = 1,
+    calls: int = 300,
     **host: Any,
 ) -> Results:
     """A file whose throughput is 1e6 times the cell's factor, and whose latencies are 1 to 10 us over it."""
@@ -117,8 +118,8 @@ def noisy(
     for index, (of, factor) in enumerate(zip(cells, each, strict=True)):
         for repeat in range(trials):
             own = factor * float(np.exp(noise * rng.standard_normal()))
-            calls = rng.uniform(1000, 10_000, 300) / own
-            made.append(trial(index, of, 1e6 * own, calls.astype(int).tolist(), repeat))
+            latencies = rng.uniform(1000, 10_000, calls) / own
+            made.append(trial(index, of, 1e6 * own, latencies.astype(int).tolist(), repeat))
     return results(name, cells, made, **host)
 
 
