@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from topologies import MACHINES, Host, server
-from transfer_files import NS, file_of, header_of, outcome, topology_of, write_file
+from transfer_files import NS, calm, file_of, header_of, outcome, topology_of, write_file
 
 from pybench.analysis.transfer_matrix import axis, matrix
 from pybench.analysis.transfers import load_transfers, pair_figures, summarize, transfers_of
@@ -105,7 +105,7 @@ def small(**how: object):
 def test_a_spoiled_measurement_is_kept_marked_and_done_again() -> None:
     plan, topology = small(rounds=2)
     answers = iter([outcome((0, 1), 900.0, off_cpu=0.2), outcome((0, 1), 50.0), outcome((0, 1), 52.0)])
-    trials = list(TransferRun(plan, topology, lambda _: next(answers)).trials())
+    trials = list(TransferRun(plan, topology, lambda _: next(answers), calm).trials())
     assert [(t.round, t.attempt, t.flags) for t in trials] == [(0, 0, ["off-cpu"]), (0, 1, []), (1, 0, [])]
     (figure,) = pair_figures(trials, "cas")
     assert figure.transfer_ns.value == 51.0 and figure.spoiled == 1
@@ -114,7 +114,7 @@ def test_a_spoiled_measurement_is_kept_marked_and_done_again() -> None:
 def test_a_pair_that_never_comes_out_clean_has_no_figure() -> None:
     plan, topology = small(rounds=2)
     failed = Outcome(status="failed", reason="running: member 1 was killed by signal 9")
-    trials = list(TransferRun(plan, topology, lambda _: failed).trials())
+    trials = list(TransferRun(plan, topology, lambda _: failed, calm).trials())
     assert len(trials) == 2 * plan.tries
     assert summarize(trials, "cas").classes == ()
     assert summarize(trials, "cas").transfer_ns("l3") is None
@@ -209,7 +209,7 @@ def test_what_was_left_out_is_said() -> None:
 def test_pairs_whose_rounds_disagree_are_named() -> None:
     plan, topology = small(rounds=6)
     answers = iter([outcome((0, 1), ns) for ns in (25, 26, 25, 120, 26, 25)])
-    trials = list(TransferRun(plan, topology, lambda _: next(answers)).trials())
+    trials = list(TransferRun(plan, topology, lambda _: next(answers), calm).trials())
     file = file_of(topology, methods=("cas",))
     text = " ".join(" ".join(printed(msgspec.structs.replace(file, trials=trials))).split())
     assert "Rounds of 1 pair differ more than 2 times (CPUs 0 and 1 by cas: 25.0ns to 120ns)" in text

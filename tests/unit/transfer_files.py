@@ -10,6 +10,7 @@ import msgspec
 from topologies import MACHINES, SCRATCH, Host, write
 
 from pybench.host.distance import Distance, distance
+from pybench.host.meters import Around
 from pybench.host.topology import Topology, read_topology
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 from pybench.results.records import End
@@ -17,6 +18,11 @@ from pybench.results.transfers import PairTrial, TransferFile, TransferHeader
 from pybench.sweep.transfers import TransferRun, plan_transfers
 
 NS: dict[Distance, float] = {"same-cpu": 900, "smt": 7.6, "l3": 47, "socket": 110, "cross-socket": 134}
+
+
+def calm(_: Sequence[int]) -> Callable[[], Around]:
+    """Meters of a host on which nothing else goes on."""
+    return Around
 
 
 @cache
@@ -81,7 +87,7 @@ def header_of(topology: Topology, **how: object) -> TransferHeader:
 def file_of(topology: Topology, **how: object) -> TransferFile:
     """A whole file of this host."""
     header = header_of(topology, **how)
-    trials = list(TransferRun(header.plan, topology, machine_of(topology)).trials())
+    trials = list(TransferRun(header.plan, topology, machine_of(topology), calm).trials())
     return TransferFile(header=header, topology=topology, trials=trials, ends=[End(reason="limit", seconds=60.0)])
 
 
