@@ -4,7 +4,9 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -86,6 +88,18 @@ static double clock_ahead_ns(const struct pb_crew_state *crew) {
     return ((double)now.tick - (double)crew->base.tick) * crew->ns_per_tick - (double)(now.ns - crew->base.ns);
 }
 
+/* How long this thread has waited for its CPU so far, ns: the second number of schedstat. */
+static uint64_t waited_ns(void) {
+    char text[96] = "";
+    unsigned long long waited = 0;
+    int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t got = read(fd, text, sizeof text - 1);
+    close(fd);
+    return got > 0 && sscanf(text, "%*u %llu", &waited) == 1 ? waited : 0;
+}
+
 /* Run for span_ns from a common start; the figures of the run are left in the member. */
 static int run_once(struct pb_seat *seat, int64_t span_ns, uint64_t operations) {
     struct pb_crew_state *crew = seat->crew;
@@ -97,6 +111,7 @@ static int run_once(struct pb_seat *seat, int64_t span_ns, uint64_t operations) 
     member->work_before_ns = pb_work_speed_ns(crew->ns_per_tick, &chain);
     member->clock_start_ns = clock_ahead_ns(crew);
     getrusage(RUSAGE_THREAD, &before);
+    uint64_t waited = waited_ns();
     uint64_t release = pb_barrier_release(crew);
     if (!release)
         return -ECANCELED;
@@ -111,6 +126,7 @@ static int run_once(struct pb_seat *seat, int64_t span_ns, uint64_t operations) 
     member->cpu_ns = pb_thread_cpu_ns() - cpu;
     member->cpu_stop = sched_getcpu();
     getrusage(RUSAGE_THREAD, &after);
+    member->waited_ns = waited_ns() - waited;
     member->clock_stop_ns = clock_ahead_ns(crew);
     member->work_after_ns = pb_work_speed_ns(crew->ns_per_tick, &chain);
     member->voluntary_switches = (uint64_t)(after.ru_nvcsw - before.ru_nvcsw);

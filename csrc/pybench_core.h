@@ -84,6 +84,7 @@ struct pb_member {
     uint64_t voluntary_switches;
     uint64_t involuntary_switches;
     uint64_t minor_faults;
+    uint64_t waited_ns; /* runnable but not on its CPU, as the scheduler counts it; 0 where it does not */
     uint64_t counters[PB_MAX_COUNTERS]; /* a workload's own, named by pb_counter_name() */
     /* Mean time of the timed pieces of hold and think work, and what was asked of those same pieces; 0: none. */
     double hold_ns, hold_asked_ns, think_ns, think_asked_ns;

@@ -223,6 +223,7 @@ def _members(members: list[Any]) -> Members:
         think_asked_ns=_column(members, "think_asked_ns"),
         work_ns=[[round(m.work_before_ns, 1), round(m.work_after_ns, 1)] for m in members],
         clock_offset_ns=[[round(m.clock_start_ns - base, 1), round(m.clock_stop_ns - base, 1)] for m in members],
+        waited_ns=_column(members, "waited_ns"),
         longest_wait_ns=_column(members, "longest_wait_ns"),
         longest_gap_ns=_column(members, "longest_gap_ns"),
         longest_run=_column(members, "longest_run"),

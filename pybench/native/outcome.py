@@ -84,6 +84,8 @@ class Members(msgspec.Struct, frozen=True, omit_defaults=True):
     clock_offset_ns: list[list[float]] = []
     """[at the start, at the stop] how far the tick counter was ahead of CLOCK_MONOTONIC, as seen by this member,
     less what the first member saw at its start."""
+    waited_ns: list[int] = []
+    """Runnable but not on its CPU, as the scheduler counts it; left out if nobody waited or it does not count."""
     longest_wait_ns: list[int] = []
     """Longest acquire among the timed; left out if the workload acquires nothing."""
     longest_gap_ns: list[int] = []

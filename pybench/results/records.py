@@ -104,6 +104,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """The spread of the members' starts, as a share of the trial."""
     off_cpu: float
     """Largest share of a member's time that it was not on its CPU."""
+    off_cpu_sum: float = 0.0
+    """Those shares of all members together: under a lock that goes round, whoever is away holds up all."""
+    waited: float = 0.0
+    """Shares of the members' time in which they were runnable but not on their CPU, added up."""
+    waited_more: float = 0.0
+    """By how much that is above the cell's clean trials before (their median); 0 until that is known."""
     steal: float
     """Share of the CPUs' time that the hypervisor took, from /proc/stat."""
     load: float

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from pybench.analysis.estimate import jain
 from pybench.analysis.latency import percentiles_ns
 from pybench.host.distance import DISTANCES, Distance
@@ -9,6 +11,18 @@ from pybench.host.meters import Around, node_of
 from pybench.native.outcome import Handoffs, Members, Outcome, Phase
 from pybench.results.records import Cell, Evidence, Figures, HandoffFigure
 from pybench.workloads import workload
+
+
+class Usual(msgspec.Struct, frozen=True, kw_only=True):
+    """What clean trials of a cell usually show, to hold others against; empty or None where that is not known."""
+
+    work_ns: Sequence[float] = ()
+    """Each member's time for the fixed chain of work."""
+    waited: float | None = None
+    """`Evidence.waited`."""
+
+
+NOTHING_USUAL = Usual()
 
 
 def figures(members: Members, phases: Mapping[str, Phase], latency: str) -> Figures:
@@ -62,21 +76,22 @@ def _main(members: Members) -> list[int]:
 
 
 def evidence(
-    cell: Cell, outcome: Outcome, around: Around, usual_work_ns: Sequence[float] = (), *, by_time: bool = True
+    cell: Cell, outcome: Outcome, around: Around, usual: Usual = NOTHING_USUAL, *, by_time: bool = True
 ) -> Evidence:
     """The evidence of a trial that ended well.
 
-    `usual_work_ns` is each member's usual time for the fixed chain of work, if it is known yet; `by_time` tells
+    `usual` is what the cell's clean trials showed so far; `by_time` tells
     that the trial was ended by time, not by a count of operations.
     """
     members = outcome.members
     assert members is not None
     spans = [max(stop - start, 1) for start, stop in zip(members.start_ns, members.stop_ns, strict=True)]
     together = min(members.stop_ns) - max(members.start_ns)
-    off = max(1 - cpu / span for cpu, span in zip(members.cpu_ns, spans, strict=True))
+    off = [max(1 - cpu / span, 0.0) for cpu, span in zip(members.cpu_ns, spans, strict=True)]
+    waited = sum(ns / span for ns, span in zip(members.waited_ns, spans, strict=False))
     involuntary = (n * 1e9 / span for n, span in zip(members.involuntary_switches, spans, strict=True))
     offset_ns, drift = _clock(members.clock_offset_ns, spans)
-    change, loss = _speed(members.work_ns, usual_work_ns)
+    change, loss = _speed(members.work_ns, usual.work_ns)
     main = _main(members)
     total = sum(members.operations[i] for i in main)
     own_end = workload(cell.workload).typical_ns is not None
@@ -85,7 +100,10 @@ def evidence(
         start_skew_ns=max(members.start_ns),
         skew=round(max(members.start_ns) / max(members.stop_ns), 6),
         overlap=round(max(together, 0) / max(members.stop_ns), 6),
-        off_cpu=round(max(off, 0.0), 6),
+        off_cpu=round(max(off), 6),
+        off_cpu_sum=round(sum(off), 6),
+        waited=round(waited, 6),
+        waited_more=round(max(waited - usual.waited, 0.0), 6) if usual.waited is not None else 0.0,
         steal=round(around.steal, 6),
         load=round(around.load, 2),
         running=around.running,

@@ -14,7 +14,7 @@ from pybench.host.distance import Distance, distances
 from pybench.host.topology import Topology
 from pybench.native.outcome import Members, Outcome, TrialSpec
 from pybench.results.records import Cell, End, Plan, Trial
-from pybench.sweep.figures import figures, handoffs_by_distance
+from pybench.sweep.figures import Usual, figures, handoffs_by_distance
 from pybench.sweep.needs import unsupported_words
 from pybench.sweep.plan import round_order, trial_ns
 from pybench.sweep.transfers import quick_look
@@ -26,7 +26,7 @@ LONGEST_OWN_NS = 60 * 10**9
 # All pairs of 32 members.
 MOST_HANDOFF_PAIRS = 1024
 
-# Trials of a cell from whose median on a CPU can be told to be slower than usual.
+# Clean trials of a cell from whose medians on others can be told to be unusual.
 LEAST_FOR_USUAL = 3
 
 
@@ -39,6 +39,7 @@ class CellState:
         self.spoiled = 0
         self.unsupported = ""
         self._work_ns: list[list[float]] = []
+        self._waited: list[float] = []
 
     def add(self, trial: Trial) -> None:
         """Count a trial."""
@@ -50,17 +51,20 @@ class CellState:
             self.throughputs.append(trial.figures.throughput)
             if trial.outcome.members and trial.outcome.members.work_ns:
                 self._work_ns.append(_work(trial.outcome.members))
+            if trial.evidence:
+                self._waited.append(trial.evidence.waited)
 
     @property
     def counted(self) -> int:
         """Trials that count towards the most of a cell: spoiled ones are run again."""
         return self.repeats - self.spoiled
 
-    def usual_work_ns(self) -> list[float]:
-        """Each member's usual time for the fixed chain of work; empty until it is known."""
-        if len(self._work_ns) < LEAST_FOR_USUAL:
-            return []
-        return [statistics.median(column) for column in zip(*self._work_ns, strict=True)]
+    def usual(self) -> Usual:
+        """What the cell's clean trials usually show; nothing until that is known."""
+        if len(self.throughputs) < LEAST_FOR_USUAL:
+            return Usual()
+        work = [statistics.median(column) for column in zip(*self._work_ns, strict=True)]
+        return Usual(work_ns=work, waited=statistics.median(self._waited) if self._waited else None)
 
     def done(self, plan: Plan) -> bool:
         """True if no more trials are wanted: sure enough, at its limits, or not to be had on this host."""
@@ -167,7 +171,7 @@ class Sweep:
     def _trial(self, index: int) -> Trial:
         cell, state = self.plan.cells[index], self.states[index]
         spec = trial_spec(self.plan, cell, state.repeats)
-        measured = measure(cell, spec, self._run_trial, self._meters, state.usual_work_ns())
+        measured = measure(cell, spec, self._run_trial, self._meters, state.usual())
         outcome = measured.outcome
         trial = Trial(
             cell=index,

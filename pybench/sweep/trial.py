@@ -8,7 +8,7 @@ import msgspec
 from pybench.host.meters import Around, Meters
 from pybench.native.outcome import Outcome, TrialSpec
 from pybench.results.records import Cell, Evidence
-from pybench.sweep.figures import evidence
+from pybench.sweep.figures import Usual, evidence
 from pybench.sweep.validity import flags
 
 RunTrial = Callable[[TrialSpec], Outcome]
@@ -33,9 +33,9 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(
-    cell: Cell, spec: TrialSpec, run_trial: RunTrial, meters: StartMeters, usual_work_ns: Sequence[float] = ()
+    cell: Cell, spec: TrialSpec, run_trial: RunTrial, meters: StartMeters, usual: Usual | None = None
 ) -> Measured:
-    """Run one trial of a cell; `usual_work_ns` is as in `figures.evidence`."""
+    """Run one trial of a cell; `usual` is what its clean trials showed so far."""
     started, clock = time.time(), time.monotonic()
     around = meters(cell.cpus)
     outcome = run_trial(spec)
@@ -47,5 +47,5 @@ def measure(
     measured = Measured(outcome=outcome, started=round(started, 3), seconds=round(time.monotonic() - clock, 4))
     if outcome.members is None:
         return measured
-    seen = evidence(cell, outcome, counted, usual_work_ns, by_time=not spec.operations)
+    seen = evidence(cell, outcome, counted, usual or Usual(), by_time=not spec.operations)
     return msgspec.structs.replace(measured, evidence=seen, flags=flags(cell, seen))

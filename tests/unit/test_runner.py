@@ -112,7 +112,7 @@ def test_a_cell_slower_than_it_used_to_be_is_told() -> None:
         members = msgspec.structs.replace(good.members, work_ns=[[slow, slow], [1000.0, 1000.0]])
         return msgspec.structs.replace(good, members=members)
 
-    outcomes = iter([run(1000.0)] * 4 + [run(1100.0)] + [run(1005.0)] * 9)
+    outcomes = iter([run(1000.0)] * 4 + [run(1150.0)] + [run(1005.0)] * 9)
     trials = list(Sweep(plan_of(1), run_trial=lambda _: next(outcomes)).trials())
     assert [t.flags for t in trials[:6]] == [[]] * 4 + [["speed"], []]
 

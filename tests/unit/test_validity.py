@@ -13,7 +13,7 @@ from pybench.host.meters import Around
 from pybench.native.outcome import Members, Outcome, Phase
 from pybench.results.records import Cell, Evidence, Figures, Trial
 from pybench.sweep import validity
-from pybench.sweep.figures import evidence
+from pybench.sweep.figures import Usual, evidence
 from pybench.sweep.validity import CHECKS, Finding, cell_findings, explain, flags
 from pybench.workloads import workload
 
@@ -33,7 +33,14 @@ SPAN_NS = 100_000_000
 AT_AND_OVER = {
     "overlap": ({"overlap": validity.LEAST_OVERLAP}, {"overlap": validity.LEAST_OVERLAP - 0.001}),
     "skew": ({"skew": validity.MOST_SKEW}, {"skew": validity.MOST_SKEW + 0.001}),
-    "off-cpu": ({"off_cpu": validity.MOST_OFF_CPU}, {"off_cpu": validity.MOST_OFF_CPU + 0.001}),
+    "off-cpu": (
+        {"off_cpu": validity.MOST_OFF_CPU, "off_cpu_sum": validity.MOST_OFF_CPU},
+        {"off_cpu_sum": validity.MOST_OFF_CPU + 0.001},
+    ),
+    "waited": (
+        {"waited": 0.5, "waited_more": validity.MOST_WAITED_MORE},
+        {"waited_more": validity.MOST_WAITED_MORE + 0.001},
+    ),
     "involuntary-switches": (
         {"involuntary": validity.MOST_INVOLUNTARY_HZ},
         {"involuntary": validity.MOST_INVOLUNTARY_HZ + 1},
@@ -136,7 +143,7 @@ def test_clocks_that_warp_or_run_wrong(offset_ns: float, rate: float) -> None:
 def test_speed_over_a_trial_and_against_the_usual(during: float, before: float) -> None:
     """A whole slow trial is seen by what the cell usually takes, one that became slow by itself."""
     work = [[1000.0 * before, 1000.0 * before * during], [1000.0, 1000.0]]
-    got = evidence(SPIN, outcome(work_ns=work), Around(), [1000.0, 1000.0])
+    got = evidence(SPIN, outcome(work_ns=work), Around(), Usual(work_ns=[1000.0, 1000.0]))
     assert got.speed_change == pytest.approx(during - 1, abs=1e-6)
     assert got.speed_loss == pytest.approx(during * before - 1, abs=1e-6)
     assert evidence(SPIN, outcome(work_ns=work), Around()).speed_loss == 0
