@@ -95,7 +95,7 @@ def evidence(
     main = _main(members)
     total = sum(members.operations[i] for i in main)
     own_end = workload(cell.workload).typical_ns is not None
-    latency = outcome.phases.get(workload(cell.workload).latency)
+    longest = max((phase.max_ns for phase in outcome.phases.values()), default=0)
     return Evidence(
         start_skew_ns=max(members.start_ns),
         skew=round(max(members.start_ns) / max(members.stop_ns), 6),
@@ -126,7 +126,7 @@ def evidence(
         clock_offset_ns=offset_ns,
         clock_drift=drift,
         quantum=round(len(main) / max(total, 1), 6) if by_time and not own_end else 0.0,
-        stall=round(latency.max_ns / max(members.stop_ns), 6) if latency and not own_end else 0.0,
+        stall=0.0 if own_end else round(longest / max(members.stop_ns), 6),
     )
 
 

@@ -32,12 +32,12 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 LEAST_OVERLAP = 0.98
 # A start that takes long against the trial is not a common start; it mostly takes under 20 us.
 MOST_SKEW = 0.01
-# Who is off its CPU may hold the lock, and then everybody waits: the members' shares add up. Of 80 trials of 200 ms
+# Who is off its CPU may hold the lock, and then everybody waits: members' shares add up. Of 80 trials of 200 ms
 # with nothing else running on a virtual machine, nine in ten were below 2 %, and four above 4.5 %.
 MOST_OFF_CPU = 0.045
 # The same for threads that sleep, whose waiting for a CPU the kernel counts: mount waits 9 % of a lone thread's
-# time and 15 % of two threads' for kernel threads that finish its work, give or take 3 %.
-MOST_WAITED_MORE = 0.045
+# time and 15 % of two threads' for kernel threads that finish its work, give or take 4 %.
+MOST_WAITED_MORE = 0.06
 MOST_STEAL = 0.02
 # Kernel threads push a member off its CPU 10 to 75 times a second for some 10 us each; here it gets over 1 %.
 MOST_INVOLUNTARY_HZ = 300.0
@@ -69,6 +69,8 @@ MOST_OTHER_WORK_SLEEPING = 0.20
 MOST_SIBLING_BUSY = 0.10
 # CPUs busy elsewhere share kernel locks, caches, memory and turbo; a host's daemons need less.
 MOST_ELSEWHERE = 0.5
+# Whoever works in the kernel beside a workload that does may hold its locks. Quiet: up to 0.13.
+MOST_ELSEWHERE_KERNEL = 0.15
 
 
 def _always_busy(cell: Cell) -> bool:
@@ -237,9 +239,12 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         name="elsewhere",
-        reason=f"more than {MOST_ELSEWHERE:g} CPUs were busy beyond those of the trial",
+        reason=f"more than {MOST_ELSEWHERE:g} CPUs were busy beyond those of the trial ({MOST_ELSEWHERE_KERNEL:g} "
+        "where the workload is the kernel's)",
         next_step="stop what runs there: it shares the kernel's locks, caches, memory and turbo",
-        spoiled=lambda _, seen: seen.elsewhere > MOST_ELSEWHERE,
+        spoiled=lambda cell, seen: (
+            seen.elsewhere > (MOST_ELSEWHERE if cell.workload == "spin" else MOST_ELSEWHERE_KERNEL)
+        ),
     ),
 )
 

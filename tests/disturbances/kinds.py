@@ -26,6 +26,7 @@ from helpers import (
 
 from pybench.host.meters import Around
 from pybench.native import Outcome
+from pybench.sweep import validity
 
 MS = 1_000_000
 
@@ -201,7 +202,9 @@ def _rate(outcome: Outcome, rng: random.Random) -> Outcome:
 
 
 def _speed(outcome: Outcome, rng: random.Random) -> Outcome:
-    return _members(outcome, work_ns=[[1000.0, 1000.0 * _off(rng)], [1000.0, 1004.0]])
+    return _members(
+        outcome, work_ns=[[1000.0, 1000.0 * _off(rng, validity.MOST_SPEED_CHANGE + 0.01)], [1000.0, 1004.0]]
+    )
 
 
 def kinds(cpus: tuple[int, int]) -> Iterator[tuple[str, Callable[[], Kind]]]:
