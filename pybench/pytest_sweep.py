@@ -11,6 +11,7 @@ import pytest
 
 from pybench.analysis.conclusive import why_inconclusive
 from pybench.analysis.estimate import Interval, median_interval
+from pybench.analysis.summary import CellSummary
 from pybench.analysis.tables import cell_settings, source
 from pybench.api.measure import Measured, measure
 from pybench.api.run import Ratio
@@ -48,6 +49,27 @@ class SweepFigures(Measured):
         if any(not interval.known for _, interval in ratio.each):
             self._inconclusive("too few trials for an interval")
         return ratio
+
+    def figure(self, metric: str = "throughput", **cell: Any) -> Interval:
+        """As `Run.figure`; inconclusive where the cell or its interval is."""
+        interval = super().figure(metric, **cell)
+        if not interval.known:
+            self._inconclusive("too few trials for an interval")
+        return interval
+
+    def cell(self, **settings: Any) -> CellSummary:
+        """As `Run.cell`; inconclusive where it is, or has no speedup since the cell below it has no figure."""
+        summary = super().cell(**settings)
+        if not (summary.throughput.known and summary.speedup.known):
+            self._inconclusive(f"{self._name(summary.cell)}: too few trials for an interval")
+        return summary
+
+    @property
+    def cells(self) -> list[CellSummary]:
+        """As `Run.cells`; inconclusive where one is."""
+        for one in self._cells:
+            self._check(*one)
+        return self._summaries
 
     def _only(self, settings: Mapping[str, Any]) -> tuple[Results, int, Cell]:
         self._skip_missing(list(settings.items()))

@@ -77,16 +77,20 @@ class Run:
 
     def __repr__(self) -> str:
         trials = sum(len(one.trials) for one in self.results)
-        return f"<pybench.Run: {len(self.cells)} cells, {trials} trials, {', '.join(self.paths)}>"
+        return f"<pybench.Run: {len(self._cells)} cells, {trials} trials, {', '.join(self.paths)}>"
 
     @property
     def paths(self) -> list[str]:
         """Where it is from."""
         return [str(one.path) for one in self.results]
 
-    @functools.cached_property
+    @property
     def cells(self) -> list[CellSummary]:
         """Every cell of every file: medians over its clean trials with their 95 % intervals, and its flags."""
+        return self._summaries
+
+    @functools.cached_property
+    def _summaries(self) -> list[CellSummary]:
         return [cell for one in self.results for cell in summaries(one)]
 
     @functools.cached_property
@@ -112,7 +116,7 @@ class Run:
         """The one cell with these settings (lock="mcs", threads=2). Raises UsageError unless it is one."""
         wanted = self._only(settings)
         self._check(*wanted)
-        return self.cells[self._cells.index(wanted)]
+        return self._summaries[self._cells.index(wanted)]
 
     def ratio(self, metric: str = "throughput", *, over: Any, **cell: Any) -> Ratio:
         """`ratio(lock="mcs", over="ticket")`: each cell of mcs over the cell of ticket that is alike otherwise.
@@ -294,6 +298,12 @@ class Run:
         own = _settings(self.results[0], 0, cell)
         shown = [n for n in self._varying([c for _, _, c in self._cells]) if n in own and n not in (without or ())]
         return " ".join([cell.workload, *(f"{name}={own[name]}" for name in shown if name != "workload")])
+
+    def values(self, axis: str) -> list[Any]:
+        """The values of an axis that there are, in order: `values("threads")` may be [1, 2]."""
+        self._matching({axis: None})
+        found = dict.fromkeys(_settings(*one).get(axis) for one in self._cells)
+        return [value for value in found if value is not None]
 
     def axes(self) -> list[str]:
         """Names of the settings that vary from cell to cell."""
