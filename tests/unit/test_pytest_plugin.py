@@ -132,7 +132,7 @@ def test_without_pytest_benchmark_one_line_says_so(pytester: pytest.Pytester) ->
 
 
 def test_the_plugin_and_the_package_import_nothing_heavy() -> None:
-    code = "import sys, pybench, pybench.pytest_plugin; print(*sys.modules)"
+    words = [sys.executable, "-c", "import sys, pybench, pybench.pytest_plugin; print(*sys.modules)"]
     loaded = subprocess.run(
         [sys.executable, "-c", code], text=True, capture_output=True, check=True
     ).stdout.split()
