@@ -34,6 +34,8 @@ _METRICS: Mapping[str, Callable[[Figures], float]] = {
     "cpu": lambda f: f.cpu_ns_per_operation,
 }
 
+_LATENCIES = ("p50", "p90", "p99", "p99.9", "max")
+
 
 class Ratio(msgspec.Struct, frozen=True):
     """The ratios of all pairs of cells that differ in one axis alone, together."""
@@ -138,7 +140,7 @@ class Run:
             raise UsageError(f"no pair of cells with {words} over {axis}={base}{self._there(axis)}")
         return Ratio(
             [
-                (one[2], ratio_interval(self._samples(one, metric), self._samples(other, metric)))
+                (one[2], ratio_interval(self._positive(one, metric), self._positive(other, metric)))
                 for one, other in pairs
             ]
         )
@@ -240,6 +242,16 @@ class Run:
         values = [_METRICS[metric](t.figures) for t in self.trials_of(file, index) if t.clean and t.figures]
         if not values:
             raise UsageError(f"{self._name(cell)}: no clean trial, so no figure")
+        return values
+
+    def _positive(self, of: tuple[Results, int, Cell], metric: str) -> list[float]:
+        """For ratios: a latency below half a step of the clock counts as that half, as in `pybench compare`."""
+        values = self._samples(of, metric)
+        if metric in _LATENCIES:
+            steps = [trial.outcome.timer_step_ns for trial in self.trials_of(of[0], of[1])]
+            values = [max(value, max(1.0, *steps) / 2) for value in values]
+        if min(values) <= 0:
+            raise UsageError(f"{self._name(of[2])}: {metric} is 0 in a trial, and has no ratio")
         return values
 
     @staticmethod

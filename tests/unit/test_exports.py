@@ -75,7 +75,7 @@ def test_pytest_benchmark_compares_it(file: Results, tmp_path: Path) -> None:
 
 
 def parse_go(text: str) -> dict[str, list[dict[str, float]]]:
-    """Benchmark lines as golang.org/design/14313-benchmark-format defines them; fails on what it does not allow."""
+    """Benchmark lines as golang.org/design/14313-benchmark-format defines them, and nothing else."""
     found: dict[str, list[dict[str, float]]] = {}
     for line in text.splitlines():
         if re.match(r"[a-z][^\sA-Z:]*:\s+\S", line) or re.fullmatch(r"Unit \S+( \w+=\w+)+", line):

@@ -133,7 +133,5 @@ def test_without_pytest_benchmark_one_line_says_so(pytester: pytest.Pytester) ->
 
 def test_the_plugin_and_the_package_import_nothing_heavy() -> None:
     words = [sys.executable, "-c", "import sys, pybench, pybench.pytest_plugin; print(*sys.modules)"]
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], text=True, capture_output=True, check=True
-    ).stdout.split()
+    loaded = subprocess.run(words, text=True, capture_output=True, check=True).stdout.split()
     assert not {"numpy", "scipy", "msgspec", "click", "rich", "pybench.native"} & set(loaded)
