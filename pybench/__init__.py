@@ -1,7 +1,64 @@
-"""How a Linux host behaves when every CPU wants the same lock."""
+"""How a Linux host behaves when every CPU wants the same lock.
+
+    import pybench
+    run = pybench.measure("spin", lock=["ticket", "mcs"], threads=[1, 2])  # or pybench.load("results/....jsonl")
+    run.ratio(lock="mcs", over="ticket", threads=2)
+    run.to_frame("cells"); run.compare(pybench.load("other.jsonl")); run.chart()
+
+docs/python.md shows more. Names are imported when they are first used, so `import pybench` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from pybench import _version
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from pybench.analysis.estimate import Interval
+    from pybench.api.compared import Comparison
+    from pybench.api.measure import Measured, measure
+    from pybench.api.run import Ratio, Run, load
+    from pybench.errors import MeasurementError, PybenchError, UnsupportedError, UsageError
+
+__all__ = [
+    "Comparison",
+    "Interval",
+    "Measured",
+    "MeasurementError",
+    "PybenchError",
+    "Ratio",
+    "Run",
+    "UnsupportedError",
+    "UsageError",
+    "__version__",
+    "load",
+    "measure",
+]
 
 __version__ = _version.VERSION
+
+_WHERE = {
+    "Interval": "pybench.analysis.estimate",
+    "Comparison": "pybench.api.compared",
+    "Measured": "pybench.api.measure",
+    "measure": "pybench.api.measure",
+    "Ratio": "pybench.api.run",
+    "Run": "pybench.api.run",
+    "load": "pybench.api.run",
+    "MeasurementError": "pybench.errors",
+    "PybenchError": "pybench.errors",
+    "UnsupportedError": "pybench.errors",
+    "UsageError": "pybench.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'pybench' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -25,6 +25,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("pybench.cli.compare", "Compare result files, or an axis of one, cell by cell."),
     "show": ("pybench.cli.show", "Print the tables of a result file again."),
     "fit": ("pybench.cli.fit", "Compare scaling models on the curves of a result file, or of a table."),
+    "query": ("pybench.cli.query", "Ask result files by SQL."),
+    "export": (
+        "pybench.cli.export",
+        "Write result files for other tools: CSV, Parquet, pytest-benchmark, pyperf, benchstat.",
+    ),
     "topology": (
         "pybench.cli.topology",
         "Show this host's sockets, nodes, caches and cores; try placements.",

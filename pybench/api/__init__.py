@@ -1,0 +1,1 @@
+"""What `import pybench` offers: measure, load, look, compare, ask, export. docs/python.md shows it."""

@@ -1,0 +1,81 @@
+"""SQL over result files, by DuckDB: the tables are made in memory, and then the door is shut."""
+
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pybench.analysis.tables import SCHEMA, Table, table
+from pybench.errors import UnsupportedError, UsageError
+from pybench.results.store import Results
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a statement gave."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+
+def ask(files: Sequence[Results], sql: str) -> Answer:
+    """Run one SQL statement over SCHEMA's tables of these files.
+
+    It can read no file, load no extension and reach no network. Raises UsageError, in one line, for SQL that
+    fails, and UnsupportedError if DuckDB is not installed.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise UnsupportedError("SQL needs DuckDB: pip install 'pybench[query]'") from None
+    connection = duckdb.connect(":memory:", config={"threads": "1"})
+    try:
+        with tempfile.TemporaryDirectory(prefix="pybench-query-") as folder:
+            for name in SCHEMA:
+                # The large ones are made if they are asked for.
+                if re.search(rf"\b{name}\b", sql, re.IGNORECASE) or name == "trials":
+                    _load(connection, name, table(files, name), Path(folder))
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute("SET lock_configuration = true")
+        done = connection.execute(sql)
+        if done.description is None:
+            raise UsageError("the SQL gives no rows; write a SELECT")
+        return Answer([column[0] for column in done.description], done.fetchall())
+    except duckdb.Error as error:
+        raise UsageError(f"SQL: {_one_line(str(error))}") from None
+    finally:
+        connection.close()
+
+
+def _load(connection: Any, name: str, columns: Table, folder: Path) -> None:
+    """A table from its columns, typed by what is in them; through a file, since row by row takes minutes."""
+    types = {column: _type(values) for column, values in columns.items()}
+    if not types:
+        connection.execute(f"CREATE TABLE {name} (file VARCHAR)")
+        return
+    path = folder / f"{name}.jsonl"
+    with path.open("wb") as file:
+        for row in zip(*columns.values(), strict=True):
+            file.write(msgspec.json.encode(dict(zip(columns, row, strict=True))) + b"\n")
+    words = ", ".join(f"'{column}': '{kind}'" for column, kind in types.items())
+    connection.execute(
+        f"CREATE TABLE {name} AS SELECT * FROM read_json(?, format = 'newline_delimited', columns = {{{words}}})",
+        [str(path)],
+    )
+
+
+def _type(values: Sequence[Any]) -> str:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return "BOOLEAN"
+    if kinds == {int}:
+        return "BIGINT"
+    return "DOUBLE" if kinds and kinds <= {int, float} else "VARCHAR"
+
+
+def _one_line(message: str) -> str:
+    """Without the echo of the statement, which comes after an empty line or `LINE 1`."""
+    return " ".join(re.split(r"\n\s*\n|\nLINE ", message)[0].split())

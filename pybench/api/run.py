@@ -1,0 +1,347 @@
+"""One or more result files as an object to ask: figures, ratios, frames, comparisons, models, charts."""
+
+import functools
+import importlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pybench.analysis.estimate import Interval, median_interval, ratio_interval
+from pybench.analysis.summary import CellSummary, Series, summarize
+from pybench.analysis.tables import cell_settings, summaries, table
+from pybench.errors import UnsupportedError, UsageError
+from pybench.results.records import Cell, Figures, Trial
+from pybench.results.store import Results, read
+from pybench.workloads import Value
+
+if TYPE_CHECKING:
+    import pandas
+
+    from pybench.analysis.curves import CurveFits
+    from pybench.api.compared import Comparison
+
+_METRICS: Mapping[str, Callable[[Figures], float]] = {
+    "throughput": lambda f: f.throughput,
+    "p50": lambda f: f.p50_ns,
+    "p90": lambda f: f.p90_ns,
+    "p99": lambda f: f.p99_ns,
+    "p99.9": lambda f: f.p999_ns,
+    "max": lambda f: f.max_ns,
+    "jain": lambda f: f.jain,
+    "cpu": lambda f: f.cpu_ns_per_operation,
+}
+
+_LATENCIES = ("p50", "p90", "p99", "p99.9", "max")
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """The ratios of all pairs of cells that differ in one axis alone, together."""
+
+    each: list[tuple[Cell, Interval]]
+    """Of each pair: its upper cell, and the ratio of the medians with its 95 % interval."""
+
+    @property
+    def value(self) -> float:
+        """Geometric mean of the ratios."""
+        product = functools.reduce(lambda so_far, one: so_far * one[1].value, self.each, 1.0)
+        return float(product ** (1 / len(self.each)))
+
+    @property
+    def low(self) -> float:
+        """The lowest lower bound: `low > 0.9` says that every pair is above 0.9. NaN if one has no interval."""
+        return _extreme(min, [interval.low for _, interval in self.each])
+
+    @property
+    def high(self) -> float:
+        """The highest upper bound: `high < 1.1` says that every pair is below 1.1. NaN if one has no interval."""
+        return _extreme(max, [interval.high for _, interval in self.each])
+
+    def __repr__(self) -> str:
+        pairs = f", {len(self.each)} pairs" if len(self.each) > 1 else ""
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}{pairs}]"
+
+
+def _extreme(pick: Callable[[list[float]], float], values: list[float]) -> float:
+    return float("nan") if any(map(math.isnan, values)) else pick(values)
+
+
+class Run:
+    """What was measured, one file or several: from `pybench.load()` or `pybench.measure()`."""
+
+    def __init__(self, results: Sequence[Results], aliases: Mapping[str, str] | None = None) -> None:
+        if not results:
+            raise UsageError("nothing to load; name a result file")
+        self.results = list(results)
+        self._aliases = dict(aliases or {})
+
+    def __repr__(self) -> str:
+        trials = sum(len(one.trials) for one in self.results)
+        return f"<pybench.Run: {len(self._cells)} cells, {trials} trials, {', '.join(self.paths)}>"
+
+    @property
+    def paths(self) -> list[str]:
+        """Where it is from."""
+        return [str(one.path) for one in self.results]
+
+    @property
+    def cells(self) -> list[CellSummary]:
+        """Every cell of every file: medians over its clean trials with their 95 % intervals, and its flags."""
+        return self._summaries
+
+    @functools.cached_property
+    def _summaries(self) -> list[CellSummary]:
+        return [cell for one in self.results for cell in summaries(one)]
+
+    @functools.cached_property
+    def _cells(self) -> list[tuple[Results, int, Cell]]:
+        return [(one, index, cell) for one in self.results for index, cell in enumerate(one.header.plan.cells)]
+
+    def series(self) -> list[Series]:
+        """The scaling curves: cells that differ in their thread count alone."""
+        return [
+            curve
+            for one in self.results
+            for curve in summarize(one.header.plan.cells, one.trials, one.header.topology)
+        ]
+
+    def figure(self, metric: str = "throughput", **cell: Any) -> Interval:
+        """A metric of the one cell with these settings: median and 95 % interval, ops/s or ns.
+
+        Metrics: throughput, p50, p90, p99, p99.9, max, jain, cpu. Raises UsageError unless it is one cell.
+        """
+        return median_interval(self._samples(self._only(cell), metric))
+
+    def cell(self, **settings: Any) -> CellSummary:
+        """The one cell with these settings (lock="mcs", threads=2). Raises UsageError unless it is one."""
+        wanted = self._only(settings)
+        self._check(*wanted)
+        return self._summaries[self._cells.index(wanted)]
+
+    def ratio(self, metric: str = "throughput", *, over: Any, **cell: Any) -> Ratio:
+        """`ratio(lock="mcs", over="ticket")`: each cell of mcs over the cell of ticket that is alike otherwise.
+
+        More settings narrow it: `ratio(lock="mcs", over="ticket", threads=2)`. Where `over` could be a value of
+        two axes, say which: `over={"lock": "ticket"}`. Bounds hold for every pair, see `Ratio`. Raises
+        UsageError if there is no such pair.
+        """
+        axis, base = self._base(over, cell)
+        upper, lower = self._matching(cell), self._matching(cell | {axis: base})
+        pairs = [
+            (one, other)
+            for one in upper
+            for other in lower
+            if one[0] is other[0] and _without(one[2], axis) == _without(other[2], axis)
+        ]
+        if not pairs:
+            words = " ".join(f"{name}={value}" for name, value in cell.items())
+            raise UsageError(f"no pair of cells with {words} over {axis}={base}{self._there(axis)}")
+        return Ratio(
+            [
+                (one[2], ratio_interval(self._positive(one, metric), self._positive(other, metric)))
+                for one, other in pairs
+            ]
+        )
+
+    def to_frame(self, kind: str = "trials") -> "pandas.DataFrame":
+        """A data frame of `trials`, `cells`, `members` or `phases`; `pybench query --help` tells the columns.
+
+        Units are in the columns' names; flagged trials are in it, so choose `frame[frame.clean]` for figures.
+        Raises UnsupportedError if pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise UnsupportedError("data frames need pandas: pip install 'pybench[export]'") from None
+        return pandas.DataFrame(table(self.results, kind))
+
+    def compare(
+        self, other: "Run", *, metrics: str = "throughput,p50,p99", same_within: float = 0.03
+    ) -> "Comparison":
+        """Compare `other` with this, which is the base, cell by cell, as `pybench compare` does.
+
+        Raises UsageError if no cell has a partner.
+        """
+        from pybench.api.compared import compare_runs
+
+        return compare_runs([self, other], metrics=metrics, same_within=same_within)
+
+    def compare_axis(
+        self, axis: str, *, base: Any = None, metrics: str = "throughput,p50,p99", same_within: float = 0.03
+    ) -> "Comparison":
+        """Compare the values of an axis of this run (`lock`, `smt`, `host.kernel`) with its `base`."""
+        from pybench.api.compared import compare_runs
+
+        text = None if base is None else str(base)
+        return compare_runs([self], axis=axis, base=text, metrics=metrics, same_within=same_within)
+
+    def fit(self, *, models: Sequence[str] | None = None, predict: Sequence[int] = ()) -> "dict[str, CurveFits]":
+        """The scaling models compared on each curve, by the curve's name, as `pybench fit` does."""
+        from pybench.analysis.curves import fit_curve
+        from pybench.analysis.models import MODELS
+
+        unknown = [name for name in models or () if name not in MODELS]
+        if unknown:
+            raise UsageError(f"no model {unknown[0]!r}; there are {', '.join(MODELS)}")
+        fits = {}
+        for curve in self.series():
+            rates = [rate for _, rate in curve.points]
+            if rates:
+                threads = [count for count, _ in curve.points]
+                name = self._name(curve.cell, {"threads"})
+                fits[name] = fit_curve(
+                    threads, rates, borders=curve.borders, models=list(models or MODELS), predict=list(predict)
+                )
+        return fits
+
+    def query(self, sql: str) -> "pandas.DataFrame":
+        """Ask by SQL over the tables trials, cells, members and phases, as `pybench query` does."""
+        from pybench.api.query import ask
+
+        try:
+            import pandas
+        except ImportError:
+            raise UnsupportedError("data frames need pandas: pip install 'pybench[export]'") from None
+        answer = ask(self.results, sql)
+        return pandas.DataFrame(answer.rows, columns=answer.columns)
+
+    def export(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as the option is called
+        """Write `csv`, `parquet`, `pytest-benchmark`, `pyperf` or `go` (by default as the name ends), and return
+        the path. Raises UsageError if it cannot be written, UnsupportedError without the library it needs.
+        """
+        from pybench.report.exports import export, format_of
+
+        target = Path(path)
+        export(self.results, format or format_of(target), target)
+        return target
+
+    def chart(self, kind: str = "scaling") -> Any:
+        """An Altair chart: `scaling`, throughput over threads with intervals.
+
+        Raises UsageError for another kind, UnsupportedError if Altair is not installed.
+        """
+        if kind != "scaling":
+            raise UsageError(f"no chart {kind!r}; there is scaling")
+        try:
+            import altair  # noqa: F401 - so that the message is ours
+        except ImportError:
+            raise UnsupportedError("charts need Altair: pip install 'pybench[report]'") from None
+        return importlib.import_module("pybench.report.charts").scaling_chart(self.results)
+
+    # What a subclass may refuse.
+    def _check(self, file: Results, index: int, cell: Cell) -> None:
+        """Called before a cell's figures are given out."""
+
+    def _samples(self, of: tuple[Results, int, Cell], metric: str) -> list[float]:
+        if metric not in _METRICS:
+            raise UsageError(f"no metric {metric!r}; there are {', '.join(_METRICS)}")
+        self._check(*of)
+        file, index, cell = of
+        values = [_METRICS[metric](t.figures) for t in self.trials_of(file, index) if t.clean and t.figures]
+        if not values:
+            raise UsageError(f"{self._name(cell)}: no clean trial, so no figure")
+        return values
+
+    def _positive(self, of: tuple[Results, int, Cell], metric: str) -> list[float]:
+        """For ratios: a latency below half a step of the clock counts as that half, as in `pybench compare`."""
+        values = self._samples(of, metric)
+        if metric in _LATENCIES:
+            steps = [trial.outcome.timer_step_ns for trial in self.trials_of(of[0], of[1])]
+            values = [max(value, max(1.0, *steps) / 2) for value in values]
+        if min(values) <= 0:
+            raise UsageError(f"{self._name(of[2])}: {metric} is 0 in a trial, and has no ratio")
+        return values
+
+    @staticmethod
+    def trials_of(file: Results, index: int) -> list[Trial]:
+        """The trials of one cell of a file."""
+        return [trial for trial in file.trials if trial.cell == index]
+
+    def _matching(self, settings: Mapping[str, Any]) -> list[tuple[Results, int, Cell]]:
+        every = {name for one in self._cells for name in _settings(*one)}
+        for name in settings:
+            if name not in every:
+                raise UsageError(f"no axis {name!r}; there are {', '.join(sorted(every))}")
+        return [one for one in self._cells if self._fits(_settings(*one), settings)]
+
+    def _fits(self, own: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+        return all(
+            str(own.get(name)) in (str(value), self._aliases.get(str(value)) if name == "place" else None)
+            for name, value in settings.items()
+        )
+
+    def _only(self, settings: Mapping[str, Any]) -> tuple[Results, int, Cell]:
+        found = self._matching(settings)
+        if len(found) == 1:
+            return found[0]
+        words = " ".join(f"{name}={value}" for name, value in settings.items()) or "no settings"
+        if not found:
+            raise UsageError(f"no cell has {words}{''.join(self._there(name) for name in settings)}")
+        names = ", ".join(self._varying([cell for _, _, cell in found])) or "the files"
+        raise UsageError(f"{len(found)} cells have {words}; they differ in {names}: choose one")
+
+    def _there(self, axis: str) -> str:
+        values = dict.fromkeys(str(_settings(*one).get(axis)) for one in self._cells)
+        return f"; {axis} has {', '.join(values)}"
+
+    def _base(self, over: Any, cell: Mapping[str, Any]) -> tuple[str, Any]:
+        if isinstance(over, Mapping):
+            if len(over) != 1:
+                raise UsageError("over={axis: value} names one axis")
+            return next(iter(over.items()))
+        known = {name: {str(_settings(*one).get(name)) for one in self._cells} for name in cell}
+        wanted = {str(over), self._aliases.get(str(over), str(over))}
+        axes = [name for name, value in cell.items() if str(value) != str(over) and wanted & known[name]]
+        if len(axes) == 1:
+            return axes[0], over
+        if not axes:
+            words = "".join(self._there(name) for name in cell) or "; name the axis: ratio(lock=..., over=...)"
+            raise UsageError(f"over={over!r} is no value of {', '.join(cell) or 'any axis'}{words}")
+        raise UsageError(f"over={over!r} is a value of {' and '.join(axes)}; write over={{{axes[0]!r}: {over!r}}}")
+
+    def _varying(self, cells: Sequence[Cell]) -> list[str]:
+        every = [_settings(self.results[0], 0, cell) for cell in cells]
+        names = dict.fromkeys(name for one in every for name in one)
+        return [name for name in names if len({one.get(name) for one in every}) > 1]
+
+    def _name(self, cell: Cell, without: set[str] | None = None) -> str:
+        own = _settings(self.results[0], 0, cell)
+        shown = [n for n in self._varying([c for _, _, c in self._cells]) if n in own and n not in (without or ())]
+        return " ".join([cell.workload, *(f"{name}={own[name]}" for name in shown if name != "workload")])
+
+    def values(self, axis: str) -> list[Any]:
+        """The values of an axis that there are, in order: `values("threads")` may be [1, 2]."""
+        self._matching({axis: None})
+        found = dict.fromkeys(_settings(*one).get(axis) for one in self._cells)
+        return [value for value in found if value is not None]
+
+    def axes(self) -> list[str]:
+        """Names of the settings that vary from cell to cell."""
+        return [name for name in self._varying([cell for _, _, cell in self._cells]) if name != "workload"]
+
+    def names(self) -> Iterator[tuple[Cell, str]]:
+        """Each cell with its workload and the settings that vary, in words."""
+        return ((cell, self._name(cell)) for _, _, cell in self._cells)
+
+
+def _settings(file: Results, _: int, cell: Cell) -> dict[str, Value | bool | None]:
+    own = cell_settings(file.header, cell)
+    for derived in ("operation", "cpus", "oversubscribed"):
+        own.pop(derived)
+    return own
+
+
+def _without(cell: Cell, axis: str) -> dict[str, Any]:
+    """What two cells that differ in this axis alone have in common."""
+    plain = msgspec.structs.asdict(cell)
+    own = {"params": {n: v for n, v in cell.params.items() if n != axis}}
+    # Other threads, places and locks come with other CPUs, nodes and domains.
+    dropped = {axis, "cpus", "nodes", "domains", "oversubscribed", "memory" if axis == "place" else ""}
+    return {name: value for name, value in (plain | own).items() if name not in dropped}
+
+
+def load(*paths: str | Path) -> Run:
+    """Read result files into one run. Raises UsageError, in one line, for what is none."""
+    return Run([read(Path(path)) for path in paths])
