@@ -58,37 +58,45 @@ struct spin_owning {
     uint64_t run, longest_run; /* sections in a row */
 };
 
+#define SPIN_FAST static inline __attribute__((always_inline))
+
 /* First thing in a section, where the guarded line must come anyway: who had it before, and when it was left. */
-static inline void spin_own(struct spin_owning *owning, struct spin_guard *guard) {
+SPIN_FAST void spin_own(struct spin_owning *owning, struct spin_guard *guard) {
     owning->before = guard->owner;
     owning->left_tick = guard->left_tick;
-    if (owning->left_tick)
+    if (__builtin_expect(owning->left_tick != 0, 0))
         guard->left_tick = 0;
-    if (owning->before == owning->me)
+    if (__builtin_expect(owning->before == owning->me, 1))
         return;
     guard->owner = owning->me;
     if (owning->left_tick)
         owning->arrived_tick = pb_ticks();
 }
 
-/* After a section, when nobody waits for this member: count who it was taken over from. */
-static inline void spin_had(struct spin_owning *owning, struct pb_seat *seat) {
-    if (owning->before == owning->me) {
+/* Count who it was taken over from. Apart, and by value, so that the loop keeps all that in registers. */
+static __attribute__((noinline)) void spin_took_over(struct pb_seat *seat, uint64_t before, uint64_t left_tick,
+                                                     uint64_t arrived_tick) {
+    if (!before || !seat->handoffs)
+        return;
+    struct pb_handoff *handoff = &seat->handoffs[before - 1];
+    handoff->count++;
+    if (left_tick) {
+        handoff->timed++;
+        if (arrived_tick > left_tick)
+            handoff->ns += pb_latency_ns(seat, left_tick, arrived_tick, 1);
+    }
+}
+
+/* After a section, when nobody waits for this member. */
+SPIN_FAST void spin_had(struct spin_owning *owning, struct pb_seat *seat) {
+    if (__builtin_expect(owning->before == owning->me, 1)) {
         owning->run++;
         return;
     }
     if (owning->run > owning->longest_run)
         owning->longest_run = owning->run;
     owning->run = 1;
-    if (!owning->before || !seat->handoffs)
-        return;
-    struct pb_handoff *handoff = &seat->handoffs[owning->before - 1];
-    handoff->count++;
-    if (owning->left_tick) {
-        handoff->timed++;
-        if (owning->arrived_tick > owning->left_tick)
-            handoff->ns += pb_latency_ns(seat, owning->left_tick, owning->arrived_tick, 1);
-    }
+    spin_took_over(seat, owning->before, owning->left_tick, owning->arrived_tick);
 }
 
 static inline void spin_paced(struct pb_seat *seat, struct pb_pace *pace, uint32_t place, uint64_t begin, uint64_t end) {
