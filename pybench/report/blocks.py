@@ -52,7 +52,9 @@ def _text(text: Text) -> list[Block]:
     if any(mark in text.plain for mark in "┤└") or any(f"|{block}" in text.plain for block in " ▁▂▃▄▅▆▇█"):
         return [Block(kind="drawing", lines=text.plain.split("\n"))]
     if "bold" in style.split() and "not" not in style.split():
-        return [Block(kind="heading", lines=lines)]
+        # A title's other lines are about it.
+        about = [Block(kind="note", lines=lines[1:])] if lines[1:] else []
+        return [Block(kind="heading", lines=[" ".join(lines[0].split())]), *about]
     return [Block(kind="note" if style == "dim" else "text", lines=lines)]
 
 

@@ -66,12 +66,10 @@ def handoff_chart(results: Source) -> Chart:
                     "cell": name,
                     "giver": giver + 1,
                     "taker": taker + 1,
-                    "share": rounded(100 * n / total),
-                    "mean": rounded(mean),
-                    "from CPU": cpus[giver],
-                    "to CPU": cpus[taker],
-                    "handoffs": f"{n / total:.1%}",
-                    "mean time": time_ns(mean),
+                    "share": float(f"{100 * n / total:.3g}"),
+                    "mean": float(f"{mean:.3g}"),
+                    "from": cpus[giver],
+                    "to": cpus[taker],
                 }
             )
     if not rows:
@@ -80,23 +78,26 @@ def handoff_chart(results: Source) -> Chart:
         "cell": ("cell", list(names), next(iter(names))),
         "show": ("colour", ["share of handoffs, %", "mean time, ns"], "share of handoffs, %"),
     }
-    # Each row twice: a selection is one filter, whatever is chosen.
-    both = [
-        row | {"show": show, "value": row[key]}
-        for row in rows
-        for show, key in zip(selects["show"][1], ("share", "mean"), strict=True)
-    ]
-    keep = ("cell", "giver", "taker", "show", "value", "from CPU", "to CPU", "handoffs", "mean time")
-    base = alt.Chart(data([{k: row[k] for k in keep} for row in both])).encode(
-        x=alt.X("taker:O", title="to thread", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-        y=alt.Y("giver:O", title="from thread", axis=alt.Axis(labelOverlap=True)),
+    base = (
+        alt.Chart(data(rows))
+        .transform_calculate(value="show == 'mean time, ns' ? datum.mean : datum.share")
+        .encode(
+            x=alt.X("taker:O", title="to thread", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+            y=alt.Y("giver:O", title="from thread", axis=alt.Axis(labelOverlap=True)),
+        )
     )
-    tips = ["from CPU:Q", "to CPU:Q", "handoffs:N", "mean time:N"]
+    tips = [
+        alt.Tooltip("from:Q", title="from CPU"),
+        alt.Tooltip("to:Q", title="to CPU"),
+        alt.Tooltip("share:Q", title="share of handoffs, %"),
+        alt.Tooltip("mean:Q", title="mean time, ns"),
+    ]
     boxes = base.mark_rect().encode(color=_heat("value:Q", "%, or ns"), tooltip=tips)
     return finish(
         boxes,
         "Heat map of lock handoffs from thread to thread, in the order of the placement.",
         selects=selects,
+        free=["show"],
         height=min(max(26 * most, 120), 460),
     )
 

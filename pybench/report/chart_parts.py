@@ -4,6 +4,8 @@ A chart says in its `usermeta` what a page may offer beside it: series to choose
 logarithmic, and selections. Without a page (PNG, SVG, a notebook) it shows the same at first.
 """
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,8 +29,24 @@ TIME_LABEL = (
 
 
 def data(rows: Rows) -> alt.InlineData:
-    """Rows inside the chart; what is not a number is left out of a row, as JSON has none."""
-    return alt.InlineData(values=[{k: v for k, v in row.items() if v == v} for row in rows])
+    """Rows inside the chart, as a table in text: a third of the size of objects, and checked in no time.
+
+    What is not a number is left empty, and read as null.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    numbers = {
+        name
+        for name in columns
+        if all(isinstance(row[name], (int, float)) for row in rows if row.get(name) is not None)
+    }
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        values = [row.get(name) for name in columns]
+        writer.writerow(["" if value is None or value != value else value for value in values])
+    parse = {name: "number" if name in numbers else "string" for name in columns}
+    return alt.InlineData(values=text.getvalue(), format=alt.CsvDataFormat(type="csv", parse=parse))
 
 
 def rounded(value: float) -> float:
@@ -68,7 +86,7 @@ def series_shape(names: Sequence[str], title: str = "series") -> alt.Shape:
 
 def time_axis(**more: Any) -> alt.Axis:
     """An axis in ns whose labels have the unit that fits."""
-    return alt.Axis(labelExpr=TIME_LABEL, **more)
+    return alt.Axis(labelExpr=TIME_LABEL, labelOverlap="greedy", **more)
 
 
 def count_axis(**more: Any) -> alt.Axis:
@@ -95,12 +113,14 @@ def finish(
     hidden: Sequence[str] = (),
     axes: Mapping[str, str] | None = None,
     selects: Mapping[str, tuple[str, Sequence[str], str]] | None = None,
+    free: Sequence[str] = (),
     height: int | None = None,
 ) -> alt.LayerChart | alt.Chart:
     """Give a chart its description, its size, and what a page may offer beside it.
 
     `series` are chosen through the parameter `hidden`; `axes` maps a channel to the scale it begins with;
-    `selects` maps a parameter to its label, its values, and the first of them shown.
+    `selects` maps a parameter to its label, its values, and the first of them shown; it keeps the rows whose
+    field of that name has the value, but for those in `free`, which the chart uses itself.
     """
     offers: dict[str, object] = {"axes": dict(axes or {})}
     offers["series"] = [
@@ -117,7 +137,7 @@ def finish(
         chart = chart.add_params(*params)
     if series:
         chart = chart.transform_filter("indexof(hidden, datum.series) < 0")
-    for name in selects or {}:
+    for name in [name for name in selects or {} if name not in free]:
         chart = chart.transform_filter(f"datum.{name} == {name}")
     return chart.properties(
         width=640,

@@ -327,11 +327,9 @@ def shares_chart(results: Source) -> Chart:
     x = alt.X("turn:Q", title="thread, in the order of the placement", axis=alt.Axis(tickMinStep=1, grid=False))
     y = alt.Y("y:Q", title="operations over an even share", scale=alt.Scale(zero=True))
     base = alt.Chart(data(rows)).encode(x=x, y=y, color=series_colour(names))
-    even = alt.Chart(data([{"y": 1}])).mark_rule(strokeDash=[2, 3], color="#888").encode(y="y:Q")
     dots = base.mark_point(filled=True, size=45, opacity=0.9).encode(
         shape=series_shape(names), tooltip=["series:N", "CPU:Q", "share:N"]
     )
-    del even  # the controls filter on every layer; the grid line at 1 says the same
     return finish(
         dots,
         "Operations of each thread over an even share.",
@@ -382,8 +380,13 @@ def trials_chart(results: Source) -> Chart:
         .encode(
             x=alt.X("trial:Q", title="trial, in the order they ran", axis=alt.Axis(grid=False)),
             y=alt.Y("y:Q", title="throughput over its cell's median", scale=alt.Scale(zero=False)),
-            color=alt.Color("state:N", title="", scale=alt.Scale(domain=states, range=["#0072b2", "#d55e00"])),
-            shape=alt.Shape("state:N", title="", scale=alt.Scale(domain=states, range=["circle", "cross"])),
+            color=alt.Color(
+                "state:N",
+                title=None,
+                scale=alt.Scale(domain=states, range=["#0072b2", "#d55e00"]),
+                legend=alt.Legend(orient="bottom"),
+            ),
+            shape=alt.Shape("state:N", title=None, scale=alt.Scale(domain=states, range=["circle", "cross"])),
             tooltip=["series:N", "threads:Q", "figure:N", "flags:N", "trial:Q"],
         )
     )

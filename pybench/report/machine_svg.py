@@ -10,7 +10,8 @@ from pybench.report.machine import title
 from pybench.results.records import Cell
 
 CELL, GAP, PAD, HEAD = 22, 3, 8, 16
-WIDE = 720
+# A picture of few CPUs is narrow, so that they are not specks on a page.
+WIDE, NARROW, FEW = 640, 320, 16
 # More pictures than these are nobody's first screen.
 MOST_PLACEMENTS = 8
 
@@ -55,6 +56,7 @@ def draw(topology: Topology, turns: Mapping[int, int], description: str) -> Mark
     last = 1 << 30
     boxes: list[str] = []
     y = 0
+    wide = NARROW if len(topology.online) <= FEW else WIDE
     for socket, cpus in topology.sockets.items():
         cores: dict[object, list[Cpu]] = {}
         for cpu in cpus:
@@ -65,31 +67,34 @@ def draw(topology: Topology, turns: Mapping[int, int], description: str) -> Mark
             groups.setdefault((node, l3), []).append(core)
         many_nodes = len({node for node, _ in groups}) > 1
         many_l3 = len({l3 for _, l3 in groups}) > 1
-        inner, height = _groups(groups, turns, many_nodes, many_l3)
+        inner, height = _groups(groups, turns, many_nodes, many_l3, wide - 2 * PAD)
         name = f"socket {socket}"
         nodes = sorted({node for node, _ in groups if node != last})
         if nodes and not many_nodes:
             name += f", node {nodes[0]}"
         name += f", {len(cores)} core{'s' * (len(cores) != 1)}"
         boxes.append(
-            f'<g transform="translate(0 {y})"><rect class="socket" x="1" y="1" width="{WIDE - 2}" '
+            f'<g transform="translate(0 {y})"><rect class="socket" x="1" y="1" width="{wide - 2}" '
             f'height="{height + HEAD + PAD}" rx="6"/><text class="name" x="{PAD + 2}" y="{HEAD - 1}">'
             f'{escape(name)}</text><g transform="translate({PAD} {HEAD + 4})">{inner}</g></g>'
         )
         y += height + HEAD + PAD + 10
     return Markup(
-        f'<svg class="machine" role="img" viewBox="0 0 {WIDE} {max(y - 6, 20)}" '
+        f'<svg class="machine{" few" if wide == NARROW else ""}" role="img" viewBox="0 0 {wide} {max(y - 6, 20)}" '
         f'xmlns="http://www.w3.org/2000/svg"><title>{escape(description)}</title>{"".join(boxes)}</svg>'
     )
 
 
 def _groups(
-    groups: Mapping[tuple[int, int], list[list[Cpu]]], turns: Mapping[int, int], many_nodes: bool, many_l3: bool
+    groups: Mapping[tuple[int, int], list[list[Cpu]]],
+    turns: Mapping[int, int],
+    many_nodes: bool,
+    many_l3: bool,
+    room: int,
 ) -> tuple[str, int]:
     """The boxes of nodes and L3 domains inside a socket, in rows; and how high they are."""
     last = 1 << 30
     named = many_nodes or many_l3
-    room = WIDE - 2 * PAD
     parts, x, y, row = [], 0, 0, 0
     for (node, l3), cores in sorted(groups.items()):
         siblings = max(len(core) for core in cores)

@@ -74,6 +74,10 @@
     const spec = JSON.parse(document.getElementById(figure.dataset.spec).textContent);
     const offers = (spec.usermeta || {}).pybench || { axes: {}, series: [], selects: [] };
     delete spec.usermeta;
+    const tables = {};
+    for (const { name, columns, rows } of spec.tables)
+      tables[name] = rows.map((row) => Object.fromEntries(columns.map((column, i) => [column, row[i]])));
+    delete spec.tables;
     const [controls, view, legend] = [".controls", ".view", ".legend"].map((name) => figure.querySelector(name));
     const scales = Object.assign({}, offers.axes);
     const values = { hidden: offers.series.filter((one) => !one.on).map((one) => one.name) };
@@ -81,6 +85,8 @@
     let drawn = null;
     const draw = async () => {
       const ready = prepare(spec, scales, view.clientWidth < 480);
+      // Vega marks the rows it is given, so each drawing has its own.
+      ready.datasets = structuredClone(tables);
       for (const param of ready.params || []) if (param.name in values) param.value = values[param.name];
       if (drawn) drawn.finalize();
       drawn = await vegaEmbed(view, ready, {
