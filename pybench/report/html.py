@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib.resources import files as package_files
 from pathlib import Path
 
+import altair as alt
 import msgspec
 import vl_convert
 from jinja2 import DictLoader, Environment, StrictUndefined
@@ -167,7 +168,8 @@ def render(report: Report) -> str:
 
 
 def _chart(one: View) -> dict[str, object]:
-    spec = one.chart.to_dict()
+    with alt.data_transformers.enable(consolidate_datasets=False):
+        spec = one.chart.to_dict()
     tables: dict[str, dict[str, object]] = {}
     _take_tables(spec, tables)
     spec["tables"] = list(tables.values())
