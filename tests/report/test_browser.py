@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 pytest.importorskip("altair")
@@ -35,7 +36,10 @@ def browser() -> Iterator[Any]:
             for n in (1, 2, 4, 8)
         ]
         page = Path(folder) / "report.html"
-        page.write_text(render(make_report([noisy("a.jsonl", cells, name=HOSTILE)])), encoding="utf-8")
+        file = noisy("a.jsonl", cells)
+        header = msgspec.structs.replace(file.header, host=file.header.host | {"name": HOSTILE})
+        file = msgspec.structs.replace(file, header=header)
+        page.write_text(render(make_report([file])), encoding="utf-8")
         options = webdriver.ChromeOptions()
         options.binary_location = BROWSER
         for word in (

@@ -40,8 +40,8 @@ class Tags(HTMLParser):
 
 def page_of(text: str) -> str:
     cells = [cell("spin", lock="ticket", threads=n, place=text, cpus=tuple(range(n))) for n in (1, 2)]
-    file = noisy("a.jsonl", cells, factors=[1.0, 0.5], name=text, cpu={"model": text, "microcode": text})
-    header = msgspec.structs.replace(file.header, command=["pybench", text])
+    file = noisy("a.jsonl", cells, factors=[1.0, 0.5], cpu={"model": text, "microcode": text})
+    header = msgspec.structs.replace(file.header, command=["pybench", text], host=file.header.host | {"name": text})
     spoiled = msgspec.structs.replace(file.trials[0], flags=[text])
     return render(make_report([msgspec.structs.replace(file, header=header, trials=[spoiled, *file.trials[1:]])]))
 
@@ -93,4 +93,4 @@ def test_a_usual_page_is_below_two_megabytes_and_has_the_terminals_figures() -> 
         console.print(part)
     figures = re.findall(r"\d[\d.]*[kMG]? ±[\d.]+%", console.file.getvalue())  # type: ignore[attr-defined]
     assert len(figures) > len(cells)
-    assert {one.replace("±", "±") for one in figures} <= shown
+    assert set(figures) <= shown
