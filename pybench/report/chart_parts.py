@@ -135,10 +135,15 @@ def finish(
     params += [alt.param(name=name, value=value) for name, (_, _, value) in (selects or {}).items()]
     if params:
         chart = chart.add_params(*params)
-    if series:
-        chart = chart.transform_filter("indexof(hidden, datum.series) < 0")
-    for name in [name for name in selects or {} if name not in free]:
-        chart = chart.transform_filter(f"datum.{name} == {name}")
+    filters = ["indexof(hidden, datum.series) < 0"] if series else []
+    filters += [f"datum.{name} == {name}" for name in selects or {} if name not in free]
+    for words in filters:
+        if isinstance(chart, alt.LayerChart) and chart.data is alt.Undefined:
+            # A layer with data of its own passes over its parent's transforms.
+            chart = chart.copy()
+            chart.layer = [layer.transform_filter(words) for layer in chart.layer]
+        else:
+            chart = chart.transform_filter(words)
     return chart.properties(
         width=640,
         height=HEIGHT if height is None else height,
