@@ -19,8 +19,12 @@ NEEDS = "a report needs altair, vl-convert-python and jinja2; install them: pip 
     type=click.Path(path_type=Path, dir_okay=False),
     help="The page. [the first FILE, ending in .html]",
 )
-@click.option("--png", "png", type=click.Path(path_type=Path, file_okay=False), help="Also write charts as PNG here.")
-@click.option("--svg", "svg", type=click.Path(path_type=Path, file_okay=False), help="Also write charts as SVG here.")
+@click.option(
+    "--png", "png", type=click.Path(path_type=Path, file_okay=False), help="Also write charts as PNG here."
+)
+@click.option(
+    "--svg", "svg", type=click.Path(path_type=Path, file_okay=False), help="Also write charts as SVG here."
+)
 @click.option("--force", is_flag=True, help="Write over a page that pybench did not make.")
 def command(files: tuple[Path, ...], output: Path | None, png: Path | None, svg: Path | None, force: bool) -> None:
     """Make one HTML page of result FILES: conclusion, scaling curve and machine first, then all the rest.

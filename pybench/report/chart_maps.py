@@ -178,9 +178,7 @@ def _phase_bars(
     selects: dict[str, tuple[str, list[str], str]],
 ) -> Chart:
     names = list(dict.fromkeys(str(row["series"]) for row in rows))
-    shown = max(
-        len({row["series"] for row in rows if row["at"] == value}) for value in selects["at"][1]
-    )
+    shown = max(len({row["series"] for row in rows if row["at"] == value}) for value in selects["at"][1])
     base = alt.Chart(data(rows)).encode(
         y=alt.Y("series:N", title=None, sort=names, axis=alt.Axis(labelLimit=150)),
         yOffset=alt.YOffset("phase:N", sort=list(phases)),
@@ -267,7 +265,9 @@ def launch_chart(results: Source) -> Chart:
     tips = ["series:N", "containers:Q", "each:N", "p99:N", "launched in time:N", "clean trials:N"]
     layers = [
         base.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y),
-        base.transform_filter("isValid(datum.low)").mark_rule().encode(y=alt.Y("low:Q", scale=alt.Scale(type="log")), y2="high:Q"),
+        base.transform_filter("isValid(datum.low)")
+        .mark_rule()
+        .encode(y=alt.Y("low:Q", scale=alt.Scale(type="log")), y2="high:Q"),
         base.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=series_shape(names), tooltip=tips),
     ]
     return finish(

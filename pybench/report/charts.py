@@ -46,8 +46,10 @@ MOST_POINTS = 1500
 
 def loaded(source: Source) -> list[Loaded]:
     """Files that were read, loaded; files that were loaded, as they are."""
-    return [one if isinstance(one, Loaded) else load([one])[0] for one in source] if _ready(source) else load(
-        cast(Sequence[Results], source)
+    return (
+        [one if isinstance(one, Loaded) else load([one])[0] for one in source]
+        if _ready(source)
+        else load(cast(Sequence[Results], source))
     )
 
 
@@ -203,7 +205,9 @@ def merged_histogram(phases: Sequence[Phase]) -> tuple[Floats, Floats]:
     return np.asarray(middles[hit], dtype=np.float64), counts[hit]
 
 
-def _threads_select(rows: Sequence[dict[str, object]], word: str = "threads") -> dict[str, tuple[str, list[str], str]]:
+def _threads_select(
+    rows: Sequence[dict[str, object]], word: str = "threads"
+) -> dict[str, tuple[str, list[str], str]]:
     values = sorted({int(str(row["at"])) for row in rows})
     return {"at": (word, [str(value) for value in values], str(values[-1]))}
 
@@ -213,7 +217,9 @@ def latency_chart(results: Source) -> Chart:
     rows: list[dict[str, object]] = []
     names: dict[str, None] = {}
     for line, place, trials in _cells(loaded(results)):
-        phases = [t.outcome.phases[name] for t in trials if (name := workload(t.workload).latency) in t.outcome.phases]
+        phases = [
+            t.outcome.phases[name] for t in trials if (name := workload(t.workload).latency) in t.outcome.phases
+        ]
         phases = [phase for phase in phases if phase.histogram]
         if not phases:
             continue

@@ -1,6 +1,5 @@
 """A report's first lines: what was found, how sure it is, and what is not known, in words."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -8,10 +7,10 @@ import msgspec
 
 from pybench.analysis.compared import Compared, Comparison
 from pybench.analysis.estimate import Interval, ratio_interval
+from pybench.report.chart_maps import launch_summaries
 from pybench.report.launches import conclusions as launch_words
 from pybench.report.loaded import Line, Loaded
 from pybench.report.numbers import count, counted, time_ns
-from pybench.report.chart_maps import launch_summaries
 from pybench.report.terminal import threads_word
 from pybench.results.records import Trial
 from pybench.workloads import workload
@@ -117,7 +116,9 @@ def _times(ratio: Interval) -> str:
     return f"{ratio.value:.2g} times [{ratio.low:.2g}, {ratio.high:.2g}]"
 
 
-def _one_curve(name: str, line: Line, measured: dict[int, tuple[Interval, list[float]]], named: bool) -> Conclusion:
+def _one_curve(
+    name: str, line: Line, measured: dict[int, tuple[Interval, list[float]]], named: bool
+) -> Conclusion:
     """How one curve goes: its top, what the most threads do, its peak and knees."""
     who = line.label if named and line.label.startswith(name) else f"{name} {line.label}" if named else name
     unit = workload(name).operation
@@ -138,7 +139,9 @@ def _one_curve(name: str, line: Line, measured: dict[int, tuple[Interval, list[f
         words += f" Highest measured at {threads_word(top)}, {counted(measured[top][0])} {unit}/s."
         return Conclusion(text=words)
     if fit.peak is not None and fit.peak.value > least:
-        words += f" It peaks at about {threads_word(round(fit.peak.value))} [{fit.peak.low:.0f}, {fit.peak.high:.0f}]"
+        words += (
+            f" It peaks at about {threads_word(round(fit.peak.value))} [{fit.peak.low:.0f}, {fit.peak.high:.0f}]"
+        )
     elif fit.peak is None:
         words += f" No peak up to {threads_word(most)}"
     else:
@@ -181,9 +184,7 @@ def _launches(files: Sequence[Loaded]) -> list[Conclusion]:
         if not every:
             found.append(Conclusion(text="launch: nothing was launched.", kind="doubt"))
             continue
-        cheapest = min(
-            every, key=lambda s: (-int(s[1].cell.params["containers"]), s[1].container_ns.value)
-        )[1]
+        cheapest = min(every, key=lambda s: (-int(s[1].cell.params["containers"]), s[1].container_ns.value))[1]
         found.append(
             Conclusion(
                 text=f"launch: {cheapest.cell.params['strategy']} costs least at "
@@ -237,11 +238,11 @@ def _kept_out(trials: Iterable[Trial]) -> list[Conclusion]:
     if not flagged and not failed:
         return [Conclusion(text=f"All {len(every)} trials passed every validity check.", kind="control")]
     why = ", ".join(f"{flag} {n}" for flag, n in by.most_common())
-    words = f"{flagged} of {len(every)} trials ({flagged / len(every):.0%}) were flagged and kept out of the figures"
+    words = (
+        f"{flagged} of {len(every)} trials ({flagged / len(every):.0%}) were flagged and kept out of the figures"
+    )
     words += f" ({why})" if why else ""
     words += f"; {failed} gave no figure" if failed else ""
     share = (flagged + failed) / len(every)
     words += ". So many mean a disturbed host: repeat it when idle." if share > 0.25 else "."
     return [Conclusion(text=words, kind="doubt" if share > 0.05 else "control")]
-
-

@@ -76,9 +76,12 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
     hosts = [describe_host(one.header) for one in results] or [host_words(one.header) for one in transfers]
     return Report(
         title=_title(results, transfers),
-        hosts=[f"{host} ({created[:16].replace('T', ' ')} UTC)" for host, created in dict(
-            zip(hosts, [one.header.created for one in (*results, *transfers)], strict=False)
-        ).items()],
+        hosts=[
+            f"{host} ({created[:16].replace('T', ' ')} UTC)"
+            for host, created in dict(
+                zip(hosts, [one.header.created for one in (*results, *transfers)], strict=False)
+            ).items()
+        ],
         conclusions=conclude(files, compared) if files else _transfer_words(transfers),
         hero=hero or next((one for part in parts for one in part.charts), None),
         machines=_machines(files),
@@ -94,7 +97,9 @@ def _title(results: Sequence[Results], transfers: Sequence[TransferFile]) -> str
 
 
 def _transfer_words(transfers: Sequence[TransferFile]) -> list[Conclusion]:
-    return [Conclusion(text=f"Transfers of a cache line between CPUs: {host_words(one.header)}.") for one in transfers]
+    return [
+        Conclusion(text=f"Transfers of a cache line between CPUs: {host_words(one.header)}.") for one in transfers
+    ]
 
 
 def _hero(files: Sequence[Loaded]) -> View | None:

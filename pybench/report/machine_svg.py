@@ -100,7 +100,9 @@ def _groups(
         siblings = max(len(core) for core in cores)
         step = CELL * siblings + GAP + 2
         longest = max(1, (room - 12) // step)
-        across = len(cores) if not named and len(cores) <= longest else min(longest, _even(len(cores), longest, named))
+        across = (
+            len(cores) if not named and len(cores) <= longest else min(longest, _even(len(cores), longest, named))
+        )
         rows = -(-len(cores) // across)
         width, height = across * step + 8, rows * (CELL + GAP + 2) + (HEAD if named else 4)
         words = [f"node {node}"] if many_nodes and node != last else []
@@ -127,7 +129,9 @@ def _even(cores: int, longest: int, named: bool) -> int:
 
 
 def _core(core: Sequence[Cpu], turns: Mapping[int, int], x: int, y: int) -> str:
-    parts = [f'<rect class="core" x="{x - 1}" y="{y - 1}" width="{CELL * len(core) + 2}" height="{CELL + 2}" rx="3"/>']
+    parts = [
+        f'<rect class="core" x="{x - 1}" y="{y - 1}" width="{CELL * len(core) + 2}" height="{CELL + 2}" rx="3"/>'
+    ]
     most = max(turns.values(), default=1)
     for place, cpu in enumerate(sorted(core, key=lambda one: (one.smt or 0, one.number))):
         left = x + place * CELL

@@ -149,7 +149,9 @@ def _figures(files: Sequence[Loaded]) -> Section:
         fitted = [line for line in one.lines if line.fits and line.fits.models][:MOST_FIT_REPORTS]
         if fitted:
             parts = [fit_report(line.label, line.fits) for line in fitted if line.fits]
-            told = [block for block in blocks([*parts, Text(fit_legend(), style="dim")]) if block.kind != "drawing"]
+            told = [
+                block for block in blocks([*parts, Text(fit_legend(), style="dim")]) if block.kind != "drawing"
+            ]
             groups.append(Group(blocks=told, title="Scaling models of the curves, parameters and doubts"))
     return Section(id="figures", title="Figures", charts=views, groups=groups)
 
@@ -207,7 +209,9 @@ def _phases(files: Sequence[Loaded]) -> Section:
 
 def _launches(files: Sequence[Loaded]) -> Section:
     views = view("launch", "Time for each container", lambda: chart_maps.launch_chart(files), "95 % intervals")
-    views += view("launch-phases", "Where one container's time goes", lambda: chart_maps.launch_phases_chart(files))
+    views += view(
+        "launch-phases", "Where one container's time goes", lambda: chart_maps.launch_phases_chart(files)
+    )
     views += view(
         "timeline", "Mount table over one storm", lambda: chart_maps.timeline_chart(files), "most containers"
     )
@@ -244,7 +248,9 @@ def _evidence(files: Sequence[Loaded]) -> Section:
         spoiled = [trial for trial in trials if trial.flags or trial.figures is None]
         groups.append(Group(blocks=blocks(parts), title=title, open=True))
         if spoiled:
-            groups.append(Group(blocks=blocks(_spoiled(one, spoiled)), title=f"The {len(spoiled)} trials kept out"))
+            groups.append(
+                Group(blocks=blocks(_spoiled(one, spoiled)), title=f"The {len(spoiled)} trials kept out")
+            )
     return Section(
         id="evidence",
         title="Evidence",
@@ -270,7 +276,9 @@ def _checks(trials: Sequence[Trial]) -> Table:
     """How many trials each check kept out."""
     flagged = Counter(flag for trial in trials for flag in trial.flags)
     failed = Counter(
-        trial.outcome.reason or trial.outcome.note or trial.outcome.status for trial in trials if trial.figures is None
+        trial.outcome.reason or trial.outcome.note or trial.outcome.status
+        for trial in trials
+        if trial.figures is None
     )
     table = _table("trials", "what happened", right=["trials"])
     table.add_row(str(sum(trial.clean for trial in trials)), f"clean, of {len(trials)}")

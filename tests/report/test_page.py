@@ -41,7 +41,9 @@ class Tags(HTMLParser):
 def page_of(text: str) -> str:
     cells = [cell("spin", lock="ticket", threads=n, place=text, cpus=tuple(range(n))) for n in (1, 2)]
     file = noisy("a.jsonl", cells, factors=[1.0, 0.5], cpu={"model": text, "microcode": text})
-    header = msgspec.structs.replace(file.header, command=["pybench", text], host=file.header.host | {"name": text})
+    header = msgspec.structs.replace(
+        file.header, command=["pybench", text], host=file.header.host | {"name": text}
+    )
     spoiled = msgspec.structs.replace(file.trials[0], flags=[text])
     return render(make_report([msgspec.structs.replace(file, header=header, trials=[spoiled, *file.trials[1:]])]))
 
