@@ -138,7 +138,9 @@ def transfers_chart(file: TransferFile) -> Chart:
     if len(groups.names) <= CELL_TEXT:
         words = base.mark_text(stroke="#000", strokeWidth=2.5, strokeOpacity=0.55, fill="#fff", fontWeight="bold")
         shade = words.encode(text="transfer:N")
-        chart = alt.layer(chart, shade, base.mark_text(fill="#fff", fontWeight="bold").encode(text="transfer:N"))
+        chart = alt.LayerChart(
+            layer=[chart, shade, base.mark_text(fill="#fff", fontWeight="bold").encode(text="transfer:N")]
+        )
     return finish(
         chart,
         f"Transfer time of a cache line between CPUs; rows and columns: {word}.",
@@ -186,7 +188,7 @@ def _phase_bars(
             "phase:N",
             title="phase",
             sort=list(phases),
-            scale=alt.Scale(domain=list(phases), range=[c for c in _PHASE_COLOURS[: len(phases)]]),
+            scale=alt.Scale(domain=list(phases), range=list(_PHASE_COLOURS[: len(phases)])),
             legend=alt.Legend(orient="bottom"),
         ),
         tooltip=["series:N", "phase:N", "wall time:N", "on a CPU:N"],
@@ -197,7 +199,7 @@ def _phase_bars(
         base.transform_filter("isValid(datum.cpu)").mark_bar(height={"band": 0.45}).encode(x=alt.X("cpu:Q")),
     ]
     return finish(
-        alt.layer(*layers),
+        alt.LayerChart(layer=layers),
         "Mean wall and on-CPU time of each phase.",
         selects=selects,
         height=max(90, shown * (12 * len(phases) + 10)),
@@ -271,7 +273,7 @@ def launch_chart(results: Source) -> Chart:
         base.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=series_shape(names), tooltip=tips),
     ]
     return finish(
-        alt.layer(*layers),
+        alt.LayerChart(layer=layers),
         "Time for each container over the number launched at once, by strategy, with 95 % intervals.",
         series=names,
         hidden=names[MOST_SHOWN:],

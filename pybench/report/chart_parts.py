@@ -6,6 +6,7 @@ logarithmic, and selections. Without a page (PNG, SVG, a notebook) it shows the 
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,12 @@ def data(rows: Rows) -> alt.InlineData:
     writer.writerow(columns)
     for row in rows:
         values = [row.get(name) for name in columns]
-        writer.writerow(["" if value is None or value != value else value for value in values])
+        writer.writerow(
+            [
+                "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
+                for value in values
+            ]
+        )
     parse = {name: "number" if name in numbers else "string" for name in columns}
     return alt.InlineData(values=text.getvalue(), format=alt.CsvDataFormat(type="csv", parse=parse))
 

@@ -132,7 +132,7 @@ def scaling_chart(results: Source, only: str = "") -> Chart:
     )
     layers.append(measured.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=shape, tooltip=tips))
     return finish(
-        alt.layer(*layers),
+        alt.LayerChart(layer=layers),
         f"{title} over threads: points are medians with 95 % intervals, lines the best model of each curve, "
         "dashed where it is extrapolated.",
         series=names,
@@ -264,7 +264,7 @@ def latency_chart(results: Source) -> Chart:
         ),
     ]
     return finish(
-        alt.layer(*layers),
+        alt.LayerChart(layer=layers),
         "Latency of one operation by percentile, a line a series.",
         series=every,
         hidden=every[MOST_SHOWN:],
@@ -303,7 +303,7 @@ def fairness_chart(results: Source) -> Chart:
         ),
     ]
     return finish(
-        alt.layer(*layers),
+        alt.LayerChart(layer=layers),
         "Jain's fairness index over threads.",
         series=names,
         hidden=names[MOST_SHOWN:],

@@ -11,6 +11,7 @@ import io
 import json
 import os
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.resources import files as package_files
 from pathlib import Path
 
@@ -248,14 +249,14 @@ def _policy(scripts: Sequence[str]) -> str:
 def vega_bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script. Bundling takes seconds, so it is kept in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pybench"
-    kept = cache / f"vega-{vl_convert.__version__}.js"
+    kept = cache / f"vega-{version('vl-convert-python')}.js"
     try:
         text = kept.read_text(encoding="utf-8")
         if text.endswith(END):
             return text
     except OSError:
         pass
-    text = str(vl_convert.javascript_bundle()) + END
+    text = str(vl_convert.javascript_bundle(snippet=None)) + END
     try:
         cache.mkdir(parents=True, exist_ok=True)
         begun = kept.with_name(f"{kept.name}.{os.getpid()}")

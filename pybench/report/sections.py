@@ -340,7 +340,7 @@ def _repeat(files: Sequence[Loaded], transfers: Sequence[TransferFile], paths: S
     for one in files:
         header = one.results.header
         seeded = any(word == "--seed" or word.startswith("--seed=") for word in header.command)
-        named = header.command[:1] + [w for w in header.command[1:]]
+        named = list(header.command)
         lines.append(shlex.join([*named, *([] if seeded else ["--seed", str(header.plan.seed)])]))
     lines += [shlex.join(file.header.command) for file in transfers]
     lines.append(shlex.join(["pybench", "report", *paths]))
