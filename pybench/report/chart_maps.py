@@ -294,7 +294,8 @@ def launch_phases_chart(results: Source) -> Chart:
             phases[phase] = None
             rows.append(
                 {"series": label, "at": str(summary.cell.params["containers"]), "phase": phase}
-                | {"wall": rounded(wall.value), "cpu": rounded(cpu.value)}
+                | {"wall": rounded(wall.value)}
+                | {"cpu": rounded(cpu.value)}
                 | {"wall time": time_ns(wall.value), "on a CPU": time_ns(cpu.value)}
             )
     if not rows:

@@ -125,7 +125,8 @@ def _one_curve(
     least, most = min(measured), max(measured)
     if least == most:
         return Conclusion(
-            text=f"{who}: {counted(measured[most][0])} {unit}/s with {threads_word(most)}; one thread count is no curve."
+            text=f"{who}: {counted(measured[most][0])} {unit}/s with {threads_word(most)}"
+            "; one thread count is no curve."
         )
     gain = ratio_interval(measured[most][1], measured[least][1])
     told = f"[{gain.low:.2f}, {gain.high:.2f}]" if gain.known else "(too few trials for an interval)"

@@ -80,7 +80,11 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
         hosts=[
             f"{host} ({created[:16].replace('T', ' ')} UTC)"
             for host, created in dict(
-                zip(hosts, [one.header.created for one in (*results, *transfers)], strict=False)
+                zip(
+                    hosts,
+                    [*(one.header.created for one in results), *(one.header.created for one in transfers)],
+                    strict=False,
+                )
             ).items()
         ],
         conclusions=conclude(files, compared) if files else _transfer_words(transfers),
@@ -92,7 +96,8 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
 
 
 def _title(results: Sequence[Results], transfers: Sequence[TransferFile]) -> str:
-    names = dict.fromkeys(str(one.header.host.get("name") or "host") for one in (*results, *transfers))
+    hosts = [*(one.header.host for one in results), *(one.header.host for one in transfers)]
+    names = dict.fromkeys(str(host.get("name") or "host") for host in hosts)
     what = dict.fromkeys(cell.workload for one in results for cell in one.header.plan.cells)
     return f"{', '.join(what) or 'latency'} on {', '.join(names)}"
 
@@ -256,7 +261,7 @@ def vega_bundle() -> str:
             return text
     except OSError:
         pass
-    text = str(vl_convert.javascript_bundle(snippet=None)) + END
+    text = str(vl_convert.javascript_bundle("")) + END
     try:
         cache.mkdir(parents=True, exist_ok=True)
         begun = kept.with_name(f"{kept.name}.{os.getpid()}")

@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import msgspec
 from rich.console import RenderableType
@@ -134,9 +135,7 @@ def _figures(files: Sequence[Loaded]) -> Section:
     workloads = list(dict.fromkeys(line.workload for line in charts.scaling_lines(files)))
     if len(workloads) > 1:
         for name in workloads:
-            views += view(
-                f"scaling-{name}", f"{name}: throughput", lambda name=name: charts.scaling_chart(files, name)
-            )
+            views += view(f"scaling-{name}", f"{name}: throughput", partial(charts.scaling_chart, files, name))
     for one, title in _names(files, "tables"):
         series = [line.series for line in one.lines]
         parts: list[RenderableType] = list(result_tables(series, one.cells, one.results.trials))
@@ -224,7 +223,7 @@ def _transfers(transfers: Sequence[TransferFile]) -> Section:
         views += view(
             f"transfers-{number}",
             "Core to core: one-way transfer of a cache line",
-            lambda file=file: chart_maps.transfers_chart(file),
+            partial(chart_maps.transfers_chart, file),
             host_words(file.header),
         )
         plan = file.header.plan
