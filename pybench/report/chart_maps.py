@@ -292,12 +292,13 @@ def launch_phases_chart(results: Source) -> Chart:
             if wall.value < 1e4:
                 continue
             phases[phase] = None
-            rows.append(
-                {"series": label, "at": str(summary.cell.params["containers"]), "phase": phase}
-                | {"wall": rounded(wall.value)}
-                | {"cpu": rounded(cpu.value)}
-                | {"wall time": time_ns(wall.value), "on a CPU": time_ns(cpu.value)}
-            )
+            row: dict[str, object] = {
+                "series": label,
+                "at": str(summary.cell.params["containers"]),
+                "phase": phase,
+            }
+            row |= {"wall": rounded(wall.value), "cpu": rounded(cpu.value)}
+            rows.append(row | {"wall time": time_ns(wall.value), "on a CPU": time_ns(cpu.value)})
     if not rows:
         raise ValueError("nothing was launched")
     return _phase_bars(rows, list(phases), _threads_select(rows, "containers"))

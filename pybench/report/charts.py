@@ -147,7 +147,7 @@ def _bounds(shown: Interval) -> dict[str, object]:
 
 
 def _fit_rows(line: Line, base: float) -> list[dict[str, object]]:
-    """The curve of a line's model: measured range, then what is beyond, which begins at the last point measured."""
+    """The curve of a line's model: measured range, then what is beyond, from the last point measured."""
     if line.fits is None or not line.fits.models:
         return []
     fit = line.fits.models[0]

@@ -142,7 +142,8 @@ def _core(core: Sequence[Cpu], turns: Mapping[int, int], x: int, y: int) -> str:
         shade = f' fill-opacity="{1 - 0.55 * (turn - 1) / max(most - 1, 1):.2f}"' if turn else ""
         parts.append(
             f'<g><title>{escape(said)}</title><rect class="{state}" x="{left + 0.5}" y="{y + 0.5}" '
-            f'width="{CELL - 1}" height="{CELL - 1}" rx="2"{shade}/><text class="cpu {state}" x="{left + CELL / 2}" '
+            f'width="{CELL - 1}" height="{CELL - 1}" rx="2"{shade}/>'
+            f'<text class="cpu {state}" x="{left + CELL / 2}" '
             f'y="{y + 15}">{cpu.number}</text></g>'
         )
     return "".join(parts)

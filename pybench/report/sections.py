@@ -171,7 +171,7 @@ def _latency(files: Sequence[Loaded]) -> Section:
     return Section(
         id="latency",
         title="Latency",
-        lead="From the histograms of all clean trials of a cell together; the last point of a line is the longest.",
+        lead="From the histograms of all clean trials of a cell together; the last point of a line is the longest.",  # noqa: E501
         charts=view("latency", "Latency by percentile", lambda: charts.latency_chart(files)),
     )
 
