@@ -150,9 +150,10 @@ def finish(
             chart.layer = [layer.transform_filter(words) for layer in chart.layer]
         else:
             chart = chart.transform_filter(words)
-    return chart.properties(
+    finished: alt.LayerChart | alt.Chart = chart.properties(
         width=640,
         height=HEIGHT if height is None else height,
         description=description,
         usermeta={"pybench": offers},
     ).configure_view(stroke=None)
+    return finished
