@@ -109,3 +109,12 @@ def _shape(header: Header) -> str | None:
     ]
     siblings = "SMT siblings" if any(cpu.get("smt") for cpu in online) else "no SMT siblings"
     return ", ".join([f"{len(online)} CPUs, {len(usable)} usable", *words, siblings])
+
+
+def facts_of(header: Header) -> list[tuple[str, str]]:
+    """Name and value of every fact that a header records, those that explain most first."""
+    rows = [(what, _text(_at(header, path))) for what, path in FACTS]
+    rows += [("pybench", header.pybench), ("topology", _shape(header) or UNRECORDED)]
+    rows += [(what, _plan(header, name)) for what, name in PLAN]
+    others = dict.fromkeys(path for path in _paths(header.host) if path not in _PASSED_OVER)
+    return rows + [(".".join(path), _text(_at(header, ("host", *path)))) for path in others]

@@ -3,6 +3,7 @@
 import datetime
 import platform
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -99,6 +100,27 @@ def _measure(sweep: Sweep, writer: Writer, before: list[Trial]) -> None:
     if interrupted:
         click.echo(f"interrupted; go on with: pybench sweep --resume {writer.path}", err=True)
         sys.exit(130)
+    if trials:
+        _name_report(writer.path)
+
+
+def _name_report(path: Path) -> None:
+    """Write the report of a sweep that was kept under its own name, and name it; of any other, name the command.
+
+    A sweep with --output is often one of a script's many, which has no use for a page each.
+    """
+    page = path.with_suffix(".html")
+    if path.parent == RESULTS and all(map(find_spec, ("altair", "jinja2", "vl_convert"))):
+        from pybench.cli.report import write_report
+
+        try:
+            write_report((path,), page)
+        except UsageError as error:
+            click.echo(f"no report: {error}", err=True)
+        else:
+            click.echo(f"report: {page}", err=True)
+        return
+    click.echo(f"a page of it: pybench report {path}", err=True)
 
 
 class _Progress:

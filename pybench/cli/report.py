@@ -1,0 +1,125 @@
+"""pybench report: one HTML file of result files, and the same charts as pictures."""
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+
+from pybench.errors import UnsupportedError, UsageError
+
+NEEDS = "a report needs altair, vl-convert-python and jinja2; install them: pip install 'pybench[report]'"
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The page. [the first FILE, ending in .html]",
+)
+@click.option(
+    "--png", "png", type=click.Path(path_type=Path, file_okay=False), help="Also write charts as PNG here."
+)
+@click.option(
+    "--svg", "svg", type=click.Path(path_type=Path, file_okay=False), help="Also write charts as SVG here."
+)
+@click.option("--force", is_flag=True, help="Write over a page that pybench did not make.")
+def command(files: tuple[Path, ...], output: Path | None, png: Path | None, svg: Path | None, force: bool) -> None:
+    """Make one HTML page of result FILES: conclusion, scaling curve and machine first, then all the rest.
+
+    FILES are sweeps (`pybench sweep`, `launch`) and latency files (`pybench latency`). Several sweeps are shown
+    together and compared with the first. The page is one file and loads nothing: it can be mailed, and read
+    offline. PNG and SVG need no browser either.
+
+    \b
+    pybench report results/sweep.jsonl
+    pybench report before.jsonl after.jsonl cores.jsonl -o upgrade.html
+    pybench report sweep.jsonl --png charts/
+    """
+    target = output or files[0].with_suffix(".html")
+    if target.suffix == ".jsonl" or target in files:
+        raise UsageError(f"{target} is a result file; name the page with -o PAGE.html")
+    written = write_report(files, target, force=force, png=png, svg=svg)
+    for path in written:
+        click.echo(path)
+
+
+def write_report(
+    files: tuple[Path, ...], target: Path, *, force: bool = False, png: Path | None = None, svg: Path | None = None
+) -> list[Path]:
+    """Write the page, and pictures where asked; return what was written.
+
+    UsageError: a file that is none, or cannot be written. UnsupportedError: the libraries are not there.
+    """
+    # Matrices are small: threads would wait for each other longer than they work, most of all on a busy host.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    results, transfers = [], []
+    for path in files:
+        from pybench.results.store import read
+        from pybench.results.transfers import read_transfers
+
+        if _kind(path) == "transfers":
+            transfers.append(read_transfers(path))
+        else:
+            results.append(read(path))
+    if len({path.resolve() for path in files}) < len(files):
+        raise UsageError("a file is named twice: a sweep counts once")
+    try:
+        from pybench.report.html import make_report, render
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("pybench"):
+            raise
+        raise UnsupportedError(NEEDS) from None
+    if target.exists() and not force and 'content="pybench ' not in _beginning(target):
+        raise UsageError(f"{target} is there, and no pybench report; name another -o, or give --force")
+    report = make_report(results, transfers)
+    written = [_write(target, render(report).encode())]
+    for folder, kind in ((png, "png"), (svg, "svg")):
+        if folder is not None:
+            written += [_picture(one.chart, folder / f"{one.id}.{kind}") for one in report.views]
+    return written
+
+
+def _picture(chart: object, path: Path) -> Path:
+    import io
+
+    buffer = io.BytesIO() if path.suffix == ".png" else io.StringIO()
+    chart.save(buffer, format=path.suffix[1:], scale_factor=2)  # type: ignore[attr-defined]
+    value = buffer.getvalue()
+    return _write(path, value if isinstance(value, bytes) else value.encode())
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """Write whole or not at all. Raises UsageError."""
+    begun = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        begun.write_bytes(content)
+        begun.replace(path)
+    except OSError as error:
+        begun.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror}; name a writable place with -o") from None
+    return path
+
+
+def _beginning(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(4096).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+class _Kind(msgspec.Struct):
+    kind: str = ""
+
+
+def _kind(path: Path) -> str:
+    """What a file's first line says it is; `` for what its reader will refuse."""
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.readline(), type=_Kind).kind
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return ""

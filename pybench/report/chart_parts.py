@@ -1,0 +1,159 @@
+"""What all charts share: colours that colour-blind eyes tell apart, axes with units, and controls of the page.
+
+A chart says in its `usermeta` what a page may offer beside it: series to choose, axes that may be linear or
+logarithmic, and selections. Without a page (PNG, SVG, a notebook) it shows the same at first.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+# Okabe and Ito's colours without black and yellow, which vanish on a dark or a white page.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
+DASHED = [5, 4]
+HEIGHT = 320
+# More series at first are a thicket; the others are a click away.
+MOST_SHOWN = 8
+
+Rows = Sequence[Mapping[str, object]]
+
+TIME_LABEL = (
+    "datum.value >= 1e9 ? format(datum.value / 1e9, '~g') + ' s' : "
+    "datum.value >= 1e6 ? format(datum.value / 1e6, '~g') + ' ms' : "
+    "datum.value >= 1e3 ? format(datum.value / 1e3, '~g') + ' us' : format(datum.value, '~g') + ' ns'"
+)
+
+
+def data(rows: Rows) -> alt.InlineData:
+    """Rows inside the chart, as a table in text: a third of the size of objects, and checked in no time.
+
+    What is not a number is left empty, and read as null.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    numbers = {
+        name
+        for name in columns
+        if all(isinstance(row[name], (int, float)) for row in rows if row.get(name) is not None)
+    }
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        values = [row.get(name) for name in columns]
+        writer.writerow(
+            [
+                "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
+                for value in values
+            ]
+        )
+    parse = {name: "number" if name in numbers else "string" for name in columns}
+    return alt.InlineData(values=text.getvalue(), format=alt.CsvDataFormat(type="csv", parse=parse))
+
+
+def rounded(value: float) -> float:
+    """Six digits: more cannot be seen, and cost room."""
+    return float(f"{value:.6g}")
+
+
+def colour_of(index: int) -> str:
+    """The colour of the series of that place."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def shape_of(index: int) -> str:
+    """Its shape; with the colour it stays single for 35 series."""
+    return SHAPES[index % len(SHAPES)]
+
+
+def series_colour(names: Sequence[str], title: str = "series") -> alt.Color:
+    """The colour channel of named series."""
+    return alt.Color(
+        "series:N",
+        title=title,
+        scale=alt.Scale(domain=list(names), range=[colour_of(i) for i in range(len(names))]),
+        legend=alt.Legend(orient="bottom", columns=2, labelLimit=400, symbolLimit=40),
+    )
+
+
+def series_shape(names: Sequence[str], title: str = "series") -> alt.Shape:
+    """The shape channel of named series; one legend with the colours."""
+    return alt.Shape(
+        "series:N",
+        title=title,
+        scale=alt.Scale(domain=list(names), range=[shape_of(i) for i in range(len(names))]),
+        legend=alt.Legend(orient="bottom", columns=2, labelLimit=400, symbolLimit=40),
+    )
+
+
+def time_axis(**more: Any) -> alt.Axis:
+    """An axis in ns whose labels have the unit that fits."""
+    return alt.Axis(labelExpr=TIME_LABEL, labelOverlap="greedy", **more)
+
+
+def count_axis(**more: Any) -> alt.Axis:
+    """An axis of counts: 150k, 1.2M."""
+    return alt.Axis(format="~s", **more)
+
+
+def thread_axis(counts: Sequence[int]) -> alt.Axis:
+    """Ticks at the counts measured, or where they crowd at about every doubling."""
+    ticks: list[int] = []
+    for count in sorted(set(counts)):
+        if not ticks or count >= ticks[-1] * 1.45 or (len(counts) <= 8 and count > ticks[-1]):
+            ticks.append(count)
+    if counts and ticks[-1] != max(counts):
+        ticks = [*(ticks[:-1] if max(counts) < ticks[-1] * 1.25 else ticks), max(counts)]
+    return alt.Axis(values=ticks, format="d", grid=False)
+
+
+def finish(
+    chart: alt.LayerChart | alt.Chart,
+    description: str,
+    *,
+    series: Sequence[str] = (),
+    hidden: Sequence[str] = (),
+    axes: Mapping[str, str] | None = None,
+    selects: Mapping[str, tuple[str, Sequence[str], str]] | None = None,
+    free: Sequence[str] = (),
+    height: int | None = None,
+) -> alt.LayerChart | alt.Chart:
+    """Give a chart its description, its size, and what a page may offer beside it.
+
+    `series` are chosen through the parameter `hidden`; `axes` maps a channel to the scale it begins with;
+    `selects` maps a parameter to its label, its values, and the first of them shown; it keeps the rows whose
+    field of that name has the value, but for those in `free`, which the chart uses itself.
+    """
+    offers: dict[str, object] = {"axes": dict(axes or {})}
+    offers["series"] = [
+        {"name": name, "colour": colour_of(i), "shape": shape_of(i), "on": name not in hidden}
+        for i, name in enumerate(series)
+    ]
+    offers["selects"] = [
+        {"param": name, "label": label, "values": list(values), "value": value}
+        for name, (label, values, value) in (selects or {}).items()
+    ]
+    params = [alt.param(name="hidden", value=list(hidden))] if series else []
+    params += [alt.param(name=name, value=value) for name, (_, _, value) in (selects or {}).items()]
+    if params:
+        chart = chart.add_params(*params)
+    filters = ["indexof(hidden, datum.series) < 0"] if series else []
+    filters += [f"datum.{name} == {name}" for name in selects or {} if name not in free]
+    for words in filters:
+        if isinstance(chart, alt.LayerChart) and chart.data is alt.Undefined:
+            # A layer with data of its own passes over its parent's transforms.
+            chart = chart.copy()
+            chart.layer = [layer.transform_filter(words) for layer in chart.layer]
+        else:
+            chart = chart.transform_filter(words)
+    finished: alt.LayerChart | alt.Chart = chart.properties(
+        width=640,
+        height=HEIGHT if height is None else height,
+        description=description,
+        usermeta={"pybench": offers},
+    ).configure_view(stroke=None)
+    return finished

@@ -1,0 +1,276 @@
+"""One self-contained page of result files: everything it needs is inside, and it asks the network for nothing.
+
+What a result file says (host names, parameters, reasons) is anyone's text: the template escapes it, chart
+specifications keep it as data, and a Content-Security-Policy admits no script but the two that are inside.
+"""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.resources import files as package_files
+from pathlib import Path
+
+import altair as alt
+import msgspec
+import vl_convert
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from pybench._version import VERSION
+from pybench.host.topology import Topology
+from pybench.report import chart_maps, charts
+from pybench.report.conclusions import Conclusion, conclude
+from pybench.report.loaded import Loaded, load
+from pybench.report.machine import title as machine_title
+from pybench.report.machine_svg import Picture, pictures
+from pybench.report.sections import Section, View, compare_all, sections, view
+from pybench.report.terminal import describe_host
+from pybench.report.transfers import host_words
+from pybench.results.records import Header
+from pybench.results.store import Results
+from pybench.results.transfers import TransferFile
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """A host and the placements used on it."""
+
+    title: str
+    pictures: list[Picture]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a page shows, before it is one."""
+
+    title: str
+    hosts: list[str]
+    conclusions: list[Conclusion]
+    hero: View | None
+    machines: list[Machine]
+    sections: list[Section]
+    sources: str
+
+    @property
+    def views(self) -> list[View]:
+        """Every chart, in the order of the page."""
+        return [*([self.hero] if self.hero else []), *(one for part in self.sections for one in part.charts)]
+
+
+def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = ()) -> Report:
+    """Gather what a page of these files shows. ValueError if there is no file."""
+    if not results and not transfers:
+        raise ValueError("a report needs a file")
+    files = load(results)
+    compared = compare_all(files) if files else []
+    paths = [str(one.path) for one in results]
+    parts = sections(files, transfers, compared, paths)
+    hero = _hero(files)
+    # The first screen has it already.
+    parts = [
+        msgspec.structs.replace(part, charts=[one for one in part.charts if not hero or one.id != hero.id])
+        for part in parts
+    ]
+    hosts = [describe_host(one.header) for one in results] or [host_words(one.header) for one in transfers]
+    return Report(
+        title=_title(results, transfers),
+        hosts=[
+            f"{host} ({created[:16].replace('T', ' ')} UTC)"
+            for host, created in dict(
+                zip(
+                    hosts,
+                    [*(one.header.created for one in results), *(one.header.created for one in transfers)],
+                    strict=False,
+                )
+            ).items()
+        ],
+        conclusions=conclude(files, compared) if files else _transfer_words(transfers),
+        hero=hero or next((one for part in parts for one in part.charts), None),
+        machines=_machines(files),
+        sections=parts,
+        sources=", ".join(paths) or "latency files",
+    )
+
+
+def _title(results: Sequence[Results], transfers: Sequence[TransferFile]) -> str:
+    hosts = [*(one.header.host for one in results), *(one.header.host for one in transfers)]
+    names = dict.fromkeys(str(host.get("name") or "host") for host in hosts)
+    what = dict.fromkeys(cell.workload for one in results for cell in one.header.plan.cells)
+    return f"{', '.join(what) or 'latency'} on {', '.join(names)}"
+
+
+def _transfer_words(transfers: Sequence[TransferFile]) -> list[Conclusion]:
+    return [
+        Conclusion(text=f"Transfers of a cache line between CPUs: {host_words(one.header)}.") for one in transfers
+    ]
+
+
+def _hero(files: Sequence[Loaded]) -> View | None:
+    """The chart of the first screen: scaling where there is a curve, else launches."""
+    lines = charts.scaling_lines(files) if files else []
+    several = len({line.workload for line in lines}) > 1
+    title = "Speedup over threads" if several else "Throughput over threads"
+    note = "points: medians, 95 % intervals; lines: best model, dashed where extrapolated"
+    found = view("scaling", title, lambda: charts.scaling_chart(files), note) if files else []
+    found += view("launch", "Time for each container", lambda: chart_maps.launch_chart(files)) if files else []
+    return found[0] if found else None
+
+
+def _machines(files: Sequence[Loaded]) -> list[Machine]:
+    found: dict[bytes, tuple[Header, list[Loaded]]] = {}
+    for one in files:
+        header = one.results.header
+        found.setdefault(msgspec.json.encode(header.topology), (header, []))[1].append(one)
+    machines = []
+    for header, same in found.values():
+        try:
+            topology = msgspec.convert(header.topology, Topology)
+        except msgspec.ValidationError:
+            continue  # an older or a foreign file; the rest of it can be shown
+        shown = pictures(topology, [cell for one in same for cell in one.cells])
+        machines.append(Machine(title=machine_title(topology), pictures=shown))
+    return machines
+
+
+# --------------------------------------------------------------------------------------------------------- page
+
+
+def render(report: Report) -> str:
+    """The page as one string."""
+    page = package_files("pybench.report") / "page"
+    environment = Environment(
+        loader=DictLoader({"page": (page / "report.html.j2").read_text(encoding="utf-8")}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    vega, script = (
+        script_text(text) for text in (vega_bundle(), (page / "report.js").read_text(encoding="utf-8"))
+    )
+    charts_there = {one.id: _chart(one) for one in report.views}
+    return environment.get_template("page").render(
+        policy=_policy([vega, script]),
+        version=VERSION,
+        css=Markup((page / "report.css").read_text(encoding="utf-8")),
+        vega=Markup(vega),
+        script=Markup(script),
+        title=report.title,
+        hosts=report.hosts,
+        conclusions=report.conclusions,
+        hero=charts_there[report.hero.id] if report.hero else None,
+        machines=report.machines,
+        sections=[
+            {
+                "id": part.id,
+                "title": part.title,
+                "lead": part.lead,
+                "groups": part.groups,
+                "charts": [charts_there[one.id] for one in part.charts],
+            }
+            for part in report.sections
+        ],
+        charts=list(charts_there.values()),
+        sources=report.sources,
+    )
+
+
+def _chart(one: View) -> dict[str, object]:
+    with alt.data_transformers.enable(consolidate_datasets=False):
+        spec = one.chart.to_dict()
+    tables: dict[str, dict[str, object]] = {}
+    _take_tables(spec, tables)
+    spec["tables"] = list(tables.values())
+    return {
+        "id": one.id,
+        "title": one.title,
+        "note": one.note,
+        "description": spec.get("description", one.title),
+        "json": Markup(data_text(spec)),
+    }
+
+
+def _take_tables(node: object, tables: dict[str, dict[str, object]]) -> None:
+    """Move a chart's tables out of it, each once, as columns and rows: Vega would need eval to read CSV."""
+    if isinstance(node, list):
+        for one in node:
+            _take_tables(one, tables)
+    if not isinstance(node, dict):
+        return
+    inside = node.get("data")
+    if isinstance(inside, dict) and isinstance(inside.get("values"), str):
+        text, kinds = inside["values"], inside["format"]["parse"]
+        if text not in tables:
+            columns, *rows = csv.reader(io.StringIO(text))
+            tables[text] = {
+                "name": f"table{len(tables)}",
+                "columns": columns,
+                "rows": [
+                    [
+                        (_number(cell) if cell else None) if kinds[name] == "number" else cell
+                        for name, cell in zip(columns, row, strict=True)
+                    ]
+                    for row in rows
+                ],
+            }
+        node["data"] = {"name": tables[text]["name"]}
+    for one in node.values():
+        _take_tables(one, tables)
+
+
+def _number(text: str) -> float:
+    """Whole numbers without a point, which is shorter."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
+def data_text(value: object) -> str:
+    """JSON that cannot end the script element it stands in, nor a line of JavaScript."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def script_text(text: str) -> str:
+    """Our own scripts, with what would end or confuse their element written otherwise."""
+    return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Only these scripts run, nothing is loaded, nothing sent; no eval: Vega interprets its expressions."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def vega_bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script. Bundling takes seconds, so it is kept in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pybench"
+    kept = cache / f"vega-{version('vl-convert-python')}.js"
+    try:
+        text = kept.read_text(encoding="utf-8")
+        if text.endswith(END):
+            return text
+    except OSError:
+        pass
+    text = str(vl_convert.javascript_bundle("")) + END
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        begun = kept.with_name(f"{kept.name}.{os.getpid()}")
+        begun.write_text(text, encoding="utf-8")
+        begun.replace(kept)
+    except OSError:
+        pass  # no cache: a few seconds each time
+    return text
+
+
+# Shows that a cached bundle is whole.
+END = "\n// end of the bundle\n"
