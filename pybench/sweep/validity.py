@@ -37,7 +37,7 @@ MOST_SKEW = 0.01
 MOST_OFF_CPU = 0.045
 # The same for threads that sleep, whose waiting for a CPU the kernel counts: mount waits 9 % of a lone thread's
 # time and 15 % of two threads' for kernel threads that finish its work, give or take 4 %.
-MOST_WAITED_MORE = 0.06
+MOST_WAITED_MORE = 0.05
 MOST_STEAL = 0.02
 # Kernel threads push a member off its CPU 10 to 75 times a second for some 10 us each; here it gets over 1 %.
 MOST_INVOLUNTARY_HZ = 300.0
@@ -264,6 +264,8 @@ def explain(name: str) -> str:
 
 # Medians of two modes, and first and last of a drifting cell, must be this far apart to be worth a word.
 LEAST_APART = 0.03
+# A handoff that takes so many times as long in one trial as in another goes another way.
+MODES_APART = 1.5
 # Chance of calling a drift in a sweep that has none, all its cells together.
 DRIFT_ALPHA = 0.01
 
@@ -272,21 +274,26 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What a cell's clean trials show together. It takes no trial away: it says how to read the median."""
 
     name: str
-    """`bimodal` or `drift`."""
+    """`bimodal`, `drift` or `handoff`."""
     cell: int | None
     """Index into the plan; None: of the sweep as a whole."""
     values: list[float]
-    """bimodal: throughput and trials of the slow mode, then of the fast one; drift: the change, as a share."""
+    """bimodal: throughput and trials of the slow mode, then of the fast one; drift: the change, as a share;
+    handoff: least and greatest mean time of a handoff in a trial, ns."""
     next_step: str
 
 
 def cell_findings(trials: Iterable[Trial]) -> list[Finding]:
     """Cells whose clean trials have two modes or drift over the sweep, and whether the whole sweep drifts."""
     cells: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    handed: dict[int, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.clean and trial.figures:
             cells[trial.cell].append((trial.sequence, trial.figures.throughput))
-    return _bimodal(cells) + _drifting(cells)
+            timed = sum(h.timed for h in trial.handoffs)
+            if timed:
+                handed[trial.cell].append(sum(h.mean_ns * h.timed for h in trial.handoffs) / timed)
+    return _bimodal(cells) + _drifting(cells) + _handed(cells, handed)
 
 
 def _bimodal(cells: dict[int, list[tuple[int, float]]]) -> list[Finding]:
@@ -319,6 +326,22 @@ def _drifting(cells: dict[int, list[tuple[int, float]]]) -> list[Finding]:
         for (index, seen), stands in zip(tested, sure, strict=True)
         if stands and abs(seen.size) > LEAST_APART
     ]
+
+
+def _handed(cells: dict[int, list[tuple[int, float]]], handed: dict[int, list[float]]) -> list[Finding]:
+    """Cells whose figure goes up and down with what handing the lock over takes: the CPUs' distance changed."""
+    found = []
+    for index, means in handed.items():
+        rates = [x for _, x in cells[index]]
+        if len(means) == len(rates) and max(means) > MODES_APART * min(means):
+            seen = drift(rates, means)
+            if seen and seen.p < DRIFT_ALPHA and seen.size < -LEAST_APART:
+                step = (
+                    "a line moves at two prices here, as when a hypervisor moves CPUs nearer or farther: "
+                    "compare trials of one price, or pin the guest's CPUs"
+                )
+                found.append(Finding(name="handoff", cell=index, values=[min(means), max(means)], next_step=step))
+    return found
 
 
 def _median(points: list[tuple[int, float]]) -> float:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pybench.analysis.modes import drift, sure_of, two_modes
 from pybench.host.meters import Around
 from pybench.native.outcome import Members, Outcome, Phase
-from pybench.results.records import Cell, Evidence, Figures, Trial
+from pybench.report.terminal import finding_words
+from pybench.results.records import Cell, Evidence, Figures, HandoffFigure, Trial
 from pybench.sweep import validity
 from pybench.sweep.figures import Usual, evidence
 from pybench.sweep.validity import CHECKS, Finding, cell_findings, explain, flags
@@ -260,3 +261,40 @@ def test_too_few_or_equal_values_tell_nothing() -> None:
     assert two_modes([5.0] * 20) is None
     assert drift([1, 2, 3], [1, 2, 3]) is None
     assert drift([5.0] * 20, range(20)) is None
+
+
+def handed_trials(costs: list[float], rates: list[float]) -> list[Trial]:
+    """Clean trials of one cell, each with the mean time of its handoffs and its throughput."""
+    made = []
+    for sequence, (ns, rate) in enumerate(zip(costs, rates, strict=True)):
+        figures = Figures(
+            throughput=rate, p50_ns=1, p90_ns=1, p99_ns=1, p999_ns=1, max_ns=1, jain=1, cpu_ns_per_operation=1
+        )
+        handoffs = [HandoffFigure(distance="l3", count=9, timed=9, mean_ns=ns)]
+        made.append(
+            Trial(
+                cell=0, repeat=sequence, sequence=sequence, workload="spin", params={}, threads=2, place="all",
+                smt="on", crew="threads", started=0, seconds=0, outcome=Outcome(status="ok"), figures=figures,
+                handoffs=handoffs,
+            )
+        )  # fmt: skip
+    return made
+
+
+# Ten trials of 10 s of a two-CPU virtual machine: mean handoff, ns, and acquisitions a second.
+REAL_HANDOFFS = [123.84, 367.3, 338.18, 413.93, 343.34, 191.33, 105.88, 99.69, 63.17, 105.44]
+REAL_RATES = [3.088e6, 1.649e6, 1.705e6, 1.532e6, 1.718e6, 2.683e6, 3.142e6, 3.155e6, 3.796e6, 3.294e6]
+
+
+def test_a_figure_that_follows_the_handoff_has_two_modes() -> None:
+    (found,) = [f for f in cell_findings(handed_trials(REAL_HANDOFFS, REAL_RATES)) if f.name == "handoff"]
+    assert found.values == [63.17, 413.93]
+    assert "two modes" in finding_words(found) and "63.2ns to 414ns" in finding_words(found)
+
+
+@given(st.randoms(use_true_random=False))
+def test_handoffs_that_explain_nothing_are_not_blamed(luck: random.Random) -> None:
+    """Rates that do not vary with the handoff, or handoffs all alike."""
+    alike = handed_trials([100 + luck.random() for _ in range(10)], REAL_RATES)
+    steady = handed_trials(REAL_HANDOFFS, [3e6] * 10)
+    assert not [f for f in cell_findings([*alike]) + cell_findings(steady) if f.name == "handoff"]
