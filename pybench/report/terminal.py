@@ -247,10 +247,8 @@ def finding_words(finding: Finding) -> str:
         said = f"two modes: {count(low)}/s in {low_count:.0f} trials, {count(high)}/s in {high_count:.0f}"
     elif finding.name == "handoff":
         least, most = finding.values
-        said = (
-            f"two modes: the figure follows the handoff, which took {time_ns(least)} to {time_ns(most)} from trial "
-            "to trial"
-        )
+        span = f"{time_ns(least)} to {time_ns(most)}"
+        said = f"two modes: the figure follows the handoff, which took {span} from trial to trial"
     else:
         (size,) = finding.values
         said = f"drift: it {'rose' if size > 0 else 'fell'} by {abs(size):.0%} from the first trial to the last"

@@ -288,7 +288,7 @@ REAL_RATES = [3.088e6, 1.649e6, 1.705e6, 1.532e6, 1.718e6, 2.683e6, 3.142e6, 3.1
 
 def test_a_figure_that_follows_the_handoff_has_two_modes() -> None:
     (found,) = [f for f in cell_findings(handed_trials(REAL_HANDOFFS, REAL_RATES)) if f.name == "handoff"]
-    assert found.values == [63.17, 413.93]
+    assert found.values == pytest.approx([63.17, 413.93])
     assert "two modes" in finding_words(found) and "63.2ns to 414ns" in finding_words(found)
 
 
