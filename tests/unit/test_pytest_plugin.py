@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from pybench import native
+from pybench.host.meters import Around, Meters
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
-from pybench.sweep.figures import StealMeter
 
 pytest_plugins = ["pytester"]
 SPAN_NS = 100_000_000
@@ -50,7 +50,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         calls["every"] = int(every)
 
     monkeypatch.setattr(native, "run_trial", run)
-    monkeypatch.setattr(StealMeter, "share", lambda _: 0.0)
+    monkeypatch.setattr(Meters, "around", lambda _: Around())
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     return spoil
 
