@@ -18,8 +18,8 @@ COLUMNS = (
     ("handoff", 12),
     ("transfers", 10),
     ("kept", 6),
-    ("longest run", 10),
-    ("longest wait", 12),
+    ("run", 6),
+    ("wait", 7),
 )
 WORDS: Mapping[Distance, str] = {
     "same-cpu": "the same CPU",
@@ -64,7 +64,7 @@ def handoff_table(series: Sequence[Series], shown: Sequence[str]) -> list[Render
     worst = max((cell.handoffs.longest_gap_ns.value for cell in cells if cell.handoffs), default=0.0)
     note = (
         "handoff: from leaving to the next one having the guarded line; transfers: that in moves of one line, as "
-        "measured between rounds. kept: operations whose thread had the lock before too. Waits are those of timed "
+        "measured between rounds. kept: operations whose thread had the lock before too. run, wait: the longest of any thread, waits of timed "
         f"operations; no wait at all was longer than {time_ns(worst)}."
     )
     return [Text("Who gets the lock next, and what handing it over takes:"), table, Text(note, style="dim")]

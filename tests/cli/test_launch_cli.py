@@ -83,7 +83,7 @@ def test_results_go_below_the_current_directory(tmp_path: Path) -> None:
     ran = pybench("launch", "--strategy", "plain", *SMALL, "--budget", "1s", cwd=tmp_path)
     if ran.returncode == 3:
         pytest.skip(ran.stderr)
-    (path,) = (tmp_path / "results").iterdir()
+    (path,) = (tmp_path / "results").glob("*.jsonl")
     assert path.name.startswith("launch-")
     assert read(path).trials
 

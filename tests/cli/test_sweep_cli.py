@@ -34,7 +34,7 @@ def pybench(*words: str, cwd: Path | None = None, **options: object) -> "subproc
 def test_a_sweep_prints_what_it_keeps(tmp_path: Path) -> None:
     ran = pybench("sweep", "spin", "--lock", "ticket,mcs", "--threads", "1", *QUICK, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
-    (path,) = (tmp_path / "results").iterdir()
+    (path,) = (tmp_path / "results").glob("*.jsonl")
     assert str(path.relative_to(tmp_path)) in ran.stderr
     for words in ("lock=ticket", "lock=mcs", "speedup", "p99", "Jain"):
         assert words in ran.stdout
