@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from pybench.analysis.estimate import finite_samples
 
@@ -69,6 +68,9 @@ def drift(values: ArrayLike, times: ArrayLike) -> Drift | None:
     x, t = finite_samples(values, "values"), finite_samples(times, "times")
     if x.size < 6 or np.ptp(x) == 0 or np.ptp(t) == 0:
         return None
+    # Imported here: it takes longer than all the rest of a command.
+    from scipy import stats
+
     p = float(stats.kendalltau(t, x).pvalue)
     slope = float(stats.theilslopes(x, t).slope)
     return Drift(p, slope * float(np.ptp(t)) / float(np.median(x)))

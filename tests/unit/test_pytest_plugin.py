@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable
 
 import pytest
+import scipy.stats
 
-from pybench import native
+from pybench import native, pytest_sweep
 from pybench.host.meters import Around, Meters
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 
 pytest_plugins = ["pytester"]
+# What a run in this process would import, and its end forget, cannot be imported twice.
+IMPORTED_BEFORE = (scipy.stats, pytest_sweep)
 SPAN_NS = 100_000_000
 RATES = {"ticket": 1000, "mcs": 2000}
 ONE = """
