@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from pybench import native
 from pybench._version import VERSION
-from pybench.cli.show import print_results
 from pybench.errors import UsageError
 from pybench.host.capture import open_sysroot
 from pybench.host.facts import read_facts
@@ -95,6 +94,9 @@ def _measure(sweep: Sweep, writer: Writer, before: list[Trial]) -> None:
     sweep.raise_if_nothing_measured(trials)
     if trials:
         click.echo(err=True)
+        # Imported here: the libraries of the fits take longer to load than a first figure to measure.
+        from pybench.cli.show import print_results
+
         print_results(read(writer.path))
     click.echo(f"kept in {writer.path}", err=True)
     if interrupted:

@@ -64,8 +64,8 @@ def handoff_table(series: Sequence[Series], shown: Sequence[str]) -> list[Render
     worst = max((cell.handoffs.longest_gap_ns.value for cell in cells if cell.handoffs), default=0.0)
     note = (
         "handoff: from leaving to the next one having the guarded line; transfers: that in moves of one line, as "
-        "measured between rounds. kept: operations whose thread had the lock before too. run, wait: the longest of "
-        f"any thread, waits of timed operations; no wait at all was longer than {time_ns(worst)}."
+        "measured between rounds. kept: operations whose thread had the lock before too. run, wait: the longest "
+        f"of any thread, waits of timed operations; no wait at all was longer than {time_ns(worst)}."
     )
     return [Text("Who gets the lock next, and what handing it over takes:"), table, Text(note, style="dim")]
 
