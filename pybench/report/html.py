@@ -261,7 +261,7 @@ def vega_bundle() -> str:
             return text
     except OSError:
         pass
-    text = str(vl_convert.javascript_bundle("")) + END
+    text = str(vl_convert.javascript_bundle()) + END
     try:
         cache.mkdir(parents=True, exist_ok=True)
         begun = kept.with_name(f"{kept.name}.{os.getpid()}")
