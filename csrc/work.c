@@ -10,8 +10,8 @@
 #define LEAST_WANTED 32.0
 #define WANTED_NS 400.0
 #define SPEED_STEPS 20000
-/* Together some 100 us: a neighbour's short bursts on a shared core are not the CPU's speed. */
-#define SPEED_ROUNDS 16
+/* Together some 0.8 ms: a neighbour's bursts on a shared core, which last 0.1 ms and more, are not the CPU's speed. */
+#define SPEED_ROUNDS 128
 
 #define STEPS4 PB_STEP PB_STEP PB_STEP PB_STEP
 #define STEPS16 STEPS4 STEPS4 STEPS4 STEPS4
