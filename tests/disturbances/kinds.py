@@ -55,8 +55,9 @@ class Kind:
     def __init__(self, name: str, cell: str) -> None:
         self.name, self.cell = name, cell
 
-    def disturb(self, moment: Moment, rng: random.Random) -> None:
-        """Called beside a trial that runs, in a thread of its own."""
+    def disturb(self, moment: Moment, rng: random.Random) -> bool:
+        """Called beside a trial that runs, in a thread of its own. False if there was nothing to disturb."""
+        return True
 
     def report(self, outcome: Outcome, rng: random.Random) -> Outcome:
         """What the trial is to have come out as."""
@@ -85,11 +86,12 @@ class Work(Kind):
         super().__init__(name, cell)
         self._helpers = [Helper(work, cpus, **options) for _ in range(copies)]
 
-    def disturb(self, moment: Moment, rng: random.Random) -> None:
+    def disturb(self, moment: Moment, rng: random.Random) -> bool:
         moment.wait()
         for helper in self._helpers:
             helper.start(moment.end_ns)
         moment.last()
+        return True
 
     def close(self) -> None:
         for helper in self._helpers:
@@ -103,7 +105,7 @@ class Stop(Kind):
         super().__init__(name, cell)
         self._whole = whole
 
-    def disturb(self, moment: Moment, rng: random.Random) -> None:
+    def disturb(self, moment: Moment, rng: random.Random) -> bool:
         moment.wait()
         send = os.killpg if self._whole else os.kill
         with contextlib.suppress(OSError, IndexError):
@@ -114,12 +116,14 @@ class Stop(Kind):
                 moment.last()
             finally:
                 send(victim, signal.SIGCONT)
+            return True
+        return False
 
 
 class Move(Kind):
     """A member's affinity is changed under way, and changed back."""
 
-    def disturb(self, moment: Moment, rng: random.Random) -> None:
+    def disturb(self, moment: Moment, rng: random.Random) -> bool:
         moment.wait()
         with contextlib.suppress(OSError, IndexError, ValueError):
             tid = rng.choice(members_of(leader_of(os.getpid())))
@@ -128,6 +132,8 @@ class Move(Kind):
             os.sched_setaffinity(tid, {min(others)})
             moment.last()
             os.sched_setaffinity(tid, own)
+            return True
+        return False
 
 
 class Throttle(Kind):
@@ -137,11 +143,12 @@ class Throttle(Kind):
         super().__init__(name, cell)
         self._quota = Quota()
 
-    def disturb(self, moment: Moment, rng: random.Random) -> None:
+    def disturb(self, moment: Moment, rng: random.Random) -> bool:
         moment.wait()
         self._quota.set(rng.uniform(0.5, 1.5))
         moment.last()
         self._quota.set(None)
+        return True
 
     def close(self) -> None:
         self._quota.close()
