@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -18,8 +19,10 @@ CRITICAL_GAPS = {
     6: 9.7, 7: 8.9, 8: 7.6, 10: 6.0, 12: 5.7, 15: 3.9, 20: 2.9, 25: 2.3, 30: 1.9, 40: 1.45, 60: 1.0,
 }  # fmt: skip
 
-MOST_EXACT = 33
-"""Values up to which Kendall's S is judged exactly."""
+MOST_RANKED = 500
+"""Values whose pairs are all looked at."""
+EXACT = 33
+"""Up to so many, the exact distribution of the rank correlation: beyond it the normal one agrees."""
 
 
 class Modes(msgspec.Struct, frozen=True):
@@ -67,39 +70,59 @@ def two_modes(values: ArrayLike, least_apart: float = 0.03) -> Modes | None:
 
 
 def drift(values: ArrayLike, times: ArrayLike) -> Drift | None:
-    """Return the trend of values over their times; None for fewer than 6 values. ValueError: not finite."""
+    """Return the trend of values over their times; None for fewer than 6 values. ValueError: not finite.
+
+    Of more than MOST_RANKED values, medians of neighbours in time stand for them: pairs grow with the square.
+    """
     x, t = finite_samples(values, "values"), finite_samples(times, "times")
     if x.size < 6 or np.ptp(x) == 0 or np.ptp(t) == 0:
         return None
-    earlier, later = np.triu_indices(x.size, 1)
-    rise, wait = x[later] - x[earlier], t[later] - t[earlier]
-    p = _kendall(int((np.sign(rise) * np.sign(wait)).sum()), x, t)
-    slope = float(np.median(rise[wait != 0] / wait[wait != 0]))
-    return Drift(p, slope * float(np.ptp(t)) / float(np.median(x)))
+    middle = float(np.median(x))
+    order = np.argsort(t, kind="stable")
+    x, t = (_thinned(one[order]) for one in (x, t))
+    first, second = np.triu_indices(x.size, 1)
+    rise, run = x[second] - x[first], t[second] - t[first]
+    if not (rise.any() and run.any()):
+        return None
+    slope = float(np.median(rise[run > 0] / run[run > 0]))
+    return Drift(_kendall_p(x, t, int((np.sign(rise) * np.sign(run)).sum())), slope * float(np.ptp(t)) / middle)
 
 
-def _kendall(score: int, x: Floats, t: Floats) -> float:
-    """Two-sided p-value of Kendall's S, the pairs that rise together less those that do not.
+def _thinned(values: Floats) -> Floats:
+    """Medians of equally many neighbours, MOST_RANKED at the most; what is left over at the end is left out."""
+    each = math.ceil(values.size / MOST_RANKED)
+    return np.asarray(np.median(values[: values.size // each * each].reshape(-1, each), axis=1), dtype=np.float64)
 
-    Exact for few values without ties, from the number of orders with so many inversions; else by the normal with
-    the variance for ties: M. G. Kendall, "Rank Correlation Methods" (1970), chapters 4 and 5. scipy.stats has the
-    same, and takes longer to load than any command that asks.
+
+def _kendall_p(x: Floats, t: Floats, score: int) -> float:
+    """Two-sided chance of concordant less discordant pairs being `score` or farther from 0, without any trend.
+
+    Exact for up to EXACT values without ties, else normal with the variance that ties leave: M. G. Kendall, "Rank
+    Correlation Methods" (1970), chapters 4 and 5. SciPy has it too, in a part that takes a second to import.
     """
     n = x.size
-    ties = [counts[counts > 1] for counts in (np.unique(v, return_counts=True)[1] for v in (x, t))]
-    if n <= MOST_EXACT and not any(counts.size for counts in ties):
-        chances = np.ones(1)
-        for i in range(2, n + 1):
-            chances = np.convolve(chances, np.full(i, 1 / i))
-        inversions = (n * (n - 1) // 2 - abs(score)) // 2
-        return min(1.0, 2 * float(chances[: inversions + 1].sum()))
-    pairs = [float((c * (c - 1)).sum()) for c in ties]
-    triples = [float((c * (c - 1) * (c - 2)).sum()) for c in ties]
-    less = sum(float((c * (c - 1) * (2 * c + 5)).sum()) for c in ties)
-    m = n * (n - 1)
-    variance = (m * (2 * n + 5) - less) / 18 + pairs[0] * pairs[1] / (2 * m)
-    variance += triples[0] * triples[1] / (9 * m * (n - 2))
+    tied_x, tied_t = (np.unique(one, return_counts=True)[1].astype(float) for one in (x, t))
+    if n <= EXACT and tied_x.max() == tied_t.max() == 1:
+        ways = _orders(n)
+        fewer = (n * (n - 1) // 2 - abs(score)) // 2
+        return min(1.0, 2 * float(ways[: fewer + 1].sum()))
+
+    def sums(ties: Floats) -> tuple[float, float, float]:
+        pairs = ties * (ties - 1)
+        return float((pairs * (2 * ties + 5)).sum()), float(pairs.sum()), float((pairs * (ties - 2)).sum())
+
+    (a, b, c), (d, e, f) = sums(tied_x), sums(tied_t)
+    variance = (n * (n - 1) * (2 * n + 5) - a - d) / 18 + b * e / (2 * n * (n - 1)) + c * f / (9 * n * (n - 1) * (n - 2))
     return math.erfc(abs(score) / math.sqrt(2 * variance))
+
+
+@lru_cache(maxsize=EXACT)
+def _orders(n: int) -> Floats:
+    """Share of the orders of n values that have 0, 1, 2, ... pairs in the wrong order."""
+    ways = np.ones(1)
+    for size in range(2, n + 1):
+        ways = np.convolve(ways, np.full(size, 1 / size))
+    return ways
 
 
 def sure_of(ps: Sequence[float], alpha: float = 0.01) -> list[bool]:
