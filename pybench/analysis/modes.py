@@ -112,7 +112,8 @@ def _kendall_p(x: Floats, t: Floats, score: int) -> float:
         return float((pairs * (2 * ties + 5)).sum()), float(pairs.sum()), float((pairs * (ties - 2)).sum())
 
     (a, b, c), (d, e, f) = sums(tied_x), sums(tied_t)
-    variance = (n * (n - 1) * (2 * n + 5) - a - d) / 18 + b * e / (2 * n * (n - 1)) + c * f / (9 * n * (n - 1) * (n - 2))
+    m = n * (n - 1)
+    variance = (m * (2 * n + 5) - a - d) / 18 + b * e / (2 * m) + c * f / (9 * m * (n - 2))
     return math.erfc(abs(score) / math.sqrt(2 * variance))
 
 

@@ -27,7 +27,7 @@ TWO_VALUED = {
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_combination_launches_all_and_leaves_none(strategy, two_cpus):
-    """All of the two-valued parameters, half of those with each arrival: any four of them take all their values."""
+    """All of the two-valued parameters, half of those with each arrival: any four take all their values."""
     for picked in itertools.product((0, 1), repeat=len(TWO_VALUED)):
         params = {name: values[i] for (name, values), i in zip(TWO_VALUED.items(), picked, strict=True)}
         for arrival in ARRIVALS[1::2] if sum(picked) % 2 else ARRIVALS[::2]:
