@@ -10,7 +10,6 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr
 
 Floats = NDArray[np.float64]
 
@@ -62,16 +61,18 @@ def _depth(n: int, level: float) -> tuple[int, float] | None:
     The pair (x_(d), x_(n-d+1)) covers the median with probability 1 - 2 P(B <= d-1), B ~ Binomial(n, 1/2); d
     is the deepest pair that still reaches ``level``. None when even (min, max) does not.
     """
-
-    def coverage(d: int) -> float:
-        return max(0.0, 1 - 2 * float(bdtr(d - 1, n, 0.5)))
-
-    if coverage(1) < level:
+    # Of 2^n patterns of above and below, those with d - 1 above; and with as many or fewer.
+    d, with_so_many, up_to = 1, 1, 1
+    outer = 1 - 2 / 2**n
+    if outer < level:
         return None
-    d = 1
-    while d + 1 <= n / 2 and coverage(d + 1) >= level:
-        d += 1
-    outer, inner = coverage(d), coverage(d + 1)
+    while True:
+        with_so_many = with_so_many * (n - d + 1) // d
+        up_to += with_so_many
+        inner = max(0.0, 1 - 2 * up_to / 2**n)
+        if d + 1 > n / 2 or inner < level:
+            break
+        d, outer = d + 1, inner
     share = (outer - level) / (outer - inner)
     return d, (n - d) * share / (d + (n - 2 * d) * share)
 
@@ -95,8 +96,9 @@ def median_interval(samples: ArrayLike, level: float = 0.95) -> Interval:
     if depth is None:
         return Interval(median, math.nan, math.nan, n)
     d, weight = depth
-    low = (1 - weight) * ordered[d - 1] + weight * ordered[d]
-    high = (1 - weight) * ordered[n - d] + weight * ordered[n - d - 1]
+    # From the outer of the pair inwards, so that no rounding reaches beyond the samples.
+    low = ordered[d - 1] + weight * (ordered[d] - ordered[d - 1])
+    high = ordered[n - d] + weight * (ordered[n - d - 1] - ordered[n - d])
     # At low levels the inner pair may cross the median; interpolation may also round past it.
     return Interval(median, min(float(low), median), max(float(high), median), n)
 

@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 from pybench.analysis.profile import PRECISION, Box, Floats, Solution, Target
 
@@ -102,6 +101,8 @@ class Curve:
         """
         grid = self.with_gamma(GRID if self.size == 3 else ALPHAS[:, None])
         starts = [grid[np.argmin(self.totals(grid))]]
+        from scipy.optimize import nnls
+
         rates = np.exp(self.y) if self.relative else self.y
         design = np.column_stack((np.ones_like(rates), self.terms))
         line, _ = nnls(design * (self.root * rates / self.levels)[:, None], self.root)

@@ -13,8 +13,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, least_squares
-from scipy.stats import f as f_distribution
 
 Floats = NDArray[np.float64]
 Box = tuple[Floats, Floats]
@@ -83,6 +81,9 @@ def _step(at: Floats, r: Floats, jacobian: Floats, box: Box, damping: float) -> 
 def best_fit(residuals: Residuals, starts: list[Floats], box: Box, tiny: float) -> tuple[Floats, float]:
     """Return the best of the fits from every start: scipy's trust region, then polished onto the bounds."""
 
+    # Imported here, as everywhere: scipy takes longer to load than what most commands do.
+    from scipy.optimize import least_squares
+
     def misses(theta: Floats) -> Floats:
         return residuals(theta)[0]
 
@@ -122,6 +123,8 @@ class Target:
 
 def edge(excess: Callable[[float], float], psi: float, step: float, bound: float) -> float:
     """Return where ``excess`` first crosses 0 going from ``psi`` by ``step`` and doubling, or ``bound``."""
+    from scipy.optimize import brentq
+
     seen: dict[float, float] = {}
 
     def at(steps: float) -> float:
@@ -275,11 +278,13 @@ def solve(curve: Problem, level: float) -> Solution:
 
 def solution_of(curve: Problem, theta: Floats, least: float, level: float) -> Solution:
     """Return the solution whose best fit is known: ``theta``, with sum of squares ``least``."""
+    from scipy.special import fdtri
+
     freedom = curve.points - curve.size
     variance = max((least + curve.within) / freedom, curve.floor)
     _, slopes = curve.residuals(theta)
     sizes = np.abs(slopes).max(axis=0)
     sizes[sizes == 0] = 1.0
     inverse = np.linalg.pinv(slopes / sizes) / sizes[:, None]
-    threshold = float(f_distribution.ppf(level, 1, freedom))
+    threshold = float(fdtri(1, freedom, level))
     return Solution(curve, theta, least, variance, variance * inverse @ inverse.T, threshold)

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, ndtri, stdtrit
 
 from pybench.analysis.estimate import Floats, Interval
 
@@ -29,6 +28,8 @@ MOST_FURTHER = 1000
 
 def quantile(risk: Any, freedom: Any) -> Any:
     """Student's t that is exceeded with a chance of `risk`; of infinite degrees of freedom, the normal's."""
+    from scipy.special import ndtri, stdtrit
+
     return -np.where(np.isinf(freedom), ndtri(risk), stdtrit(freedom, risk))
 
 
@@ -77,6 +78,8 @@ def _exp(x: float) -> float:
 @lru_cache(maxsize=1024)
 def _order_statistics(n: int) -> tuple[NDArray[np.int64], Floats, Floats]:
     """For each risk: the outer order statistic's index (from 0), the weight of the next inner, a stretch."""
+    from scipy.special import bdtr
+
     depths = np.arange(1, n // 2 + 1)
     risks = 2 * bdtr(depths - 1, n, 0.5)
     inner = np.append(risks[1:], 1.0)

@@ -1,50 +1,18 @@
 """The comparison as a user types it, on files of real sweeps and made-up ones."""
 
-import contextlib
-import io
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cli_runs import UNSPOILED, here, pybench
 
-from pybench.cli import main
 from pybench.results.store import read
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from synthetic import cell, noisy, write
 
-PYBENCH = [sys.executable, "-c", "from pybench.cli import main; main()"]
 CELLS = [cell(threads=n) for n in (1, 2)]
-
-
-def pybench(*words: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*PYBENCH, *map(str, words)],
-        text=True,
-        capture_output=True,
-        timeout=100,
-        check=False,
-        env=os.environ | {"COLUMNS": "80"},
-    )
-
-
-def here(*words: str | Path) -> "subprocess.CompletedProcess[str]":
-    """The same within this process, where no sweep runs: it spares a start each."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
-        patch.setattr(sys, "argv", ["pybench", *map(str, words)])
-        patch.setenv("COLUMNS", "80")
-        main()
-    code = ended.value.code
-    return subprocess.CompletedProcess(words, int(code or 0), out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +31,12 @@ def test_two_real_sweeps(tmp_path: Path) -> None:
     paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     quick = ["--threads", "1", "--duration", "5ms", "--warmup", "1ms", "--max-trials", "7", "--lock", "ticket,mcs"]
     for path in paths:
-        assert pybench("sweep", "spin", *quick, "--output", path).returncode == 0
-    ran = pybench("compare", *paths, "--metric", "throughput,p99,jain,cpu,max,p99.9")
+        assert pybench("sweep", "spin", *quick, "--output", path, start=UNSPOILED).returncode == 0
+    ran = here("compare", *paths, "--metric", "throughput,p99,jain,cpu,max,p99.9")
     assert ran.returncode == 0, ran.stderr
     assert all(len(line.rstrip()) <= 80 for line in ran.stdout.splitlines())
     assert "One sweep a side" in ran.stdout
-    locks = pybench("compare", *paths, "--axis", "lock", "--json")
+    locks = here("compare", *paths, "--axis", "lock", "--json")
     said = json.loads(locks.stdout)
     assert [pair["b"]["label"] for pair in said["pairs"]] == ["lock=mcs"]
     clean = [sum(t.clean for t in read(p).trials if t.params["lock"] == "ticket") for p in paths]

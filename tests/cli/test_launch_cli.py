@@ -1,52 +1,34 @@
 """The launch storm as a user types it: real mounts in namespaces of their own, real files, real signals."""
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cli_runs import UNSPOIL, UNSPOILED, here, pybench, python, said
 
-from pybench.cli import main
 from pybench.results.store import read
 from pybench.workloads.launch import STRATEGIES
 
-PYBENCH = [sys.executable, "-c", "from pybench.cli import main; main()"]
 # The command line on a kernel that lacks a call.
-LACKING = [sys.executable, str(Path(__file__).parents[1] / "native/refusals.py")]
+REFUSALS = Path(__file__).parents[1] / "native" / "refusals.py"
+LACKING = python(f"{UNSPOIL}; import runpy; runpy.run_path({str(REFUSALS)!r}, run_name='__main__')")
 SMALL = ["--containers", "1,4", "--layers", "5", "--budget", "5s"]
-
-
-def pybench(*words: str, start: list[str] | None = None, **options: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*(start or PYBENCH), *words],
-        text=True,
-        capture_output=True,
-        timeout=100,
-        check=False,
-        env=os.environ | {"COLUMNS": "80"},
-        **options,  # type: ignore[call-overload]
-    )
+SMALLEST = ["--containers", "1", "--layers", "5", "--budget", "1s"]
 
 
 def measured(*words: str, start: list[str] | None = None) -> "subprocess.CompletedProcess[str]":
     """A launch that must work where mounts do at all."""
-    ran = pybench("launch", *words, start=start)
+    ran = pybench("launch", *words, start=start or UNSPOILED)
     if ran.returncode == 3 and ("CLONE_NEW" in ran.stderr or "uid_map" in ran.stderr):
         pytest.skip(f"no mounts here: {ran.stderr.splitlines()[-1]}")
     assert ran.returncode == 0, ran.stderr
     assert "Traceback" not in ran.stderr
     return ran
-
-
-def said(text: str) -> str:
-    """The words of a text, however its lines are broken."""
-    return " ".join(text.split())
 
 
 @pytest.fixture
@@ -69,7 +51,7 @@ def test_a_launch_shows_the_storm_its_phases_its_timeline_and_what_follows(resul
     assert "files=2" in out
     assert said(out).count("parent at 4 containers:") == len(STRATEGIES) - 1
     assert f"kept in {result_file}" in said(ran.stderr)
-    again = pybench("show", str(result_file))
+    again = here("show", str(result_file))
     assert again.stdout == out
     results = read(result_file)
     assert {t.params["strategy"] for t in results.trials} == set(STRATEGIES)
@@ -80,7 +62,7 @@ def test_a_launch_shows_the_storm_its_phases_its_timeline_and_what_follows(resul
 
 
 def test_results_go_below_the_current_directory(tmp_path: Path) -> None:
-    ran = pybench("launch", "--strategy", "plain", *SMALL, "--budget", "1s", cwd=tmp_path)
+    ran = pybench("launch", "--strategy", "plain", *SMALLEST, cwd=tmp_path)
     if ran.returncode == 3:
         pytest.skip(ran.stderr)
     (path,) = (tmp_path / "results").glob("*.jsonl")
@@ -100,7 +82,10 @@ def test_who_suffers_is_shown(result_file: Path) -> None:
 def test_ctrl_c_keeps_what_is_done(result_file: Path) -> None:
     words = ["launch", "--strategy", "binds", "--containers", "30", "--layers", "20", "--budget", "60s"]
     run = subprocess.Popen(
-        [*PYBENCH, *words, "--output", str(result_file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*UNSPOILED, *words, "--output", str(result_file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 60
     while not (result_file.exists() and result_file.read_bytes().count(b"\n") >= 4):
@@ -119,7 +104,7 @@ def test_ctrl_c_keeps_what_is_done(result_file: Path) -> None:
 
 
 def test_dry_run_launches_nothing(tmp_path: Path) -> None:
-    ran = pybench("launch", "--quick", "--dry-run", cwd=tmp_path)
+    ran = here("launch", "--quick", "--dry-run", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "12 cells" in ran.stdout
     for words in ("plain", "binds", "fds", "parent", "budget 50 s"):
@@ -128,7 +113,7 @@ def test_dry_run_launches_nothing(tmp_path: Path) -> None:
 
 
 def test_what_cannot_go_together_is_left_out_and_said(tmp_path: Path) -> None:
-    ran = pybench("launch", "--layers", "5,501", "--strategy", "plain", "--containers", "1", "--dry-run")
+    ran = here("launch", "--layers", "5,501", "--strategy", "plain", "--containers", "1", "--dry-run")
     assert ran.returncode == 0, ran.stderr
     assert "left out: launch, threads=" in said(ran.stdout)
     assert "overlay takes at most 500 lower layers" in said(ran.stdout)
@@ -154,23 +139,14 @@ def test_what_cannot_go_together_is_left_out_and_said(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_costs_one_line_and_its_exit_status(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    words: list[str],
-    status: int,
-    says: str,
+    tmp_path: Path, words: list[str], status: int, says: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["pybench", "launch", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    err = capsys.readouterr().err
-    if ended.value.code == 3 and status == 4:
-        pytest.skip(f"no mounts here: {err}")
-    assert ended.value.code == status, err
-    assert says in err
-    assert len([line for line in err.splitlines() if line.startswith("pybench: ")]) == 1
+    ran = here("launch", *words, cwd=tmp_path)
+    if ran.returncode == 3 and status == 4:
+        pytest.skip(f"no mounts here: {ran.stderr}")
+    assert ran.returncode == status, ran.stderr
+    assert says in ran.stderr
+    assert len([line for line in ran.stderr.splitlines() if line.startswith("pybench: ")]) == 1
 
 
 @pytest.mark.parametrize(
@@ -189,7 +165,7 @@ def test_what_this_kernel_lacks_is_said_beside_what_it_can(
     result_file: Path, lacks: list[str], without: str, error: str, needs: str
 ) -> None:
     words = ["--containers", "2", "--layers", "3", "--budget", "2s", "--output", str(result_file)]
-    whole = pybench("launch", "--dry-run", *words)
+    whole = here("launch", "--dry-run", *words)
     assert whole.returncode == 0
     ran = measured(*words, start=[*LACKING, *lacks])
     (line,) = [part for part in said(ran.stdout).split("  ") if "unsupported here" in part]
@@ -202,14 +178,13 @@ def test_what_this_kernel_lacks_is_said_beside_what_it_can(
     trials = read(result_file).trials
     tried_once = [t.params["strategy"] for t in trials if t.outcome.status == "unsupported"]
     assert sorted(tried_once) == sorted(without.split(", "))
-    assert pybench("show", str(result_file)).stdout == ran.stdout
+    assert here("show", str(result_file)).stdout == ran.stdout
 
 
 def test_when_nothing_can_be_done_it_is_one_line_and_status_3(result_file: Path) -> None:
-    measured("--strategy", "fds", *SMALL, "--output", str(result_file.with_name("can.jsonl")))
-    ran = pybench(
-        "launch", "--strategy", "fds", *SMALL, "--output", str(result_file), start=[*LACKING, "fsconfig:fd=EINVAL"]
-    )
+    words = ["--strategy", "fds", *SMALLEST, "--output"]
+    measured(*words, str(result_file.with_name("can.jsonl")))
+    ran = pybench("launch", *words, result_file, start=[*LACKING, "fsconfig:fd=EINVAL"])
     assert ran.returncode == 3
     (line,) = [line for line in ran.stderr.splitlines() if line.startswith("pybench: ")]
     assert "this host cannot do it: fsconfig(FSCONFIG_SET_FD, lowerdir+)" in line
@@ -218,15 +193,11 @@ def test_when_nothing_can_be_done_it_is_one_line_and_status_3(result_file: Path)
 
 def test_launches_that_all_fail_are_status_4_with_the_reason(result_file: Path) -> None:
     """mount_setattr that does nothing: roots belong to the wrong user."""
-    words = ["--strategy", "parent", *SMALL, "--output", str(result_file)]
+    words = ["--strategy", "parent", *SMALLEST, "--output", str(result_file)]
     measured(*words[:-1], str(result_file.with_name("can.jsonl")))
     if read(result_file.with_name("can.jsonl")).trials[0].outcome.user_namespace:
         pytest.skip("needs root: an ordinary user's one user range looks like none")
-    with (result_file.with_name("filter.py")).open("w") as program:
-        program.write(f"import sys; sys.path.insert(0, {str(Path(LACKING[1]).parent)!r})\n")
-        program.write("from refusals import refuse; refuse('mount_setattr', 0)\n")
-        program.write("from pybench.cli import main; main()\n")
-    ran = pybench("launch", *words, start=[sys.executable, str(result_file.with_name("filter.py"))])
+    ran = pybench("launch", *words, start=[*LACKING, "mount_setattr=0"])
     assert ran.returncode == 4, ran.stderr
     (line,) = [line for line in ran.stderr.splitlines() if line.startswith("pybench: ")]
     assert "every trial failed: checking content and owner of the last layer's file" in line
@@ -248,7 +219,7 @@ def test_who_may_not_map_a_host_s_file_system_learns_what_it_takes(open_folder: 
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("unshare -rm does not work here: no user namespaces")
     words = ["--containers", "2", "--layers", "3", "--budget", "3s", "--output", str(result_file)]
-    ran = measured("--param", f"fs={open_folder}", *words, start=["unshare", "-rm", *PYBENCH])
+    ran = measured("--param", f"fs={open_folder}", *words, start=["unshare", "-rm", *UNSPOILED])
     text = said(ran.stdout)
     if "unsupported here" not in text:
         pytest.skip("this file system of the host's may be mapped by anybody")
@@ -262,7 +233,7 @@ def test_root_of_a_container_launches_by_every_strategy(result_file: Path) -> No
     """A user namespace with no ranges of users to give: one user is mapped."""
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("unshare -rm does not work here: no user namespaces")
-    measured(*SMALL, "--output", str(result_file), start=["unshare", "-rm", *PYBENCH])
+    measured(*SMALL, "--output", str(result_file), start=["unshare", "-rm", *UNSPOILED])
     for trial in read(result_file).trials:
         assert trial.outcome.status == "ok"
         assert trial.outcome.user_namespace

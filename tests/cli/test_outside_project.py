@@ -6,18 +6,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 OWN = """
 import pytest
 
-@pytest.mark.sweep(workload="spin", lock=["ticket", "mcs"], threads=[1], smt=["on", "off"], duration="10ms")
+@pytest.mark.sweep(
+    workload="spin", lock=["ticket", "mcs"], threads=[1], smt=["on", "off"], duration="10ms", trials=(6, 6)
+)
 def test_lock(sweep):
     assert sweep.ratio(lock="mcs", over="ticket").low > 0.0001
 
-@pytest.mark.sweep(workload="stat", threads=[1], duration="10ms", trials=6)
+@pytest.mark.sweep(workload="stat", threads=[1], duration="10ms", trials=(6, 6))
 def test_stat(sweep):
     assert sweep.figure(threads=1).low > 1
+"""
+
+# A busy host spoils no trial there, so that all have their figures; the checks have tests of their own.
+UNSPOILED = """
+from pybench.sweep import trial
+
+trial.flags = lambda cell, seen: []
 """
 
 
@@ -35,19 +42,18 @@ def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 def test_two_runs_are_saved_and_compared(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(OWN)
+    (tmp_path / "conftest.py").write_text(UNSPOILED)
     plain = run(tmp_path)
     assert plain.returncode == 0 and "2 skipped" in plain.stdout
     first = run(tmp_path, "--benchmark", "--benchmark-autosave")
     assert first.returncode == 0, first.stdout[-3000:]
     second = run(tmp_path, "--benchmark", "--benchmark-compare", "--benchmark-json", "out.json", "-rs")
     assert second.returncode == 0, second.stdout[-3000:]
-    if not (tmp_path / "out.json").exists() or "Saved benchmark data" not in first.stdout + first.stderr:
-        pytest.skip("this machine is too busy now: no clean trial")
+    assert "Saved benchmark data" in first.stdout + first.stderr
     names = {one["name"] for one in json.loads((tmp_path / "out.json").read_text())["benchmarks"]}
     saved = next((tmp_path / ".benchmarks").rglob("0001_*.json"))
     before = {one["name"] for one in json.loads(saved.read_text())["benchmarks"]}
-    if names != {"test_lock[lock=ticket]", "test_lock[lock=mcs]", "test_stat"} or before != names:
-        pytest.skip(f"this machine is too busy now: clean trials of {sorted(names & before)} alone")
+    assert names == before == {"test_lock[lock=ticket]", "test_lock[lock=mcs]", "test_stat"}
     # Each is in the table twice: now, and as it was saved.
     for name in names:
         assert f"{name} (NOW)" in second.stdout and f"{name} (0001_" in second.stdout

@@ -46,5 +46,5 @@ if __name__ == "__main__":
 
     while "=" in sys.argv[1]:
         name, _, error = sys.argv.pop(1).partition("=")
-        refuse(name, getattr(errno, error))
+        refuse(name, 0 if error == "0" else getattr(errno, error))
     main()

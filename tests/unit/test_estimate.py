@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -62,6 +62,7 @@ def test_median_interval_needs_enough_samples_for_the_level():
 
 
 @given(rates, st.floats(0.05, 0.96))
+@example([1.0] * 7 + [446076492.99460465] * 3, 0.919921875)
 def test_median_interval_contains_the_median_and_grows_with_the_level(samples, level):
     interval, wider = median_interval(samples, level), median_interval(samples, level + 0.005)
     assert min(samples) <= interval.low <= interval.value <= interval.high <= max(samples)

@@ -1,12 +1,14 @@
 """Every check at its threshold and just over it; and what a cell's trials show together."""
 
 import random
+import statistics
 
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from pybench.analysis.modes import drift, sure_of, two_modes
 from pybench.host.meters import Around
@@ -236,6 +238,25 @@ def test_a_drift_has_a_size() -> None:
     findings = [finding for finding in cell_findings(trials(values)) if finding.name == "drift"]
     (finding,) = findings
     assert finding.values[0] == pytest.approx(-0.105, abs=0.02)
+
+
+@given(
+    st.one_of(
+        st.lists(st.integers(1, 9), min_size=6, max_size=60),
+        st.lists(st.floats(1, 2), min_size=6, max_size=60, unique=True),
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_a_drift_is_what_scipy_says(values: list[float], luck: random.Random) -> None:
+    """With ties and without, few values and many, times that repeat and that do not."""
+    for times in (list(range(len(values))), [luck.randint(0, 9) for _ in values]):
+        seen = drift(values, times)
+        if seen is None:
+            assert len(set(values)) == 1 or len(set(times)) == 1
+            continue
+        slope = stats.theilslopes(values, times).slope * (max(times) - min(times)) / statistics.median(values)
+        assert seen.size == pytest.approx(slope, abs=1e-12)
+        assert seen.p == pytest.approx(stats.kendalltau(times, values).pvalue, rel=1e-9)
 
 
 def test_sweeps_without_a_drift_are_rarely_called_drifting() -> None:

@@ -7,7 +7,6 @@ import math
 from abc import abstractmethod
 
 import numpy as np
-from scipy.optimize import nnls
 
 from pybench.analysis.estimate import Floats, Interval
 from pybench.analysis.models.model import Levels, Model
@@ -39,6 +38,8 @@ class CostModel(Model):
 
         Least squares with weights X / N is close to the fit of the log where noise is small.
         """
+        from scipy.optimize import nnls
+
         terms = self.terms(levels.threads)
         weight = levels.root * np.exp(levels.y) / levels.threads
         line, _ = nnls(np.column_stack((np.ones(levels.size), terms)) * weight[:, None], levels.root)

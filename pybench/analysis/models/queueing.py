@@ -14,7 +14,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import gammaln
 
 from pybench.analysis.estimate import Floats, Interval
 from pybench.analysis.models.model import Facts, Levels, Model, Parameter
@@ -27,6 +26,8 @@ HOME = (1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)  # c / (a + s)
 @lru_cache(maxsize=64)
 def _states(threads: tuple[float, ...]) -> tuple[Floats, Floats, Floats]:
     """Return k (K+1,), sum_{j<k} log(n - j) (m, K+1; -inf where k > n), and n - k likewise (0 where k > n)."""
+    from scipy.special import gammaln
+
     n = np.array(threads)[:, None]
     k = np.arange(int(n.max()) + 1.0)
     left = np.maximum(n - k, 0)
