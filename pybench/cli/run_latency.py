@@ -1,19 +1,15 @@
 """What `pybench latency` does once its options are read: plan, measure, keep, show."""
 
-import datetime
-import platform
 import random
 import sys
 import time
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pybench._version import VERSION
 from pybench.analysis.transfers import why_spoiled
+from pybench.cli.runs import new_name, origin, progress_bar
 from pybench.errors import MeasurementError, UsageError
-from pybench.host.facts import read_facts
 from pybench.host.topology import Topology, read_topology
 from pybench.placement import parse_placements, place
 from pybench.report.terminal import make_console
@@ -25,7 +21,6 @@ from pybench.results.transfers import TransferFile, TransferHeader, TransferPlan
 from pybench.sweep.axes import duration_ns
 from pybench.sweep.transfers import BUDGET_NS, DURATION_NS, TransferRun, plan_transfers
 
-RESULTS = Path("results")
 WIDTH = 80
 
 
@@ -60,16 +55,8 @@ def measure(
         raise UsageError("--all measures however long it takes, --budget does not; keep one of the two")
     topology = read_topology()
     plan = _plan(topology, place or "all", methods, rounds, duration, budget, every_pair, seed)
-    header = TransferHeader(
-        pybench=VERSION,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        command=["pybench", *sys.argv[1:]],
-        host=read_facts(),
-        topology=topology.to_dict(),
-        plan=plan,
-    )
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    path = output or RESULTS / f"latency-{platform.node() or 'host'}-{stamp}.jsonl"
+    header = TransferHeader(**origin(topology), plan=plan)
+    path = output or new_name("latency")
     with Writer(path, resumable=False) as writer:
         writer.write(header)
         click.echo(plan_words(plan), err=True)
@@ -113,19 +100,7 @@ def _plan(
 
 def _run(run: TransferRun, writer: Writer) -> bool:
     """Keep every trial as it ends; a bar on a terminal, drawn between trials only. True if it was interrupted."""
-    console = make_console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        auto_refresh=False,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    bar = progress_bar(make_console(stderr=True))
     task = bar.add_task("measuring", total=1.0)
     began, shown, interrupted = time.monotonic(), 0.0, False
     try:

@@ -1,16 +1,13 @@
 """What `pybench sweep` does once its options are read: plan, measure, keep, show."""
 
-import datetime
-import platform
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pybench import native
-from pybench._version import VERSION
+from pybench.cli.runs import RESULTS, new_name, origin, progress_bar
 from pybench.errors import UsageError
 from pybench.host.capture import open_sysroot
 from pybench.host.facts import read_facts
@@ -22,7 +19,6 @@ from pybench.sweep.config import Request, make_plan
 from pybench.sweep.plan import check_supported, expected_ns
 from pybench.sweep.runner import Sweep
 
-RESULTS = Path("results")
 # More first figures than fit a screen tell nobody anything.
 MOST_FIRST_FIGURES = 24
 
@@ -42,15 +38,8 @@ def start_sweep(request: Request) -> None:
         console.print(budget_words(plan, *expected_ns(plan)), markup=False)
         return
     check_supported(plan.cells, native.locks())
-    header = Header(
-        pybench=VERSION,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        command=["pybench", *sys.argv[1:]],
-        host=read_facts(),
-        topology=topology.to_dict(),
-        plan=plan,
-    )
-    with Writer(request.output or _new_name(plan.cells[0].workload if request.workloads else "host")) as writer:
+    header = Header(**origin(topology), plan=plan)
+    with Writer(request.output or new_name(plan.cells[0].workload if request.workloads else "host")) as writer:
         writer.write(header)
         click.echo(f"{describe_host(header)}\n{budget_words(plan, *expected_ns(plan))}", err=True)
         _measure(Sweep(plan, topology=topology), writer, [])
@@ -72,11 +61,6 @@ def resume_sweep(path: Path) -> None:
         sweep = Sweep(results.header.plan, results.trials, seconds_before=before, topology=read_topology())
         click.echo(f"{path}: {len(results.trials)} trials are there, going on", err=True)
         _measure(sweep, writer, results.trials)
-
-
-def _new_name(what: str) -> Path:
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return RESULTS / f"{what}-{platform.node() or 'host'}-{stamp}.jsonl"
 
 
 def _measure(sweep: Sweep, writer: Writer, before: list[Trial]) -> None:
@@ -133,18 +117,7 @@ class _Progress:
         self._seen: set[int] = set()
         self._shown = varying(sweep.plan.cells)
         self._console = make_console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            auto_refresh=False,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
+        self._bar = progress_bar(self._console)
         self._task = self._bar.add_task("measuring", total=1.0)
 
     def __enter__(self) -> "_Progress":

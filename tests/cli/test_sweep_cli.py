@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_runs import UNSPOILED, here, pybench
+from cli_runs import UNSPOILED, here, pybench, python
 
+from pybench.cli import VERBS
 from pybench.results.store import read
 
 QUICK = ["--duration", "5ms", "--warmup", "1ms", "--max-trials", "8"]
@@ -145,6 +146,15 @@ def test_bad_input_costs_one_line_and_its_exit_status(
     assert ran.returncode == status, ran.stderr
     assert says in ran.stderr
     assert len([line for line in ran.stderr.splitlines() if line.startswith("pybench: ")]) == 1
+
+
+def test_no_verb_waits_for_scipy_to_load() -> None:
+    """Which takes longer than all the rest of most commands; who fits something imports it then."""
+    modules = [*(module for module, _ in VERBS.values()), "pybench.cli.run_sweep", "pybench.cli.run_latency"]
+    code = f"import importlib, sys; [importlib.import_module(m) for m in {modules}]; print(*sys.modules)"
+    ran = subprocess.run(python(code), text=True, capture_output=True, check=True, timeout=100)
+    assert "pybench.sweep.runner" in ran.stdout.split()
+    assert "scipy" not in ran.stdout.split()
 
 
 def test_offline_cpu_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""What the verbs that measure share: where results go, what a file says of its run, how far a run got."""
+
+import datetime
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pybench._version import VERSION
+from pybench.host.facts import read_facts
+from pybench.host.topology import Topology
+
+RESULTS = Path("results")
+
+
+def new_name(what: str) -> Path:
+    """A name for the result of a run that begins now."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return RESULTS / f"{what}-{platform.node() or 'host'}-{stamp}.jsonl"
+
+
+def origin(topology: Topology) -> dict[str, Any]:
+    """The fields of a file's header that say where it is from: program, time, command and host."""
+    return {
+        "pybench": VERSION,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": ["pybench", *sys.argv[1:]],
+        "host": read_facts(),
+        "topology": topology.to_dict(),
+    }
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar on a terminal, which moves only when told: Python must not run beside a trial."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        auto_refresh=False,
+        transient=True,
+        disable=not console.is_terminal,
+    )
