@@ -4,7 +4,7 @@ from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import f as f_distribution
+from scipy.special import fdtrc
 
 from pybench.analysis.estimate import Floats
 from pybench.analysis.models.model import Levels, Model
@@ -33,7 +33,7 @@ def doubts_of_fit(model: Model, levels: Levels, misses: Floats, least: float) ->
     spare, repeats = levels.size - model.size, levels.points - levels.size
     if repeats > 0 and spare > 0:
         pure = max(levels.within / repeats, 1e-18)
-        p = float(f_distribution.sf(least / spare / pure, spare, repeats))
+        p = float(fdtrc(spare, repeats, least / spare / pure))
         if p < LACK_OF_FIT_P:
             said.append(
                 f"the measurements leave the curve by more than repeats differ (p {_p(p)}, the most {where}), "

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, least_squares
-from scipy.stats import f as f_distribution
+from scipy.special import fdtri
 
 Floats = NDArray[np.float64]
 Box = tuple[Floats, Floats]
@@ -281,5 +281,5 @@ def solution_of(curve: Problem, theta: Floats, least: float, level: float) -> So
     sizes = np.abs(slopes).max(axis=0)
     sizes[sizes == 0] = 1.0
     inverse = np.linalg.pinv(slopes / sizes) / sizes[:, None]
-    threshold = float(f_distribution.ppf(level, 1, freedom))
+    threshold = float(fdtri(1, freedom, level))
     return Solution(curve, theta, least, variance, variance * inverse @ inverse.T, threshold)

@@ -21,7 +21,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import f as f_distribution
+from scipy.special import fdtrc
 
 from pybench.analysis import law
 from pybench.analysis.estimate import Floats, Interval, check_level, finite_samples
@@ -240,7 +240,7 @@ def _lack_of_fit(fit: Fit, solution: Solution, curve: Curve) -> list[str]:
     if repeats == 0:
         return []
     pure = max(curve.within / repeats, curve.floor)
-    p = float(f_distribution.sf(solution.least / spare / pure, spare, repeats))
+    p = float(fdtrc(spare, repeats, solution.least / spare / pure))
     if p >= LACK_OF_FIT_P:
         return []
     misses, _ = curve.residuals(solution.theta)

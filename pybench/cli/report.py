@@ -1,5 +1,6 @@
 """pybench report: one HTML file of result files, and the same charts as pictures."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def write_report(
     """
     # Matrices are small: threads would wait for each other longer than they work, most of all on a busy host.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Short-lived, and with millions of objects: looking for reference cycles among them would double its time.
+    gc.disable()
     results, transfers = [], []
     for path in files:
         from pybench.results.store import read

@@ -65,7 +65,7 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
     if not results and not transfers:
         raise ValueError("a report needs a file")
     files = load(results)
-    compared = compare_all(files) if files else []
+    compared = compare_all(files)
     paths = [str(one.path) for one in results]
     parts = sections(files, transfers, compared, paths)
     hero = _hero(files)
@@ -87,7 +87,7 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
                 )
             ).items()
         ],
-        conclusions=conclude(files, compared) if files else _transfer_words(transfers),
+        conclusions=conclude(files, compared[0]) if files else _transfer_words(transfers),
         hero=hero or next((one for part in parts for one in part.charts), None),
         machines=_machines(files),
         sections=parts,

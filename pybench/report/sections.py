@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pybench.analysis.compare import compare
+from pybench.analysis.compare import compare, pairs_of_cells
 from pybench.analysis.compared import Compared
 from pybench.analysis.environment import facts_of
 from pybench.analysis.transfers import summarize as summarize_transfers
@@ -65,17 +65,30 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     groups: list[Group] = []
 
 
-def compare_all(files: Sequence[Loaded]) -> list[Compared]:
-    """Files with the first of them, or the axes of one file that differ, as `pybench compare` does."""
-    columns = [columns_of(one.results) for one in files]
-    found: list[Compared] = []
-    if len(files) > 1 and (one := _compared([[column] for column in columns], "")):
-        found.append(one)
+def compare_all(files: Sequence[Loaded]) -> tuple[list[Compared], list[str]]:
+    """Files with the first of them, or the axes of one file that differ, as `pybench compare` does.
+
+    And what is left out, in words: further axes, and those with more cells than a page holds.
+    """
+    sides = [[columns_of(one.results)] for one in files]
     names = [name for one in files for name in _axes(one)]
-    for axis in sorted(dict.fromkeys(names), key=_rank)[:MOST_AXES]:
-        if one := _compared([[column] for column in columns], axis):
-            found.append(one)
-    return found
+    axes = sorted(dict.fromkeys(names), key=_rank)
+    found: list[Compared] = []
+    left_out: list[str] = []
+    for axis in [*([""] if len(files) > 1 else []), *axes]:
+        words = shlex.join(["pybench", "compare", *(str(one.results.path) for one in files)])
+        words += f" --axis {axis}" if axis else ""
+        try:
+            cells = pairs_of_cells(sides, axis)
+            if not cells:
+                continue
+            if cells <= MOST_COMPARED and sum(bool(one.axis) for one in found) < MOST_AXES:
+                found.append(compare(sides, axis=axis, distributions=False))
+            else:
+                left_out.append(f"{f'Along {axis}' if axis else 'File against file'}: {cells} pairs of cells: {words}")
+        except UsageError:  # no cell has a partner
+            continue
+    return found, left_out
 
 
 def _axes(one: Loaded) -> list[str]:
@@ -89,21 +102,16 @@ def _rank(axis: str) -> int:
     return AXES_FIRST.index(axis) if axis in AXES_FIRST else len(AXES_FIRST)
 
 
-def _compared(sides: Sequence[Sequence[FileColumns]], axis: str) -> Compared | None:
-    try:
-        found = compare(sides, axis=axis, distributions=False)
-    except UsageError:  # no cell has a partner
-        return None
-    return found if len(found.every) // len(found.metrics) <= MOST_COMPARED else None
-
-
 def sections(
-    files: Sequence[Loaded], transfers: Sequence[TransferFile], compared: Sequence[Compared], paths: Sequence[str]
+    files: Sequence[Loaded],
+    transfers: Sequence[TransferFile],
+    compared: tuple[Sequence[Compared], Sequence[str]],
+    paths: Sequence[str],
 ) -> list[Section]:
-    """All sections that these files have something for."""
+    """All sections that these files have something for; `compared` is what `compare_all` found."""
     found = [
         _figures(files),
-        _comparisons(compared),
+        _comparisons(*compared),
         _latency(files),
         _fairness(files),
         _handoffs(files),
@@ -155,7 +163,7 @@ def _figures(files: Sequence[Loaded]) -> Section:
     return Section(id="figures", title="Figures", charts=views, groups=groups)
 
 
-def _comparisons(compared: Sequence[Compared]) -> Section:
+def _comparisons(compared: Sequence[Compared], left_out: Sequence[str]) -> Section:
     groups = [
         Group(
             blocks=blocks(compare_report(one)),
@@ -164,6 +172,9 @@ def _comparisons(compared: Sequence[Compared]) -> Section:
         )
         for number, one in enumerate(compared)
     ]
+    if left_out:
+        words = [Text("Not on this page, to keep it readable; these commands print them:"), *map(Text, left_out)]
+        groups.append(Group(blocks=blocks(words)))
     return Section(id="comparisons", title="Comparisons", groups=groups)
 
 
