@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pybench.analysis.estimate import Floats, finite_samples
 
@@ -80,12 +80,17 @@ def drift(values: ArrayLike, times: ArrayLike) -> Drift | None:
     middle = float(np.median(x))
     order = np.argsort(t, kind="stable")
     x, t = (_thinned(one[order]) for one in (x, t))
-    first, second = np.triu_indices(x.size, 1)
+    first, second = _pairs(x.size)
     rise, run = x[second] - x[first], t[second] - t[first]
     if not (rise.any() and run.any()):
         return None
     slope = float(np.median(rise[run > 0] / run[run > 0]))
     return Drift(_kendall_p(x, t, int((np.sign(rise) * np.sign(run)).sum())), slope * float(np.ptp(t)) / middle)
+
+
+@lru_cache(maxsize=8)
+def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.triu_indices(n, 1)
 
 
 def _thinned(values: Floats) -> Floats:
@@ -112,7 +117,9 @@ def _kendall_p(x: Floats, t: Floats, score: int) -> float:
         return float((pairs * (2 * ties + 5)).sum()), float(pairs.sum()), float((pairs * (ties - 2)).sum())
 
     (a, b, c), (d, e, f) = sums(tied_x), sums(tied_t)
-    variance = (n * (n - 1) * (2 * n + 5) - a - d) / 18 + b * e / (2 * n * (n - 1)) + c * f / (9 * n * (n - 1) * (n - 2))
+    variance = (
+        (n * (n - 1) * (2 * n + 5) - a - d) / 18 + b * e / (2 * n * (n - 1)) + c * f / (9 * n * (n - 1) * (n - 2))
+    )
     return math.erfc(abs(score) / math.sqrt(2 * variance))
 
 

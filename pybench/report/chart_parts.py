@@ -90,6 +90,11 @@ def series_shape(names: Sequence[str], title: str = "series") -> alt.Shape:
     )
 
 
+def tooltips(*fields: str) -> list[alt.Tooltip]:
+    """What a mark tells when pointed at. Altair would take the words alone, and a twentieth of a second each."""
+    return [alt.Tooltip(field) for field in fields]
+
+
 def time_axis(**more: Any) -> alt.Axis:
     """An axis in ns whose labels have the unit that fits."""
     return alt.Axis(labelExpr=TIME_LABEL, labelOverlap="greedy", **more)

@@ -180,7 +180,8 @@ def render(report: Report) -> str:
 
 def _chart(one: View) -> dict[str, object]:
     with alt.data_transformers.enable(consolidate_datasets=False):
-        spec = one.chart.to_dict()
+        # Checking every part against Vega-Lite's schema takes longer than making it; the tests do that.
+        spec = one.chart.to_dict(validate=False)
     tables: dict[str, dict[str, object]] = {}
     _take_tables(spec, tables)
     spec["tables"] = list(tables.values())
