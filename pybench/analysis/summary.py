@@ -100,8 +100,8 @@ def summarize(
 ) -> list[Series]:
     """All series of a file, in the order of its plan. Cells without a trial are in it, with no figures.
 
-    ``topology`` is the header's; without it no borders are known, and no model has knees. ``findings`` are those of
-    `cell_findings`, which are looked for if they are not given.
+    ``topology`` is the header's; without it no borders are known, and no model has knees. ``findings`` are those
+    of `cell_findings`, which are looked for if they are not given.
     """
     by_cell: dict[int, list[Trial]] = defaultdict(list)
     for trial in trials:

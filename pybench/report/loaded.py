@@ -78,7 +78,7 @@ def load(every: Sequence[Results]) -> list[Loaded]:
 
 
 def _to_fit(every: Sequence[Series]) -> set[int]:
-    """Identities of the curves that get a fit: best and worst of each workload at its most threads, then in order."""
+    """Identities of the curves that get a fit: best and worst of each workload, then the others in order."""
     curves = [one for one in every if len({n for n, _ in one.points}) >= 3]
     first: list[Series] = []
     for workload in dict.fromkeys(one.cell.workload for one in curves):

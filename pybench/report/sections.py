@@ -76,8 +76,9 @@ def compare_all(files: Sequence[Loaded]) -> tuple[list[Compared], list[str]]:
     left_out: list[str] = []
     room = MOST_COMPARED
     for axis in [*([""] if len(files) > 1 else []), *axes]:
-        words = shlex.join(["pybench", "compare", *(str(one.results.path) for one in files)])
-        words += f" --axis {axis}" if axis else ""
+        what = f"Along {axis}" if axis else "File against file"
+        paths = [str(one.results.path) for one in files]
+        words = shlex.join(["pybench", "compare", *paths, *(["--axis", axis] if axis else [])])
         try:
             cells = pairs_of_cells(sides, axis)
             if not cells:
@@ -86,9 +87,7 @@ def compare_all(files: Sequence[Loaded]) -> tuple[list[Compared], list[str]]:
                 room -= cells
                 found.append(compare(sides, axis=axis, distributions=False))
             else:
-                left_out.append(
-                    f"{f'Along {axis}' if axis else 'File against file'}: {cells} pairs of cells: {words}"
-                )
+                left_out.append(f"{what}: {cells} pairs of cells: {words}")
         except UsageError:  # no cell has a partner
             continue
     return found, left_out

@@ -98,8 +98,8 @@ def result_tables(
 ) -> Iterable[RenderableType]:
     """A table a workload, then its curves in words, then what was flagged or failed.
 
-    `findings` are those of `cell_findings` if they are known; `described` the first cells of the curves to put into
-    words: all, unless it is given.
+    `findings` are those of `cell_findings` if they are known; `described` the first cells of the curves to put
+    into words: all, unless it is given.
     """
     for name, group in groupby(series, key=lambda s: s.cell.workload):
         if name == "launch":
