@@ -25,7 +25,7 @@ from pybench.report.chart_parts import (
 )
 from pybench.report.charts import Chart, Source, _bounds, _cells, _threads_select, loaded
 from pybench.report.loaded import Loaded, label_settings, settings_words
-from pybench.report.numbers import time_ns, timed
+from pybench.report.numbers import drawable, time_ns, timed
 from pybench.results.records import Cell, Trial
 from pybench.results.transfers import TransferFile
 
@@ -172,7 +172,7 @@ def phases_chart(results: Source) -> Chart:
         cell = line.series.cells[place]
         if len(cell.phases) < 2:
             continue
-        for phase, (wall, cpu) in cell.phases.items():
+        for phase, (wall, cpu) in ((drawable(name), both) for name, both in cell.phases.items()):
             if not wall.n:
                 continue
             phases[phase] = None
@@ -245,7 +245,7 @@ def launch_summaries(
                 words = settings_words(cell, [name for name in shown if name != "threads"])
                 words += f" threads={cell.threads}" if "threads" in shown else ""
                 prefix = f"{one.name} " if len(files) > 1 else ""
-                found.append((f"{prefix}{words}".strip() or "launch", summary, by_cell[index]))
+                found.append((drawable(f"{prefix}{words}".strip()) or "launch", summary, by_cell[index]))
     return found
 
 
@@ -299,7 +299,7 @@ def launch_phases_chart(results: Source) -> Chart:
     rows: list[dict[str, object]] = []
     phases: dict[str, None] = {}
     for label, summary, _ in launch_summaries(loaded(results)):
-        for phase, (wall, cpu) in summary.phases.items():
+        for phase, (wall, cpu) in ((drawable(name), both) for name, both in summary.phases.items()):
             # Below 10 us a phase does nothing but be timed.
             if wall.value < 1e4:
                 continue

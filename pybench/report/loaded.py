@@ -7,6 +7,7 @@ import msgspec
 
 from pybench.analysis.curves import CurveFits, Ranked, fit_curve
 from pybench.analysis.summary import Series, summarize
+from pybench.report.numbers import drawable
 from pybench.report.terminal import settings, varying
 from pybench.results.records import Cell
 from pybench.results.store import Results
@@ -66,7 +67,7 @@ def load(every: Sequence[Results]) -> list[Loaded]:
             prefix = [name] if len(every) > 1 else []
             lines.append(
                 Line(
-                    label=" ".join([*prefix, *words]) or one.cell.workload,
+                    label=drawable(" ".join([*prefix, *words])) or one.cell.workload,
                     workload=one.cell.workload,
                     series=one,
                     ranked=ranked,
