@@ -108,7 +108,8 @@ def scaling_chart(results: Source, only: str = "") -> Chart:
     counts = [cell.cell.threads for line in lines for cell in line.series.cells if cell.clean]
     x = alt.X("threads:Q", title="threads", scale=alt.Scale(type="log", nice=False), axis=thread_axis(counts))
     kind = alt.Scale(type=scale)  # type: ignore[arg-type]
-    y = alt.Y("y:Q", title=title, scale=kind, axis=count_axis())
+    # A speedup of 0.02 is no 20m.
+    y = alt.Y("y:Q", title=title, scale=kind, axis=alt.Axis(format="~g") if speedup else count_axis())
     colour, shape = series_colour(names), series_shape(names)
     tips = tooltips("series:N", "threads:Q", "ops/s:N", "speedup:N", "p99:N", "clean trials:N")
     layers: list[alt.Chart] = []
@@ -362,6 +363,13 @@ def trials_chart(results: Source) -> Chart:
             cell.index: (line.label, cell.throughput.value) for line in one.lines for cell in line.series.cells
         }
         told = [t for t in one.results.trials if t.figures and t.cell in medians]
+        # Where no trial of a cell is clean, its flagged ones are all there is to show.
+        spoiled: dict[int, list[float]] = defaultdict(list)
+        for trial in told:
+            if trial.figures and not medians[trial.cell][1] > 0:
+                spoiled[trial.cell].append(trial.figures.throughput)
+        for index, rates in spoiled.items():
+            medians[index] = (medians[index][0], float(np.median(rates)))
         flagged, clean = _sampled([t for t in told if t.flags], 500), [t for t in told if not t.flags]
         for trial in [*flagged, *_sampled(clean, MOST_POINTS - len(flagged))]:
             label, median = medians[trial.cell]

@@ -68,12 +68,13 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
     compared = compare_all(files)
     paths = [str(one.path) for one in results]
     parts = sections(files, transfers, compared, paths)
-    hero = _hero(files)
+    hero = _hero(files) or next((one for part in parts for one in part.charts), None)
     # The first screen has it already.
     parts = [
         msgspec.structs.replace(part, charts=[one for one in part.charts if not hero or one.id != hero.id])
         for part in parts
     ]
+    parts = [part for part in parts if part.charts or part.groups]
     hosts = [describe_host(one.header) for one in results] or [host_words(one.header) for one in transfers]
     return Report(
         title=_title(results, transfers),
@@ -88,7 +89,7 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
             ).items()
         ],
         conclusions=conclude(files, compared[0]) if files else _transfer_words(transfers),
-        hero=hero or next((one for part in parts for one in part.charts), None),
+        hero=hero,
         machines=_machines(files),
         sections=parts,
         sources=", ".join(paths) or "latency files",
