@@ -40,13 +40,7 @@ def compare(
     """
     files = [file for side in sides for file in side]
     wanted = {one.name: one for one in (*metrics, *(metric(c.metric) for c in conditions))}
-    if axis:
-        groups = by_axis(files, axis, base)
-    else:
-        if len(sides) < 2:
-            raise UsageError("one side is no comparison; name another file, or an --axis of this one")
-        starts = list(accumulate((len(side) for side in sides), initial=0))
-        groups = by_file(files, [range(start, end) for start, end in pairwise(starts)])
+    groups = _groups(sides, axis, base)
     estimates: list[Estimate] = []
     pairs = [
         _pair(files, groups[0], group, axis, list(wanted.values()), estimates, distributions)
@@ -71,6 +65,22 @@ def compare(
     _decide(compared, estimates)
     compared.conditions = [_judged(one, estimates) for one in conditions]
     return compared
+
+
+def pairs_of_cells(sides: Sequence[Sequence[FileColumns]], axis: str = "") -> int:
+    """How many pairs of cells a comparison would have, without making it. Raises as `compare`."""
+    groups = _groups(sides, axis, None)
+    return sum(len(match(groups[0], group)[0]) for group in groups[1:])
+
+
+def _groups(sides: Sequence[Sequence[FileColumns]], axis: str, base: str | None) -> list[Group]:
+    files = [file for side in sides for file in side]
+    if axis:
+        return by_axis(files, axis, base)
+    if len(sides) < 2:
+        raise UsageError("one side is no comparison; name another file, or an --axis of this one")
+    starts = list(accumulate((len(side) for side in sides), initial=0))
+    return by_file(files, [range(start, end) for start, end in pairwise(starts)])
 
 
 def _no_partner(pairs: Sequence[PairComparison]) -> str:

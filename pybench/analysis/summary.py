@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -54,20 +55,35 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     """Cells that differ in their thread count alone, ascending: a scaling curve."""
 
     cells: list[CellSummary]
-    fits: Fits
     points: list[tuple[int, float]]
     """Threads and throughput (ops/s) of each clean trial; without those whose threads share CPUs."""
     borders: tuple[Border, ...]
     """Thread counts at which the placement crosses a border of the topology."""
 
+    @property
+    def fits(self) -> Fits:
+        """The two laws, fitted when they are first asked for."""
+        return _fits(tuple(self.points))
+
     def best(self) -> Ranked | None:
         """Fit and rank the scaling models by AICc; None if there are too few thread counts to tell."""
-        return rank([n for n, _ in self.points], [x for _, x in self.points], self.borders)
+        return _ranked(tuple(self.points), self.borders)
 
     @property
     def cell(self) -> Cell:
         """The first cell, which stands for what all have in common."""
         return self.cells[0].cell
+
+
+# A report asks for the same curve's fits in several places.
+@lru_cache(maxsize=512)
+def _fits(points: tuple[tuple[int, float], ...]) -> Fits:
+    return fit_all([n for n, _ in points], [x for _, x in points])
+
+
+@lru_cache(maxsize=512)
+def _ranked(points: tuple[tuple[int, float], ...], borders: tuple[Border, ...]) -> Ranked | None:
+    return rank([n for n, _ in points], [x for _, x in points], borders)
 
 
 def unsupported_of(trials: Iterable[Trial]) -> str:
@@ -77,16 +93,21 @@ def unsupported_of(trials: Iterable[Trial]) -> str:
 
 
 def summarize(
-    cells: Sequence[Cell], trials: Iterable[Trial], topology: Mapping[str, Any] | None = None
+    cells: Sequence[Cell],
+    trials: Iterable[Trial],
+    topology: Mapping[str, Any] | None = None,
+    findings: list[Finding] | None = None,
 ) -> list[Series]:
     """All series of a file, in the order of its plan. Cells without a trial are in it, with no figures.
 
-    ``topology`` is the header's; without it no borders are known, and no model has knees.
+    ``topology`` is the header's; without it no borders are known, and no model has knees. ``findings`` are those
+    of `cell_findings`, which are looked for if they are not given.
     """
     by_cell: dict[int, list[Trial]] = defaultdict(list)
     for trial in trials:
         by_cell[trial.cell].append(trial)
-    findings = cell_findings(trial for some in by_cell.values() for trial in some)
+    if findings is None:
+        findings = cell_findings(trial for some in by_cell.values() for trial in some)
     series: dict[bytes, list[int]] = defaultdict(list)
     for index, cell in enumerate(cells):
         series[_series_key(cell)].append(index)
@@ -116,11 +137,9 @@ def _series(
     points = [(cells[i].threads, x) for i in hardware for x in _throughputs(by_cell[i]) if x > 0]
     base = next((x for i in indices if (x := _throughputs(by_cell[i])) and min(x) > 0), [])
     summaries = [_cell_summary(i, cells[i], by_cell[i], base, findings) for i in indices]
-    threads, rates = [n for n, _ in points], [x for _, x in points]
     borders = borders_of(cells[hardware[-1]], topology) if hardware and topology else ()
     return Series(
         cells=summaries,
-        fits=fit_all(threads, rates),
         points=points,
         borders=borders,
     )

@@ -220,7 +220,7 @@ class Run:
     def chart(self, kind: str = "scaling") -> Any:
         """An Altair chart: `scaling`, throughput over threads with intervals.
 
-        Raises UsageError for another kind, UnsupportedError if Altair is not installed.
+        Raises UsageError for another kind, or without a clean trial; UnsupportedError if Altair is not installed.
         """
         if kind != "scaling":
             raise UsageError(f"no chart {kind!r}; there is scaling")
@@ -228,7 +228,10 @@ class Run:
             import altair  # noqa: F401 - so that the message is ours
         except ImportError:
             raise UnsupportedError("charts need Altair: pip install 'pybench[report]'") from None
-        return importlib.import_module("pybench.report.charts").scaling_chart(self.results)
+        try:
+            return importlib.import_module("pybench.report.charts").scaling_chart(self.results)
+        except ValueError as error:
+            raise UsageError(f"no chart of {', '.join(self.paths)}: {error}") from None
 
     # What a subclass may refuse.
     def _check(self, file: Results, index: int, cell: Cell) -> None:

@@ -33,6 +33,11 @@ ANY_OTHER = "Any other parameter of the launch workload."
 @click.option("--seed", type=int, help="Seed of the order of trials.")
 @click.option("--oversubscribe", is_flag=True, help="Allow more threads than CPUs.")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Result file. [results/...jsonl]")
+@click.option(
+    "--report/--no-report",
+    default=None,
+    help="Make a page of the results, beside them. [yes, but where --output names the file]",
+)
 @click.option("--dry-run", is_flag=True, help="Show the cells and the time they take, and measure nothing.")
 def command(
     quick: bool,
@@ -42,6 +47,7 @@ def command(
     place: tuple[str, ...],
     smt: str | None,
     params: tuple[str, ...],
+    report: bool | None,
     **rest: object,
 ) -> None:
     """Launch containers as runtimes do, many at once, and say what it costs.
@@ -63,4 +69,4 @@ def command(
     options["param_strategy"] = strategy or ",".join(QUICK_STRATEGIES if quick else STRATEGIES)
     options["param_containers"] = containers or (QUICK_CONTAINERS if quick else CONTAINERS)
     options |= {"params": params, "places": place, "smt": smt, "budget": budget or ("50s" if quick else "10m")}
-    start_sweep(from_options(Request(), ("launch",), options))
+    start_sweep(from_options(Request(), ("launch",), options), report)

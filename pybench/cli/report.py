@@ -1,5 +1,6 @@
 """pybench report: one HTML file of result files, and the same charts as pictures."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def write_report(
     """
     # Matrices are small: threads would wait for each other longer than they work, most of all on a busy host.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Short-lived, and with millions of objects: looking for reference cycles among them would double its time.
+    gc.disable()
     results, transfers = [], []
     for path in files:
         from pybench.results.store import read
@@ -67,6 +70,8 @@ def write_report(
     if len({path.resolve() for path in files}) < len(files):
         raise UsageError("a file is named twice: a sweep counts once")
     try:
+        from altair.utils.schemapi import debug_mode
+
         from pybench.report.html import make_report, render
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("pybench"):
@@ -74,7 +79,8 @@ def write_report(
         raise UnsupportedError(NEEDS) from None
     if target.exists() and not force and 'content="pybench ' not in _beginning(target):
         raise UsageError(f"{target} is there, and no pybench report; name another -o, or give --force")
-    report = make_report(results, transfers)
+    with debug_mode(False):  # no check of each part of a chart against the schema: the tests do that
+        report = make_report(results, transfers)
     written = [_write(target, render(report).encode())]
     for folder, kind in ((png, "png"), (svg, "svg")):
         if folder is not None:

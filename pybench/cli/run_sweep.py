@@ -8,7 +8,7 @@ import click
 
 from pybench import native
 from pybench.cli.runs import RESULTS, new_name, origin, progress_bar
-from pybench.errors import UsageError
+from pybench.errors import UnsupportedError, UsageError
 from pybench.host.capture import open_sysroot
 from pybench.host.facts import read_facts
 from pybench.host.topology import read_topology
@@ -23,8 +23,8 @@ from pybench.sweep.runner import Sweep
 MOST_FIRST_FIGURES = 24
 
 
-def start_sweep(request: Request) -> None:
-    """Plan a sweep and run it into a new file; or, dry, only show the plan."""
+def start_sweep(request: Request, report: bool | None = None) -> None:
+    """Plan a sweep and run it into a new file; or, dry, only show the plan. `report`: see `_name_report`."""
     if request.sysroot and not request.dry_run:
         raise UsageError("--sysroot plans for another host, which cannot be measured here; add --dry-run")
     with open_sysroot(request.sysroot or Path("/")) as root:
@@ -42,10 +42,10 @@ def start_sweep(request: Request) -> None:
     with Writer(request.output or new_name(plan.cells[0].workload if request.workloads else "host")) as writer:
         writer.write(header)
         click.echo(f"{describe_host(header)}\n{budget_words(plan, *expected_ns(plan))}", err=True)
-        _measure(Sweep(plan, topology=topology), writer, [])
+        _measure(Sweep(plan, topology=topology), writer, [], report)
 
 
-def resume_sweep(path: Path) -> None:
+def resume_sweep(path: Path, report: bool | None = None) -> None:
     """Go on with the plan of a file where it stopped. Raises UsageError if it is another host's."""
     results = read(path)
     here, there = read_facts(), results.header.host
@@ -60,10 +60,10 @@ def resume_sweep(path: Path) -> None:
     with Writer(path, resume_at=results.good_bytes) as writer:
         sweep = Sweep(results.header.plan, results.trials, seconds_before=before, topology=read_topology())
         click.echo(f"{path}: {len(results.trials)} trials are there, going on", err=True)
-        _measure(sweep, writer, results.trials)
+        _measure(sweep, writer, results.trials, report)
 
 
-def _measure(sweep: Sweep, writer: Writer, before: list[Trial]) -> None:
+def _measure(sweep: Sweep, writer: Writer, before: list[Trial], report: bool | None) -> None:
     """Run what is left of a sweep, show its tables, and say how to go on if it was interrupted."""
     trials, interrupted = list(before), False
     try:
@@ -87,21 +87,23 @@ def _measure(sweep: Sweep, writer: Writer, before: list[Trial]) -> None:
         click.echo(f"interrupted; go on with: pybench sweep --resume {writer.path}", err=True)
         sys.exit(130)
     if trials:
-        _name_report(writer.path)
+        _name_report(writer.path, report)
 
 
-def _name_report(path: Path) -> None:
-    """Write the report of a sweep that was kept under its own name, and name it; of any other, name the command.
+def _name_report(path: Path, wanted: bool | None) -> None:
+    """Write the report of a sweep and name it; where it is not wanted, name the command that makes it.
 
-    A sweep with --output is often one of a script's many, which has no use for a page each.
+    Without a word of the user's (None), a sweep that was kept under its own name has one. A sweep with --output is
+    often one of a script's many, which has no use for a page each.
     """
     page = path.with_suffix(".html")
-    if path.parent == RESULTS and all(map(find_spec, ("altair", "jinja2", "vl_convert"))):
+    can = all(map(find_spec, ("altair", "jinja2", "vl_convert")))
+    if wanted or (wanted is None and path.parent == RESULTS and can):
         from pybench.cli.report import write_report
 
         try:
             write_report((path,), page)
-        except UsageError as error:
+        except (UsageError, UnsupportedError) as error:
             click.echo(f"no report: {error}", err=True)
         else:
             click.echo(f"report: {page}", err=True)

@@ -78,9 +78,16 @@ class SectionedCommand(click.Command):
     metavar="FILE",
     help="Go on with a sweep that was interrupted or killed.",
 )
+@click.option(
+    "--report/--no-report",
+    default=None,
+    help="Make a page of the results, beside them. [yes, but where --output names the file]",
+)
 @click.option("--dry-run", is_flag=True, help="Show the cells and the time they take, and measure nothing.")
 @click.option("--sysroot", type=click.Path(path_type=Path), help="With --dry-run: plan for another host's tree.")
-def command(workloads: tuple[str, ...], config: Path | None, resume: Path | None, **options: Any) -> None:
+def command(
+    workloads: tuple[str, ...], config: Path | None, resume: Path | None, report: bool | None, **options: Any
+) -> None:
     """Measure workloads over thread counts, placements and parameters.
 
     Without arguments: a representative sweep of this host in under a minute. Every option that takes a list is
@@ -100,8 +107,8 @@ def command(workloads: tuple[str, ...], config: Path | None, resume: Path | None
         given = [name for name, value in options.items() if value] + list(workloads) + [str(config or "")]
         if any(given):
             raise UsageError("--resume goes on with the file's own plan; leave out the other options")
-        resume_sweep(resume)
+        resume_sweep(resume, report)
         return
     request = read_config(config) if config else Request()
     request = from_options(request, workloads, options)
-    start_sweep(request)
+    start_sweep(request, report)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import altair as alt
 import numpy as np
+from numpy.typing import NDArray
 
 from pybench.analysis.launches import LaunchSummary, summarize_launches
 from pybench.analysis.transfer_matrix import axis, finest, matrix
 from pybench.analysis.transfers import pair_figures
+from pybench.native.outcome import Outcome
 from pybench.report.chart_parts import (
     HEIGHT,
     MOST_SHOWN,
@@ -19,14 +21,15 @@ from pybench.report.chart_parts import (
     series_colour,
     series_shape,
     time_axis,
+    tooltips,
 )
 from pybench.report.charts import Chart, Source, _bounds, _cells, _threads_select, loaded
 from pybench.report.loaded import Loaded, label_settings, settings_words
-from pybench.report.numbers import time_ns, timed
+from pybench.report.numbers import drawable, time_ns, timed
 from pybench.results.records import Cell, Trial
 from pybench.results.transfers import TransferFile
 
-MOST_MAPS = 12
+MOST_MAPS = 4
 MOST_GROUPS = 64
 CELL_TEXT = 12
 TIMELINE_POINTS = 240
@@ -42,24 +45,17 @@ def handoff_chart(results: Source) -> Chart:
         told = [t.outcome for t in trials if t.outcome.handoffs and t.outcome.members]
         if not told or len(names) >= MOST_MAPS:
             continue
-        sums: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
-        for outcome in told:
-            pairs = outcome.handoffs
-            if pairs is None:
-                continue
-            for giver, taker, *values in zip(
-                pairs.giver, pairs.taker, pairs.count, pairs.timed, pairs.ns, strict=True
-            ):
-                sums[giver, taker] = [a + b for a, b in zip(sums[giver, taker], values, strict=True)]
-        total = sum(n for n, _, _ in sums.values())
         cpus = told[0].members.cpu if told[0].members else []
-        if not total or max(max(pair) for pair in sums) >= len(cpus):
+        sums = _handed(told, len(cpus))
+        total = int(sums[0].sum())
+        if not total:
             continue
         threads = line.series.cells[place].cell.threads
         name = f"{line.label}, {threads} threads"
         names[name] = None
         most = max(most, len(cpus))
-        for (giver, taker), (n, timed_n, ns) in sums.items():
+        for giver, taker in np.argwhere(sums[0]).tolist():
+            n, timed_n, ns = sums[:, giver, taker].tolist()
             mean = ns / timed_n if timed_n else math.nan
             rows.append(
                 {
@@ -102,6 +98,18 @@ def handoff_chart(results: Source) -> Chart:
     )
 
 
+def _handed(told: Sequence[Outcome], members: int) -> NDArray[np.int64]:
+    """Sums of count, timed, and ns over trials: (3, giver, taker)."""
+    sums = np.zeros((3, members, members), dtype=np.int64)
+    for pairs in (outcome.handoffs for outcome in told):
+        if pairs is None or not pairs.giver or max(*pairs.giver, *pairs.taker) >= members:
+            continue
+        at = (np.array(pairs.giver), np.array(pairs.taker))
+        for row, values in enumerate((pairs.count, pairs.timed, pairs.ns)):
+            np.add.at(sums[row], at, np.array(values, dtype=np.int64))
+    return sums
+
+
 def _heat(field: str, title: str, scale: str = "linear") -> alt.Color:
     return alt.Color(
         field,
@@ -133,13 +141,17 @@ def transfers_chart(file: TransferFile) -> Chart:
         y=alt.Y("a:O", title=word, sort=groups.names, axis=alt.Axis(labelOverlap=True)),
     )
     chart: Chart = base.mark_rect().encode(
-        color=_heat("ns:Q", "ns, one way", "log"), tooltip=["a:N", "b:N", "transfer:N", "method:N"]
+        color=_heat("ns:Q", "ns, one way", "log"), tooltip=tooltips("a:N", "b:N", "transfer:N", "method:N")
     )
     if len(groups.names) <= CELL_TEXT:
         words = base.mark_text(stroke="#000", strokeWidth=2.5, strokeOpacity=0.55, fill="#fff", fontWeight="bold")
-        shade = words.encode(text="transfer:N")
+        shade = words.encode(text=alt.Text("transfer:N"))
         chart = alt.LayerChart(
-            layer=[chart, shade, base.mark_text(fill="#fff", fontWeight="bold").encode(text="transfer:N")]
+            layer=[
+                chart,
+                shade,
+                base.mark_text(fill="#fff", fontWeight="bold").encode(text=alt.Text("transfer:N")),
+            ]
         )
     return finish(
         chart,
@@ -160,7 +172,7 @@ def phases_chart(results: Source) -> Chart:
         cell = line.series.cells[place]
         if len(cell.phases) < 2:
             continue
-        for phase, (wall, cpu) in cell.phases.items():
+        for phase, (wall, cpu) in ((drawable(name), both) for name, both in cell.phases.items()):
             if not wall.n:
                 continue
             phases[phase] = None
@@ -191,7 +203,7 @@ def _phase_bars(
             scale=alt.Scale(domain=list(phases), range=list(_PHASE_COLOURS[: len(phases)])),
             legend=alt.Legend(orient="bottom"),
         ),
-        tooltip=["series:N", "phase:N", "wall time:N", "on a CPU:N"],
+        tooltip=tooltips("series:N", "phase:N", "wall time:N", "on a CPU:N"),
     )
     x = alt.X("wall:Q", title="mean time in one operation; dark: on a CPU", axis=time_axis())
     layers = [
@@ -233,7 +245,7 @@ def launch_summaries(
                 words = settings_words(cell, [name for name in shown if name != "threads"])
                 words += f" threads={cell.threads}" if "threads" in shown else ""
                 prefix = f"{one.name} " if len(files) > 1 else ""
-                found.append((f"{prefix}{words}".strip() or "launch", summary, by_cell[index]))
+                found.append((drawable(f"{prefix}{words}".strip()) or "launch", summary, by_cell[index]))
     return found
 
 
@@ -264,12 +276,12 @@ def launch_chart(results: Source) -> Chart:
     )
     y = alt.Y("y:Q", title="time for each container", scale=alt.Scale(type="log"), axis=time_axis())
     base = alt.Chart(data(rows)).encode(x=x, color=series_colour(names))
-    tips = ["series:N", "containers:Q", "each:N", "p99:N", "launched in time:N", "clean trials:N"]
+    tips = tooltips("series:N", "containers:Q", "each:N", "p99:N", "launched in time:N", "clean trials:N")
     layers = [
         base.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y),
         base.transform_filter("isValid(datum.low)")
         .mark_rule()
-        .encode(y=alt.Y("low:Q", scale=alt.Scale(type="log")), y2="high:Q"),
+        .encode(y=alt.Y("low:Q", scale=alt.Scale(type="log")), y2=alt.Y2("high:Q")),
         base.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=series_shape(names), tooltip=tips),
     ]
     return finish(
@@ -287,7 +299,7 @@ def launch_phases_chart(results: Source) -> Chart:
     rows: list[dict[str, object]] = []
     phases: dict[str, None] = {}
     for label, summary, _ in launch_summaries(loaded(results)):
-        for phase, (wall, cpu) in summary.phases.items():
+        for phase, (wall, cpu) in ((drawable(name), both) for name, both in summary.phases.items()):
             # Below 10 us a phase does nothing but be timed.
             if wall.value < 1e4:
                 continue
@@ -335,7 +347,7 @@ def timeline_chart(results: Source) -> Chart:
             x=alt.X("x:Q", title="since the storm began", axis=time_axis(grid=False)),
             y=alt.Y("y:Q", title="mounts beyond what was there"),
             color=series_colour(names),
-            tooltip=["series:N", "since:N", "mounts:N"],
+            tooltip=tooltips("series:N", "since:N", "mounts:N"),
         )
     )
     return finish(

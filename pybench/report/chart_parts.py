@@ -12,6 +12,8 @@ from typing import Any
 
 import altair as alt
 
+from pybench.report.numbers import drawable
+
 # Okabe and Ito's colours without black and yellow, which vanish on a dark or a white page.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
@@ -44,7 +46,7 @@ def data(rows: Rows) -> alt.InlineData:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        values = [row.get(name) for name in columns]
+        values = [drawable(value) if isinstance(value := row.get(name), str) else value for name in columns]
         writer.writerow(
             [
                 "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
@@ -88,6 +90,11 @@ def series_shape(names: Sequence[str], title: str = "series") -> alt.Shape:
         scale=alt.Scale(domain=list(names), range=[shape_of(i) for i in range(len(names))]),
         legend=alt.Legend(orient="bottom", columns=2, labelLimit=400, symbolLimit=40),
     )
+
+
+def tooltips(*fields: str) -> list[alt.Tooltip]:
+    """What a mark tells when pointed at. Altair would take the words alone, and a twentieth of a second each."""
+    return [alt.Tooltip(field) for field in fields]
 
 
 def time_axis(**more: Any) -> alt.Axis:

@@ -25,6 +25,7 @@ from pybench.report.chart_parts import (
     series_shape,
     thread_axis,
     time_axis,
+    tooltips,
 )
 from pybench.report.loaded import Line, Loaded, load
 from pybench.report.numbers import count, counted, ratio, time_ns, timed
@@ -107,17 +108,18 @@ def scaling_chart(results: Source, only: str = "") -> Chart:
     counts = [cell.cell.threads for line in lines for cell in line.series.cells if cell.clean]
     x = alt.X("threads:Q", title="threads", scale=alt.Scale(type="log", nice=False), axis=thread_axis(counts))
     kind = alt.Scale(type=scale)  # type: ignore[arg-type]
-    y = alt.Y("y:Q", title=title, scale=kind, axis=count_axis())
+    # A speedup of 0.02 is no 20m.
+    y = alt.Y("y:Q", title=title, scale=kind, axis=alt.Axis(format="~g") if speedup else count_axis())
     colour, shape = series_colour(names), series_shape(names)
-    tips = ["series:N", "threads:Q", "ops/s:N", "speedup:N", "p99:N", "clean trials:N"]
+    tips = tooltips("series:N", "threads:Q", "ops/s:N", "speedup:N", "p99:N", "clean trials:N")
     layers: list[alt.Chart] = []
     if fits:
         fitted = alt.Chart(data(fits)).encode(x=x, color=colour)
         band = fitted.transform_filter("datum.part == 'fit'").mark_area(opacity=0.13)
-        layers.append(band.encode(y=alt.Y("low:Q", scale=kind, title=title), y2="high:Q"))
+        layers.append(band.encode(y=alt.Y("low:Q", scale=kind, title=title), y2=alt.Y2("high:Q")))
         for part, dash in (("fit", [1, 0]), ("beyond", DASHED)):
             drawn = fitted.transform_filter(f"datum.part == '{part}'").mark_line(strokeWidth=1.8, strokeDash=dash)
-            layers.append(drawn.encode(y=y, tooltip=["series:N", "model:N", "threads:Q"]))
+            layers.append(drawn.encode(y=y, tooltip=tooltips("series:N", "model:N", "threads:Q")))
     measured = alt.Chart(data(points)).encode(x=x, color=colour)
     if len(fits) < len(names):
         have = {str(row["series"]) for row in fits}
@@ -128,7 +130,7 @@ def scaling_chart(results: Source, only: str = "") -> Chart:
     layers.append(
         measured.transform_filter("isValid(datum.low)")
         .mark_rule(strokeWidth=1.5)
-        .encode(y=alt.Y("low:Q", scale=kind, title=title), y2="high:Q")
+        .encode(y=alt.Y("low:Q", scale=kind, title=title), y2=alt.Y2("high:Q"))
     )
     layers.append(measured.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=shape, tooltip=tips))
     return finish(
@@ -260,7 +262,7 @@ def latency_chart(results: Source) -> Chart:
     layers = [
         base.mark_line(strokeWidth=1.8, interpolate="monotone"),
         base.mark_point(filled=True, size=32, opacity=1).encode(
-            shape=series_shape(every), tooltip=["series:N", "percentile:N", "latency:N", "at:N"]
+            shape=series_shape(every), tooltip=tooltips("series:N", "percentile:N", "latency:N", "at:N")
         ),
     ]
     return finish(
@@ -297,9 +299,9 @@ def fairness_chart(results: Source) -> Chart:
     layers = [
         limit.mark_line(strokeDash=[2, 3], color="#888").encode(x=x, y=y),
         measured.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y),
-        measured.transform_filter("isValid(datum.low)").mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
+        measured.transform_filter("isValid(datum.low)").mark_rule().encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
         measured.mark_point(filled=True, size=60, opacity=1).encode(
-            y=y, shape=series_shape(names), tooltip=["series:N", "threads:Q", "Jain:N"]
+            y=y, shape=series_shape(names), tooltip=tooltips("series:N", "threads:Q", "Jain:N")
         ),
     ]
     return finish(
@@ -334,7 +336,7 @@ def shares_chart(results: Source) -> Chart:
     y = alt.Y("y:Q", title="operations over an even share", scale=alt.Scale(zero=True))
     base = alt.Chart(data(rows)).encode(x=x, y=y, color=series_colour(names))
     dots = base.mark_point(filled=True, size=45, opacity=0.9).encode(
-        shape=series_shape(names), tooltip=["series:N", "CPU:Q", "share:N"]
+        shape=series_shape(names), tooltip=tooltips("series:N", "CPU:Q", "share:N")
     )
     return finish(
         dots,
@@ -361,6 +363,13 @@ def trials_chart(results: Source) -> Chart:
             cell.index: (line.label, cell.throughput.value) for line in one.lines for cell in line.series.cells
         }
         told = [t for t in one.results.trials if t.figures and t.cell in medians]
+        # Where no trial of a cell is clean, its flagged ones are all there is to show.
+        spoiled: dict[int, list[float]] = defaultdict(list)
+        for trial in told:
+            if trial.figures and not medians[trial.cell][1] > 0:
+                spoiled[trial.cell].append(trial.figures.throughput)
+        for index, rates in spoiled.items():
+            medians[index] = (medians[index][0], float(np.median(rates)))
         flagged, clean = _sampled([t for t in told if t.flags], 500), [t for t in told if not t.flags]
         for trial in [*flagged, *_sampled(clean, MOST_POINTS - len(flagged))]:
             label, median = medians[trial.cell]
@@ -393,7 +402,7 @@ def trials_chart(results: Source) -> Chart:
                 legend=alt.Legend(orient="bottom"),
             ),
             shape=alt.Shape("state:N", title=None, scale=alt.Scale(domain=states, range=["circle", "cross"])),
-            tooltip=["series:N", "threads:Q", "figure:N", "flags:N", "trial:Q"],
+            tooltip=tooltips("series:N", "threads:Q", "figure:N", "flags:N", "trial:Q"),
         )
     )
     return finish(dots, "Throughput of each trial over its cell's median.", axes={"y": "linear"}, height=220)

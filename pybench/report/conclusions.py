@@ -37,12 +37,26 @@ def conclude(files: Sequence[Loaded], compared: Sequence[Compared]) -> list[Conc
     names = dict.fromkeys(line.workload for one in files for line in one.lines)
     for name in names:
         lines = [line for one in files for line in one.lines if line.workload == name]
+        if not any(cell.clean for line in lines for cell in line.series.cells):
+            continue
         if name == "launch":
             found += _launches(files)
         elif name == CONTROL and len(names) > 1:
             found += _control(lines)
         else:
             found += _scaling(name, lines)
+    nothing = [
+        name
+        for name in names
+        if not any(
+            c.clean for one in files for line in one.lines if line.workload == name for c in line.series.cells
+        )
+    ]
+    if nothing:
+        words = (
+            f"No clean trial of {', '.join(nothing)}, so nothing is known of {'them' if nothing[1:] else 'it'}."
+        )
+        found.insert(0, Conclusion(text=words, kind="doubt"))
     for one in compared:
         found += _axis(one)
     found += _kept_out([trial for one in files for trial in one.results.trials])

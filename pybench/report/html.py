@@ -65,15 +65,16 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
     if not results and not transfers:
         raise ValueError("a report needs a file")
     files = load(results)
-    compared = compare_all(files) if files else []
+    compared = compare_all(files)
     paths = [str(one.path) for one in results]
     parts = sections(files, transfers, compared, paths)
-    hero = _hero(files)
+    hero = _hero(files) or next((one for part in parts for one in part.charts), None)
     # The first screen has it already.
     parts = [
         msgspec.structs.replace(part, charts=[one for one in part.charts if not hero or one.id != hero.id])
         for part in parts
     ]
+    parts = [part for part in parts if part.charts or part.groups]
     hosts = [describe_host(one.header) for one in results] or [host_words(one.header) for one in transfers]
     return Report(
         title=_title(results, transfers),
@@ -87,8 +88,8 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
                 )
             ).items()
         ],
-        conclusions=conclude(files, compared) if files else _transfer_words(transfers),
-        hero=hero or next((one for part in parts for one in part.charts), None),
+        conclusions=conclude(files, compared[0]) if files else _transfer_words(transfers),
+        hero=hero,
         machines=_machines(files),
         sections=parts,
         sources=", ".join(paths) or "latency files",
@@ -180,7 +181,8 @@ def render(report: Report) -> str:
 
 def _chart(one: View) -> dict[str, object]:
     with alt.data_transformers.enable(consolidate_datasets=False):
-        spec = one.chart.to_dict()
+        # Checking every part against Vega-Lite's schema takes longer than making it; the tests do that.
+        spec = one.chart.to_dict(validate=False)
     tables: dict[str, dict[str, object]] = {}
     _take_tables(spec, tables)
     spec["tables"] = list(tables.values())

@@ -68,10 +68,15 @@ def _summary(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | None:
     return summarize_launches(cell, trials) if cell.workload == "launch" else None
 
 
+def _rank(strategy: str) -> int:
+    """Its place in the table of strategies; those of a later version come last."""
+    return STRATEGIES.index(strategy) if strategy in STRATEGIES else len(STRATEGIES)
+
+
 def _groups(summaries: Sequence[LaunchSummary], shown: Sequence[str]) -> dict[str, list[LaunchSummary]]:
     """Summaries by all settings that vary but the number of containers, ascending in that."""
     groups: dict[str, list[LaunchSummary]] = defaultdict(list)
-    for summary in sorted(summaries, key=lambda s: STRATEGIES.index(str(s.cell.params["strategy"]))):
+    for summary in sorted(summaries, key=lambda s: _rank(str(s.cell.params["strategy"]))):
         groups[_name(summary.cell, [name for name in shown if name != "containers"])].append(summary)
     return {name: sorted(group, key=lambda s: int(s.cell.params["containers"])) for name, group in groups.items()}
 

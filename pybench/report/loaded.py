@@ -7,12 +7,14 @@ import msgspec
 
 from pybench.analysis.curves import CurveFits, Ranked, fit_curve
 from pybench.analysis.summary import Series, summarize
+from pybench.report.numbers import drawable
 from pybench.report.terminal import settings, varying
 from pybench.results.records import Cell
 from pybench.results.store import Results
+from pybench.sweep.validity import Finding, cell_findings
 
-MOST_FITTED = 24
-"""Curves with a fit: more lines than that tell nobody anything, and each takes its time."""
+MOST_FITTED = 8
+"""Curves with a fit: more lines than that tell nobody anything, and each takes a tenth of a second."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +36,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """The file's name; what several files have in common is not taken off."""
     results: Results
     lines: list[Line]
+    findings: list[Finding]
+    """What the trials of whole cells, and of the whole sweep, show together."""
 
     @property
     def cells(self) -> list[Cell]:
@@ -44,31 +48,50 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 def load(every: Sequence[Results]) -> list[Loaded]:
     """Summarise files and fit their curves; labels tell all curves of all files apart."""
     names = _names(every)
-    summaries = [summarize(one.header.plan.cells, one.trials, one.header.topology) for one in every]
+    findings = [cell_findings(one.trials) for one in every]
+    summaries = [
+        summarize(one.header.plan.cells, one.trials, one.header.topology, seen)
+        for one, seen in zip(every, findings, strict=True)
+    ]
     shown = label_settings([cell for one in every for cell in one.header.plan.cells])
     several = len({cell.workload for one in every for cell in one.header.plan.cells}) > 1
-    left = MOST_FITTED
+    chosen = _to_fit([one for series in summaries for one in series])
     found = []
-    for name, results, series in zip(names, every, summaries, strict=True):
+    for name, results, series, seen in zip(names, every, summaries, findings, strict=True):
         lines = []
         for one in series:
-            ranked = one.best() if left > 0 else None
-            fits = _fits(one, ranked) if left > 0 else None
-            left -= fits is not None
+            ranked = one.best() if id(one) in chosen else None
+            fits = _fits(one, ranked) if id(one) in chosen else None
             words = [one.cell.workload] if several else []
             words += settings_words(one.cell, shown).split()
             prefix = [name] if len(every) > 1 else []
             lines.append(
                 Line(
-                    label=" ".join([*prefix, *words]) or one.cell.workload,
+                    label=drawable(" ".join([*prefix, *words])) or one.cell.workload,
                     workload=one.cell.workload,
                     series=one,
                     ranked=ranked,
                     fits=fits,
                 )
             )
-        found.append(Loaded(name=name, results=results, lines=lines))
+        found.append(Loaded(name=name, results=results, lines=lines, findings=seen))
     return found
+
+
+def _to_fit(every: Sequence[Series]) -> set[int]:
+    """Identities of the curves that get a fit: best and worst of each workload, then the others in order."""
+    curves = [one for one in every if len({n for n, _ in one.points}) >= 3]
+    first: list[Series] = []
+    for workload in dict.fromkeys(one.cell.workload for one in curves):
+        # Points are ascending by threads, and all trials of a cell come together.
+        ranked = sorted((one for one in curves if one.cell.workload == workload), key=_last)
+        first += [ranked[-1], ranked[0]]
+    return {id(one) for one in list({id(one): one for one in [*first, *curves]}.values())[:MOST_FITTED]}
+
+
+def _last(series: Series) -> float:
+    """The median throughput at the most threads of a curve."""
+    return [cell.throughput.value for cell in series.cells if cell.clean][-1]
 
 
 def label_settings(cells: Sequence[Cell]) -> list[str]:

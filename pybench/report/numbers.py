@@ -1,6 +1,7 @@
 """Numbers for people: three significant digits, a unit, and never without their interval."""
 
 import math
+import re
 
 from pybench.analysis.estimate import Interval
 
@@ -69,3 +70,15 @@ def between(interval: Interval) -> str:
     if not interval.known:
         return f"{interval.value:.3g}"
     return f"{interval.value:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
+
+
+def drawable(text: str) -> str:
+    """The text without what no chart can hold.
+
+    XML has no control characters: the library that draws an SVG with one aborts the process. Vega sorts by
+    comparing with string literals, which JavaScript's line separators break.
+    """
+    return _UNDRAWABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+_UNDRAWABLE = re.compile("[^\t\n\r\x20-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

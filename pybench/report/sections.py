@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pybench.analysis.compare import compare
+from pybench.analysis.compare import compare, pairs_of_cells
 from pybench.analysis.compared import Compared
 from pybench.analysis.environment import facts_of
 from pybench.analysis.transfers import summarize as summarize_transfers
@@ -20,11 +20,11 @@ from pybench.report.blocks import Block, blocks
 from pybench.report.charts import Chart
 from pybench.report.compare import compare_report
 from pybench.report.fit import fit_legend, fit_report
-from pybench.report.loaded import Loaded
+from pybench.report.loaded import MOST_FITTED, Loaded
 from pybench.report.numbers import count, time_ns
-from pybench.report.terminal import evidence_line, legend, result_tables, threads_word, varying
+from pybench.report.terminal import evidence_line, finding_words, legend, result_tables, threads_word, varying
 from pybench.report.transfers import class_table, complaints, host_words
-from pybench.results.columns import FileColumns, columns_of
+from pybench.results.columns import columns_of
 from pybench.results.records import Trial
 from pybench.results.transfers import TransferFile
 from pybench.sweep.validity import explain
@@ -32,10 +32,9 @@ from pybench.sweep.validity import explain
 # Axes compared, the most telling first; more are pages that nobody reads.
 AXES_FIRST = ("place", "smt", "lock", "strategy", "crew")
 MOST_AXES = 3
-# Cells of an axis comparison; a page with more is longer than its reader's patience.
+# Cells compared, of all axes together; a page with more is longer than its reader's patience.
 MOST_COMPARED = 150
 MOST_FLAGGED = 200
-MOST_FIT_REPORTS = 8
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,17 +64,33 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     groups: list[Group] = []
 
 
-def compare_all(files: Sequence[Loaded]) -> list[Compared]:
-    """Files with the first of them, or the axes of one file that differ, as `pybench compare` does."""
-    columns = [columns_of(one.results) for one in files]
-    found: list[Compared] = []
-    if len(files) > 1 and (one := _compared([[column] for column in columns], "")):
-        found.append(one)
+def compare_all(files: Sequence[Loaded]) -> tuple[list[Compared], list[str]]:
+    """Files with the first of them, or the axes of one file that differ, as `pybench compare` does.
+
+    And what is left out, in words: further axes, and those with more cells than a page holds.
+    """
+    sides = [[columns_of(one.results)] for one in files]
     names = [name for one in files for name in _axes(one)]
-    for axis in sorted(dict.fromkeys(names), key=_rank)[:MOST_AXES]:
-        if one := _compared([[column] for column in columns], axis):
-            found.append(one)
-    return found
+    axes = sorted(dict.fromkeys(names), key=_rank)
+    found: list[Compared] = []
+    left_out: list[str] = []
+    room = MOST_COMPARED
+    for axis in [*([""] if len(files) > 1 else []), *axes]:
+        what = f"Along {axis}" if axis else "File against file"
+        paths = [str(one.results.path) for one in files]
+        words = shlex.join(["pybench", "compare", *paths, *(["--axis", axis] if axis else [])])
+        try:
+            cells = pairs_of_cells(sides, axis)
+            if not cells:
+                continue
+            if cells <= room and sum(bool(one.axis) for one in found) < MOST_AXES:
+                room -= cells
+                found.append(compare(sides, axis=axis, distributions=False))
+            else:
+                left_out.append(f"{what}: {cells} pairs of cells: {words}")
+        except UsageError:  # no cell has a partner
+            continue
+    return found, left_out
 
 
 def _axes(one: Loaded) -> list[str]:
@@ -89,21 +104,16 @@ def _rank(axis: str) -> int:
     return AXES_FIRST.index(axis) if axis in AXES_FIRST else len(AXES_FIRST)
 
 
-def _compared(sides: Sequence[Sequence[FileColumns]], axis: str) -> Compared | None:
-    try:
-        found = compare(sides, axis=axis, distributions=False)
-    except UsageError:  # no cell has a partner
-        return None
-    return found if len(found.every) // len(found.metrics) <= MOST_COMPARED else None
-
-
 def sections(
-    files: Sequence[Loaded], transfers: Sequence[TransferFile], compared: Sequence[Compared], paths: Sequence[str]
+    files: Sequence[Loaded],
+    transfers: Sequence[TransferFile],
+    compared: tuple[Sequence[Compared], Sequence[str]],
+    paths: Sequence[str],
 ) -> list[Section]:
-    """All sections that these files have something for."""
+    """All sections that these files have something for; `compared` is what `compare_all` found."""
     found = [
         _figures(files),
-        _comparisons(compared),
+        _comparisons(*compared),
         _latency(files),
         _fairness(files),
         _handoffs(files),
@@ -138,14 +148,22 @@ def _figures(files: Sequence[Loaded]) -> Section:
             views += view(f"scaling-{name}", f"{name}: throughput", partial(charts.scaling_chart, files, name))
     for one, title in _names(files, "tables"):
         series = [line.series for line in one.lines]
-        parts: list[RenderableType] = list(result_tables(series, one.cells, one.results.trials))
+        # What a curve says is told of those that are fitted; of few, of all.
+        fitted = [line for line in one.lines if line.fits and line.fits.models]
+        described = [
+            line.series.cells[0].index for line in one.lines if line.fits or len(one.lines) <= MOST_FITTED
+        ]
+        tables = result_tables(series, one.cells, one.results.trials, one.findings, described)
+        parts: list[RenderableType] = list(tables)
+        if len(described) < len(one.lines):
+            words = f"pybench fit {one.results.path}"
+            parts.append(Text(f"Models of {len(described)} of the {len(one.lines)} curves; of all: {words}"))
         parts += [Text(f"left out: {reason}") for reason in one.results.header.plan.left_out]
         if one.results.truncated:
             parts.append(Text("The file's last line broke off and is left out."))
         cells = [cell for line in one.lines for cell in line.series.cells]
         parts.append(Text(legend(cells), style="dim"))
         groups.append(Group(blocks=blocks(parts), title=title, open=True))
-        fitted = [line for line in one.lines if line.fits and line.fits.models][:MOST_FIT_REPORTS]
         if fitted:
             parts = [fit_report(line.label, line.fits) for line in fitted if line.fits]
             told = [
@@ -155,7 +173,7 @@ def _figures(files: Sequence[Loaded]) -> Section:
     return Section(id="figures", title="Figures", charts=views, groups=groups)
 
 
-def _comparisons(compared: Sequence[Compared]) -> Section:
+def _comparisons(compared: Sequence[Compared], left_out: Sequence[str]) -> Section:
     groups = [
         Group(
             blocks=blocks(compare_report(one)),
@@ -164,6 +182,9 @@ def _comparisons(compared: Sequence[Compared]) -> Section:
         )
         for number, one in enumerate(compared)
     ]
+    if left_out:
+        words = [Text("Not on this page, to keep it readable; these commands print them:"), *map(Text, left_out)]
+        groups.append(Group(blocks=blocks(words)))
     return Section(id="comparisons", title="Comparisons", groups=groups)
 
 
@@ -243,7 +264,7 @@ def _evidence(files: Sequence[Loaded]) -> Section:
         parts: list[RenderableType] = [_checks(trials)]
         if line := evidence_line(trials):
             parts.append(Text(line))
-        # What is found of whole cells (two modes, drift) belongs here, before the single trials.
+        parts += _together(one)
         spoiled = [trial for trial in trials if trial.flags or trial.figures is None]
         groups.append(Group(blocks=blocks(parts), title=title, open=True))
         if spoiled:
@@ -286,6 +307,22 @@ def _checks(trials: Sequence[Trial]) -> Table:
     for reason, times in failed.most_common():
         table.add_row(str(times), Text(f"no figure: {reason}"))
     return table
+
+
+def _together(one: Loaded) -> list[RenderableType]:
+    """What the clean trials of a cell, or of the whole sweep, show together: two modes, a drift."""
+    if not one.findings:
+        return []
+    labels = {cell.index: line.label for line in one.lines for cell in line.series.cells}
+    table = _table("series", "threads", "what its clean trials show together", right=["threads"])
+    for finding in one.findings[:MOST_FLAGGED]:
+        cell = None if finding.cell is None else one.cells[finding.cell]
+        label = "all cells together" if finding.cell is None else labels[finding.cell]
+        table.add_row(Text(label), str(cell.threads) if cell else "", Text(finding_words(finding)))
+    parts: list[RenderableType] = [table]
+    if len(one.findings) > MOST_FLAGGED:
+        parts.append(Text(f"The first {MOST_FLAGGED} of {len(one.findings)}; the other cells are under Figures."))
+    return parts
 
 
 def _spoiled(one: Loaded, spoiled: Sequence[Trial]) -> list[RenderableType]:

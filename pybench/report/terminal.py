@@ -1,7 +1,7 @@
 """Tables and sentences for the terminal: 80 columns are enough, and colour is never needed to read them."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 
 from rich.box import SIMPLE_HEAD
@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pybench.analysis.scaling import Fit
+from pybench.analysis.scaling import LEVELS_NEEDED, Fit
 from pybench.analysis.summary import CellSummary, Series
 from pybench.host.sysfs import format_list
 from pybench.report.handoffs import handoff_table
@@ -90,22 +90,30 @@ def describe_host(header: Header) -> str:
 
 
 def result_tables(
-    series: Sequence[Series], cells: Sequence[Cell], trials: Sequence[Trial]
+    series: Sequence[Series],
+    cells: Sequence[Cell],
+    trials: Sequence[Trial],
+    findings: Sequence[Finding] | None = None,
+    described: Collection[int] | None = None,
 ) -> Iterable[RenderableType]:
-    """A table a workload, then its curves in words, then what was flagged or failed."""
+    """A table a workload, then its curves in words, then what was flagged or failed.
+
+    `findings` are those of `cell_findings` if they are known; `described` the first cells of the curves to put
+    into words: all, unless it is given.
+    """
     for name, group in groupby(series, key=lambda s: s.cell.workload):
         if name == "launch":
             shown, same = _settings_of([cell for cell in cells if cell.workload == name])
             yield launch_report(cells, trials, same, shown)
         else:
-            yield _workload_table(name, list(group))
+            yield _workload_table(name, list(group), described)
     yield from _complaints([cell for one in series for cell in one.cells])
-    for finding in cell_findings(trials):
+    for finding in cell_findings(trials) if findings is None else findings:
         if finding.cell is None:
             yield Text(f"all cells together: {finding_words(finding)}")
 
 
-def _workload_table(name: str, series: list[Series]) -> RenderableType:
+def _workload_table(name: str, series: list[Series], described: Collection[int] | None) -> RenderableType:
     kind = workload(name)
     shown, constant = _settings_of([summary.cell for one in series for summary in one.cells])
     title = Text(name, style="bold")
@@ -117,7 +125,8 @@ def _workload_table(name: str, series: list[Series]) -> RenderableType:
         if shown:
             parts.append(Text("  " + " ".join(f"{key}={own[key]}" for key in shown), style="bold"))
         parts.append(_rows(one, header=one is series[0]))
-        parts += _curve(one)
+        if described is None or one.cells[0].index in described:
+            parts += _curve(one)
     return Group(*parts, *_phase_table(series, shown), *handoff_table(series, shown), "")
 
 
@@ -178,11 +187,13 @@ def _curve(series: Series) -> list[RenderableType]:
     """What the fitted laws say of one series. One thread count is no curve."""
     if len({summary.cell.threads for summary in series.cells}) < 2:
         return []
-    laws = {fit.model: fit for fit in (series.fits.usl, series.fits.amdahl) if fit}
     best = series.best()
     lines = []
     if best:
         lines.append(f"Best model: {best.title} ({best.weight:.0%} of the Akaike weight; next {best.second}).")
+        if best.name not in LEVELS_NEEDED:
+            return [Padding(Text(lines[0]), (0, 0, 0, 2))]
+    laws = {fit.model: fit for fit in (series.fits.usl, series.fits.amdahl) if fit}
     chosen = laws.get("amdahl" if best and best.name == "amdahl" else "usl") or laws.get("amdahl")
     if chosen and (not best or best.name == chosen.model):
         lines.append(_law(chosen))

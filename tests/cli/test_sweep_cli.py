@@ -243,3 +243,15 @@ def test_a_config_file_is_a_sweep(tmp_path: Path) -> None:
     ran = pybench("sweep", "--config", "s.toml", "--output", "r.jsonl", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert json.loads((tmp_path / "r.jsonl").read_text().splitlines()[0])["plan"]["max_trials"] == 7
+
+
+@pytest.mark.parametrize(("words", "page"), [([], True), (["--no-report"], False)])
+def test_a_sweep_ends_by_naming_its_report(tmp_path: Path, words: list[str], page: bool) -> None:
+    pytest.importorskip("vl_convert")
+    ran = pybench("sweep", "spin", "--threads", "1", *QUICK, *words, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (path,) = (tmp_path / "results").glob("*.jsonl")
+    last = ran.stderr.splitlines()[-1]
+    name = path.relative_to(tmp_path)
+    assert last == (f"report: {name.with_suffix('.html')}" if page else f"a page of it: pybench report {name}")
+    assert path.with_suffix(".html").exists() is page

@@ -1,6 +1,11 @@
-"""The page in a real browser, without a network: it draws, obeys its controls, and fits a phone."""
+"""The page in a real browser, without a network: it draws, obeys its controls, and fits a phone.
 
+Of made-up results, and of a sweep of this host.
+"""
+
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +25,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from synthetic import cell, noisy
 
 from pybench.report.html import make_report, render
+from pybench.results.store import read
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs Debian's chromium and chromium-driver")
@@ -27,19 +33,34 @@ HOSTILE = "<img src=x onerror='document.title=1'>"
 WAIT = 60
 
 
+# No assertion here is of speed; but clean trials are no matter of course on a busy machine.
+SWEEP = """
+import sys
+import pybench.sweep.trial as trial
+trial.flags = lambda cell, seen: []
+from pybench.cli import main
+sys.argv = ["pybench", "sweep", "spin", "stat", "--threads", "1,2,4..max", "--duration", "10ms", "--warmup", "1ms",
+            "--min-trials", "6", "--max-trials", "6"]
+main()
+"""
+
+
+def made_up() -> str:
+    """A page of curves of two locks."""
+    cells = [
+        cell("spin", lock=lock, threads=n, place=HOSTILE, cpus=tuple(range(n)))
+        for lock in ("ticket", "mcs")
+        for n in (1, 2, 4, 8)
+    ]
+    file = noisy("a.jsonl", cells)
+    header = msgspec.structs.replace(file.header, host=file.header.host | {"name": HOSTILE})
+    return render(make_report([msgspec.structs.replace(file, header=header)]))
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def driver() -> Iterator[Any]:
+    """A browser without a network."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        cells = [
-            cell("spin", lock=lock, threads=n, place=HOSTILE, cpus=tuple(range(n)))
-            for lock in ("ticket", "mcs")
-            for n in (1, 2, 4, 8)
-        ]
-        page = Path(folder) / "report.html"
-        file = noisy("a.jsonl", cells)
-        header = msgspec.structs.replace(file.header, host=file.header.host | {"name": HOSTILE})
-        file = msgspec.structs.replace(file, header=header)
-        page.write_text(render(make_report([file])), encoding="utf-8")
         options = webdriver.ChromeOptions()
         options.binary_location = BROWSER
         for word in (
@@ -49,13 +70,25 @@ def browser() -> Iterator[Any]:
         ):  # fmt: skip
             options.add_argument(f"--{word}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+        opened = webdriver.Chrome(options=options, service=Service(DRIVER))
         try:
-            driver.get(page.as_uri())
-            WebDriverWait(driver, WAIT).until(lambda d: d.execute_script("return document.body.dataset.ready"))
-            yield driver
+            yield opened
         finally:
-            driver.quit()
+            opened.quit()
+
+
+def show(driver: Any, page: Path) -> Any:
+    driver.get(page.as_uri())
+    WebDriverWait(driver, WAIT).until(lambda d: d.execute_script("return document.body.dataset.ready"))
+    return driver
+
+
+@pytest.fixture(scope="module")
+def browser(driver: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The page of made-up results, shown."""
+    page = tmp_path_factory.mktemp("page") / "report.html"
+    page.write_text(made_up(), encoding="utf-8")
+    return show(driver, page)
 
 
 def test_every_chart_is_drawn_without_a_complaint(browser: Any) -> None:
@@ -95,3 +128,36 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Any) -> None:
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+
+
+def test_a_sweep_of_this_host_ends_by_naming_a_page_that_shows_it(driver: Any, tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", SWEEP], cwd=tmp_path, text=True, capture_output=True, timeout=100)
+    assert ran.returncode == 0, ran.stderr
+    named = re.fullmatch(r"report: (results/.*\.html)", ran.stderr.splitlines()[-1])
+    assert named, ran.stderr
+    page = tmp_path / named[1]
+    assert page.stat().st_size < 2_000_000
+    # The whole of Vega is inside: without it a page is a tenth of that, and draws nothing.
+    assert page.stat().st_size > 500_000
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    show(driver, page)
+    assert driver.execute_script("return document.body.dataset.ready") == "yes"
+    results = read(page.with_suffix(".jsonl"))
+    # The first screen: conclusion in words, the curve with a point a cell, the machine with the CPUs used.
+    words = driver.find_element(By.CSS_SELECTOR, ".conclusions").text
+    assert "spin" in words and "trials" in words
+    hero = driver.find_element(By.CSS_SELECTOR, ".hero figure")
+    assert len(hero.find_elements(By.CSS_SELECTOR, ".mark-symbol.role-mark path")) == len(
+        results.header.plan.cells
+    )
+    assert len(hero.find_elements(By.CSS_SELECTOR, ".mark-rule.role-mark line")) == len(results.header.plan.cells)
+    used = {cpu for one in results.header.plan.cells for cpu in one.cpus}
+    shown = driver.find_element(By.CSS_SELECTOR, ".machine")
+    assert {int(one.text) for one in shown.find_elements(By.CSS_SELECTOR, "text.used")} == used
+    # Below: a point a trial, and marks in every chart.
+    trials = driver.find_element(By.ID, "figure-trials")
+    assert len(trials.find_elements(By.CSS_SELECTOR, ".mark-symbol.role-mark path")) == len(results.trials)
+    for figure in driver.find_elements(By.CSS_SELECTOR, "figure.chart"):
+        marks = figure.find_elements(By.CSS_SELECTOR, ".view svg .role-mark path, .view svg .role-mark line")
+        assert marks, figure.get_attribute("id")
+    assert not [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from rich.console import Console
 from synthetic import cell, noisy
 
-from pybench.report.html import data_text, make_report, render
+from pybench.report.html import END, data_text, make_report, render, vega_bundle
 from pybench.report.loaded import load
 from pybench.report.terminal import result_tables
 
@@ -96,3 +96,50 @@ def test_a_usual_page_is_below_two_megabytes_and_has_the_terminals_figures() -> 
     figures = re.findall(r"\d[\d.]*[kMG]? ±[\d.]+%", console.file.getvalue())  # type: ignore[attr-defined]
     assert len(figures) > len(cells)
     assert set(figures) <= shown
+
+
+def test_the_bundle_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made, kept = vega_bundle(), vega_bundle()
+    assert made == kept and made.endswith(END)
+    assert len(made) > 500_000 and "vegaEmbed" in made
+
+
+def test_charts_are_valid_vega_lite() -> None:
+    """The page is made without checking them."""
+    cells = [
+        cell("spin", lock=lock, threads=n, cpus=tuple(range(n))) for lock in ("ticket", "mcs") for n in (1, 2, 4)
+    ]
+    for view in make_report([noisy("a.jsonl", cells, factors=[1, 0.5, 0.3, 1, 0.9, 0.8])]).views:
+        view.chart.to_dict(validate=True)
+
+
+def test_what_cells_show_together_is_evidence() -> None:
+    one = cell("spin", threads=1)
+    file = noisy("a.jsonl", [one], trials=20)
+    trials = [
+        msgspec.structs.replace(
+            t, figures=msgspec.structs.replace(t.figures, throughput=1e6 * (1.3 if i % 2 else 1))
+        )
+        for i, t in enumerate(file.trials)
+        if t.figures
+    ]
+    trials = [msgspec.structs.replace(t, sequence=i) for i, t in enumerate(trials)]
+    page = render(make_report([msgspec.structs.replace(file, trials=trials)]))
+    evidence = page[page.index('<section id="evidence"') : page.index('<section id="environment"')]
+    assert "two modes: 1.00M/s in 10 trials, 1.30M/s in 10" in evidence
+
+
+def test_axes_too_long_for_a_page_are_named_with_their_command() -> None:
+    cells = [cell("spin", lock=lock, hold_ns=hold) for lock in ("ticket", "mcs") for hold in range(200)]
+    page = unescape(render(make_report([noisy("a.jsonl", cells, trials=6, calls=5)])))
+    assert "Along lock: 200 pairs of cells: pybench compare a.jsonl --axis lock" in page
+
+
+def test_a_host_that_was_never_quiet_has_a_page_of_what_was_flagged() -> None:
+    file = noisy("a.jsonl", [cell("spin", threads=n, cpus=tuple(range(n))) for n in (1, 2)])
+    flagged = [msgspec.structs.replace(t, flags=["steal"]) for t in file.trials]
+    report = make_report([msgspec.structs.replace(file, trials=flagged)])
+    assert "No clean trial of spin" in report.conclusions[0].text
+    assert report.hero and report.hero.id == "trials"
+    assert [one.id for one in report.views].count("trials") == 1

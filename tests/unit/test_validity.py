@@ -6,6 +6,7 @@ import statistics
 import msgspec
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -319,3 +320,28 @@ def test_handoffs_that_explain_nothing_are_not_blamed(luck: random.Random) -> No
     alike = handed_trials([100 + luck.random() for _ in range(10)], REAL_RATES)
     steady = handed_trials(REAL_HANDOFFS, [3e6] * 10)
     assert not [f for f in cell_findings([*alike]) + cell_findings(steady) if f.name == "handoff"]
+
+
+@given(
+    st.lists(st.floats(1, 9).map(lambda x: round(x, 1)), min_size=6, max_size=60).filter(
+        lambda x: len(set(x)) > 1
+    ),
+    st.booleans(),
+)
+def test_the_trend_is_scipys(values: list[float], tied: bool) -> None:
+    times = [i // 2 for i in range(len(values))] if tied else list(range(len(values)))
+    if not tied:
+        values = [x + i * 1e-6 for i, x in enumerate(values)]
+    seen = drift(values, times)
+    assert seen
+    assert seen.p == pytest.approx(scipy.stats.kendalltau(times, values).pvalue, rel=1e-6, abs=1e-12)
+    slope = scipy.stats.theilslopes(values, times).slope
+    assert seen.size == pytest.approx(slope * max(times) / np.median(values), rel=1e-6, abs=1e-12)
+
+
+def test_a_trend_of_very_many_values_is_seen() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.normal(100, 2, 20_000)
+    assert (flat := drift(values, range(20_000))) and flat.p > 0.01
+    assert (rising := drift(values + np.linspace(0, 1, 20_000), range(20_000))) and rising.p < 1e-6
+    assert rising.size == pytest.approx(0.01, rel=0.3)
