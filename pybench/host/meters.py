@@ -279,7 +279,8 @@ def compare(
         steal=total.steal * TICK_NS / time_ns,
         tick_share=TICK_NS / time_ns,
         other_work=max(others_ns / time_ns, 0.0),
-        siblings_busy=max((_least_ns(spent[s], elapsed) / elapsed for s in idle_siblings if s in spent), default=0.0),
+        siblings_busy=max((_least_ns(spent[s], elapsed) for s in idle_siblings if s in spent), default=0)
+        / elapsed,
         elsewhere=sum(_least_ns(ticks, elapsed) for ticks in rest) / elapsed,
         interrupts=_rates(before.counts, after.counts, elapsed),
         throttled=(after.throttled_ns - before.throttled_ns) / elapsed,
@@ -296,9 +297,9 @@ def _sum(ticks: Iterable[Ticks]) -> Ticks:
 def _least_ns(ticks: Ticks, elapsed_ns: int) -> int:
     """The least time that a CPU was surely busy.
 
-    What is not idle is busy: idle time is counted to the microsecond where idle CPUs have no ticks, and only cut to
-    whole ticks when read. Busy ticks are samples, of which short trials have few: they only bound it, since idle
-    time stands still on some kernels.
+    What is not idle is busy: idle time is counted to the microsecond where idle CPUs have no ticks, and only cut
+    to whole ticks when read. Busy ticks are samples, of which short trials have few: they only bound it, since
+    idle time stands still on some kernels.
     """
     return max(min(elapsed_ns - (ticks.idle + ticks.steal + 1) * TICK_NS, (ticks.busy + 1) * TICK_NS), 0)
 
