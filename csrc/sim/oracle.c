@@ -27,10 +27,10 @@ void sim_oracle_run(struct sim *m) {
         sim_due(m, i, sim_ps(exponential(m, m->spec->a_ns)));
     }
     for (;;) {
-        int32_t slot = m->tree[1];
-        m->now = m->due[slot];
-        if (m->now >= m->stop || m->facts.events >= m->spec->max_events)
+        int32_t slot = queue_first(m->queue, m->now);
+        if (sim_due_at(m, slot) >= m->stop || m->facts.events >= m->spec->max_events)
             break;
+        m->now = sim_due_at(m, slot);
         m->facts.events++;
         m->facts.scheduled++;
         if (slot != server) {
