@@ -12,8 +12,9 @@ static double exponential(struct sim *m, double mean) {
     double uniform = ((double)(sim_rand(m) >> 11) + 0.5) * 0x1p-53;
     return -mean * log(uniform);
 }
+/* In the model s_k is the rate at which k + 1 become k. */
 static uint64_t section(struct sim *m, int32_t waiting) {
-    double mean = m->spec->serial_ns + m->spec->home_ns * waiting / 2;
+    double mean = m->spec->serial_ns + m->spec->home_ns * (waiting - 1) / 2;
     return sim_ps(m->spec->fixed ? mean : exponential(m, mean));
 }
 
