@@ -184,6 +184,7 @@ struct pb_sim_spec {
     const struct pb_sim_step *steps;
     int32_t lists[4];
     int32_t containers, layers, closed;
+    int32_t after_once; /* the list after a launch is run once, not for each layer */
     double deadline_ns;
     /* oracle: work, section and what each that waits adds to it (half of home_ns) */
     double a_ns, serial_ns, home_ns;
