@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,7 +104,8 @@ def test_sensitivity_is_told(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     text = " ".join(ran.stdout.split())
     assert "which uncertain number decides the answer" in text
-    assert "Decides most over these cells: transfer.socket (41 to 51)" in text
+    assert re.search(r"Decides most over these cells: [a-z0-9._-]+\*? \([0-9.e+]+ to [0-9.e+]+\), \d+% of", text)
+    assert "transfer.socket (41 to 51)" in text
     assert len(read(tmp_path / "s.jsonl").trials) == 40
 
 
