@@ -29,7 +29,7 @@
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
 enum sim_state { SIM_RUNS, SIM_MEMORY, SIM_DRAINS, SIM_FULL, SIM_WATCHES, SIM_READY, SIM_SLEEPS };
 
-/* Who asks for a line: a seat (0 to n - 1), or its store buffer (n to 2 n - 1). */
+/* Who asks for a line: a seat (0 to n - 1), or a store on its way (from n on, SIM_BUFFER for each seat). */
 struct sim_agent {
     uint64_t asked_at;
     uint64_t extra; /* that the line is taken up after it came: the atomic's own time */
@@ -76,6 +76,7 @@ struct sim_cpu {
 
 struct sim_store {
     int32_t word;
+    bool asked;
     int64_t value;
 };
 
@@ -87,6 +88,7 @@ typedef bool sim_program(struct sim *m, struct sim_seat *s);
 struct sim_seat {
     int32_t index, cpu, core, domain;
     uint8_t state;
+    bool early;      /* the line of its atomic is asked for while stores are still on their way */
     bool counts;     /* its sections are counted: it writes */
     bool optimistic; /* a reader that holds nothing, and reads again */
     int32_t role, line, watch_next, watch_before, next_run;
@@ -125,7 +127,7 @@ struct sim {
     uint64_t now, stop, record_from;
     uint64_t limit; /* how far the running seat may go ahead of the queue */
     struct sim_queue_of_times *queue;
-    int32_t n_seats, n_cpus, n_cores, n_lines, n_domains, n_words64;
+    int32_t n_seats, n_agents, n_cpus, n_cores, n_lines, n_domains, n_words64;
     struct sim_seat *seats;
     struct sim_agent *agents;
     struct sim_cpu *cpus;
@@ -202,6 +204,7 @@ bool sim_store_slow(struct sim *m, struct sim_seat *s, int32_t word, int64_t val
 bool sim_miss(struct sim *m, struct sim_seat *s, int32_t line, bool exclusive, uint64_t ahead);
 bool sim_rmw_slow(struct sim *m, struct sim_seat *s, int32_t line);
 void sim_drain(struct sim *m, struct sim_seat *s);
+void sim_rmw_goes_on(struct sim *m, struct sim_seat *s);
 uint64_t sim_distance(struct sim *m, int32_t from, int32_t to);
 
 static inline bool sim_in(const uint64_t *set, int32_t i) { return set[i >> 6] >> (i & 63) & 1; }
@@ -214,6 +217,15 @@ static inline bool sim_readable(const struct sim *m, const struct sim_line *line
 }
 static inline bool sim_writable(const struct sim *m, const struct sim_line *line, int32_t core) {
     return line->owner == core && !line->shared && (!line->transit || m->now < line->lost_at);
+}
+/* An atomic needs the line to itself in the second half of its time, and then keeps it to its end. */
+static inline bool sim_lockable(const struct sim *m, const struct sim_line *line, int32_t core) {
+    return line->owner == core && !line->shared && (!line->transit || m->now + m->atomic / 2 < line->lost_at);
+}
+static inline void sim_lock_line(struct sim_line *line, uint64_t end) {
+    line->locked_until = end;
+    if (line->transit && line->lost_at < end)
+        line->lost_at = end;
 }
 /* What it costs to see what the sibling wrote into the cache that both share. */
 static inline uint64_t sim_sibling(struct sim *m, struct sim_line *line, const struct sim_seat *s) {
@@ -253,25 +265,25 @@ static inline bool sim_load(struct sim *m, struct sim_seat *s, int32_t word) {
     return sim_miss(m, s, word / SIM_WORDS, false, 0);
 }
 /* A load with a store to the same line right behind it: the line is asked for as for the store. If the wait before
- * was foreseen to end, the request left together with the last of the loop's loads. */
+ * was foreseen to end, or there was none, the request left together with the last that missed. */
 static inline bool sim_load_to_store(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->facts.events++;
     if (sim_writable(m, line, s->core))
         return sim_hit(m, s, line);
-    return sim_miss(m, s, word / SIM_WORDS, true, s->looks && s->looks <= SIM_FORESEEN ? s->missed_ps : 0);
+    return sim_miss(m, s, word / SIM_WORDS, true, s->looks <= SIM_FORESEEN ? s->missed_ps : 0);
 }
 /* An atomic: what is stored is out before. At its end the caller reads and writes the word in one go. Hits since the
  * atomic before are done beside it. */
 static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->facts.events++;
-    if (s->stores_left || !sim_writable(m, line, s->core))
+    if (s->stores_left || !sim_lockable(m, line, s->core))
         return sim_rmw_slow(m, s, word / SIM_WORDS);
     uint64_t took = sim_slowed(m, s, m->atomic);
     uint64_t end = m->now + (took > s->hidden ? took - s->hidden : 0) + sim_sibling(m, line, s);
     s->hidden = 0;
-    line->locked_until = end;
+    sim_lock_line(line, end);
     return sim_until(m, s, end);
 }
 /* Stored when the line is there; the seat goes on meanwhile. */

@@ -85,6 +85,7 @@ static bool step(struct sim *m, struct sim_seat *s) {
         s->began = m->now;
         for (;;) {
             s->looks = 0;
+            s->missed_ps = 0;
             CALL(s->acquire);
             entered(m, s);
             if (m->guard < 0) {
