@@ -1,10 +1,11 @@
 """What a launch storm did: per cell, from the counters, phases and timelines of its trials."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from pybench.analysis.estimate import Interval, median_interval, ratio_interval
+from pybench.analysis.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
 from pybench.analysis.latency import percentiles_ns
 from pybench.results.records import Cell, Trial
 
@@ -12,6 +13,9 @@ from pybench.results.records import Cell, Trial
 PHASES = ("userns", "build", "overlay", "release", "clean")
 # Role -> the phase that times it.
 BESIDE = {"readers": "read", "listers": "list", "walkers": "walk", "probers": "probe"}
+
+
+NOT_TOLD = Interval(value=math.nan, low=math.nan, high=math.nan, n=0)
 
 
 class LaunchSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +66,10 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
     def total(name: str) -> int:
         return sum(t.outcome.counters.get(name, 0) for t in told)
 
+    estimate = range_interval if any(t.simulated for t in clean) else median_interval
+
     def each(figure: Callable[[Trial], float]) -> Interval:
-        return median_interval([figure(t) for t in clean])
+        return estimate([figure(t) for t in clean])
 
     def per_container(name: str) -> Interval:
         return each(lambda t: t.outcome.counters.get(name, 0) / attempted(t))
@@ -71,6 +77,8 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
     def attempted(t: Trial) -> int:
         return t.outcome.counters.get("launched", 0) + t.outcome.counters.get("failed", 0)
 
+    # The model counts no calls, no mounts over time, and no time on a CPU by phase.
+    simulated = any(t.simulated for t in clean)
     notes: dict[str, int] = {}
     for t in told:
         if t.outcome.note:
@@ -91,13 +99,13 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
         late=total("late"),
         notes=notes,
         mount_operations=per_container("mount_operations"),
-        syscalls=per_container("syscalls"),
-        peak=each(lambda t: t.outcome.peak),
+        syscalls=NOT_TOLD if simulated else per_container("syscalls"),
+        peak=NOT_TOLD if simulated else each(lambda t: t.outcome.peak),
         base=clean[0].outcome.mounts_before,
         phases={
             name: (
                 each(lambda t, name=name: t.outcome.phases[name].wall_ns / attempted(t)),  # type: ignore[misc]
-                each(lambda t, name=name: t.outcome.phases[name].cpu_ns / attempted(t)),  # type: ignore[misc]
+                NOT_TOLD if simulated else each(lambda t, name=name: t.outcome.phases[name].cpu_ns / attempted(t)),  # type: ignore[misc]
             )
             for name in PHASES
         },
@@ -128,4 +136,5 @@ def _beside(trials: Sequence[Trial], phase: str) -> dict[str, Interval]:
 def cost_ratio(slow: Sequence[Trial], fast: Sequence[Trial]) -> Interval:
     """Time per container of one cell over that of another, with its 95 % interval."""
     times = [[1 / _figure(t, "throughput") for t in trials if t.clean] for trials in (slow, fast)]
-    return ratio_interval(times[0], times[1])
+    over = ratio_range if any(t.simulated for t in [*slow, *fast]) else ratio_interval
+    return over(times[0], times[1])

@@ -6,7 +6,7 @@ Importing this package does not load the core; the first call does, and says wha
 import functools
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,11 @@ __all__ = [
     "histogram_values",
     "locks",
     "phases",
+    "relax_ns",
     "run_trial",
 ]
 
-ABI = 4
+ABI = 5
 STATUSES: tuple[Status, ...] = ("ok", "unsupported", "failed", "interrupted")
 CREWS = {"threads": 0, "processes": 1}
 MEMORIES = {"local": 0, "bind": 1, "interleave": 2}
@@ -94,6 +95,11 @@ def histogram_values() -> npt.NDArray[np.float64]:
     """Middle of each histogram bucket, ns, ascending: exact below 128 ns, within 0.8 % above."""
     lib = _load().lib
     return np.array([lib.pb_histogram_value(i) for i in range(lib.PB_HISTOGRAM_BUCKETS)])
+
+
+def relax_ns() -> float:
+    """Time of one pause of a waiting loop (PAUSE, ISB) on the CPU that this runs on, ns; takes about 2 ms."""
+    return float(_load().lib.pb_relax_ns())
 
 
 def run_trial(spec: TrialSpec) -> Outcome:
@@ -238,10 +244,14 @@ def _column(members: list[Any], name: str) -> list[Any]:
 
 
 def _handoffs(ffi: Any, lib: Any, trial: Any, count: int) -> Handoffs | None:
+    return _handoffs_of(ffi, lambda taker: lib.pb_trial_handoffs(trial, taker), count)
+
+
+def _handoffs_of(ffi: Any, row_of: Callable[[int], Any], count: int) -> Handoffs | None:
     entry = np.dtype([("count", "u8"), ("timed", "u8"), ("ns", "u8")])
     columns: list[list[int]] = [[], [], [], [], []]
     for taker in range(count):
-        row = lib.pb_trial_handoffs(trial, taker)
+        row = row_of(taker)
         if row == ffi.NULL:
             return None
         taken = np.frombuffer(ffi.buffer(row, count * entry.itemsize), dtype=entry)

@@ -288,7 +288,8 @@ def cell_findings(trials: Iterable[Trial]) -> list[Finding]:
     cells: dict[int, list[tuple[int, float]]] = defaultdict(list)
     handed: dict[int, list[float]] = defaultdict(list)
     for trial in trials:
-        if trial.clean and trial.figures:
+        # Draws of inputs have no order in time, and modes only if the inputs have.
+        if trial.clean and trial.figures and not trial.simulated:
             cells[trial.cell].append((trial.sequence, trial.figures.throughput))
             timed = sum(h.timed for h in trial.handoffs)
             if timed:
