@@ -45,6 +45,7 @@ static void set_times(struct sim *m) {
     m->wake = sim_ps(spec->wake_ns);
     m->loop = sim_ps(spec->loop_ns);
     m->sample = sim_ps(spec->sample_ns);
+    m->extra = sim_ps(spec->extra_ns);
     m->slower = spec->smt_slowdown;
     for (int class = 0; class < SIM_CLASSES; class++)
         for (int i = 0; i < SIM_PACES; i++)
@@ -167,6 +168,7 @@ static void seat_goes_on(struct sim *m, struct sim_seat *s) {
     if (s->state == SIM_MEMORY) {
         sim_complete(m, s->index);
         s->missed_ps = m->now - s->asked_at;
+        s->missed_until = m->now;
         if (s->early) {
             sim_rmw_goes_on(m, s);
             return;

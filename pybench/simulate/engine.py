@@ -79,6 +79,9 @@ class Spin(msgspec.Struct, frozen=True, kw_only=True):
     lock: str = "ticket"
     hold_ns: float = 0.0
     think_ns: float = 0.0
+    extra_ns: float = 0.0
+    extra_one_in: int = 0
+    """One section in so many, at random, holds extra_ns more; 0: none (locktorture's delays)."""
     hold_dist: Distribution = "fixed"
     think_dist: Distribution = "fixed"
     guard: Literal["apart", "shared", "none"] = "apart"
