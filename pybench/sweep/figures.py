@@ -99,6 +99,7 @@ def evidence(
     return Evidence(
         start_skew_ns=max(members.start_ns),
         skew=round(max(members.start_ns) / max(members.stop_ns), 6),
+        topology=around.topology,
         overlap=round(max(together, 0) / max(members.stop_ns), 6),
         off_cpu=round(max(off), 6),
         off_cpu_sum=round(sum(off), 6),
