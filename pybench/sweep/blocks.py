@@ -20,7 +20,7 @@ from pybench.sweep.plan import KERNEL_OFF, trial_ns
 # What a switch costs in all, about: on a host of 96 CPUs the kernel takes one to three seconds.
 SHORTEST_BLOCK_NS = 5 * 10**9
 # Of the trials that every cell gets at the least, so that no state is measured in one piece.
-LEAST_TURNS = 3
+LEAST_TURNS = 4
 
 
 def host_state(cell: Cell) -> HostState:
@@ -87,5 +87,5 @@ def switch_words(plan: Plan, topology: Topology) -> list[str]:
         )
     woken = [cpu.number for cpu in topology.cpus if not cpu.online]
     if woken and any(state.smt_off for state in states) and siblings:
-        lines.append(f"  CPUs {format_list(woken)} are off; turning SMT on wakes them for a moment")
+        lines.append(f"  CPUs off already ({format_list(woken)}): turning SMT on wakes them for a moment")
     return lines
