@@ -81,9 +81,10 @@ def switch_words(plan: Plan, topology: Topology) -> list[str]:
         a_block = rounds_in_block(plan)
         per_turn = len(states) - 1
         least, most = (math.ceil(n / a_block) * per_turn + 1 for n in (plan.min_trials, plan.max_trials))
+        words = f"{least} switches" if least == most else f"{least} to {most} switches"
         lines.append(
             f"  in blocks of {counted(a_block, 'trial')} a cell, first {', then '.join(s.words() for s in turn)}, "
-            f"the next turn from the other end: {least} to {most} switches"
+            f"the next turn from the other end: {words}"
         )
     woken = [cpu.number for cpu in topology.cpus if not cpu.online]
     if woken and any(state.smt_off for state in states) and siblings:

@@ -166,8 +166,8 @@ def kills(count: int, seed: int, folder: Path) -> int:
             print(f"{number + 1} kills: {good} times as it was, {time.monotonic() - started:.0f} s", flush=True)
     print(
         f"{good} of {count} times the machine was as before; {turned} kills found switches turned, {early} hit "
-        f"the first switch, {restored} took the guard along and were put back by restore (seed {seed}; CPU {offline} "
-        f"was off all the time, CPU {victim} and SMT were switched)"
+        f"the first switch, {restored} took the guard along and were put back by restore (seed {seed}; CPU "
+        f"{offline} was off all the time, CPU {victim} and SMT were switched)"
     )
     TASKS[0].kill()
     return 0 if good == count else 1
