@@ -24,6 +24,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("pybench.cli.doctor", "Say before the run what this host will spoil, and what to do about it."),
     "locks": ("pybench.cli.locks", "List the locks of the spin workload and what sets them apart."),
     "compare": ("pybench.cli.compare", "Compare result files, or an axis of one, cell by cell."),
+    "compare-smt": ("pybench.cli.compare_smt", "Compare this host with and without SMT: a sweep and its verdict."),
+    "compare-sockets": (
+        "pybench.cli.compare_sockets",
+        "Compare one socket of this host with two: a sweep and its verdict.",
+    ),
     "report": ("pybench.cli.report", "Make one HTML page of result files: conclusion, charts, tables."),
     "show": ("pybench.cli.show", "Print the tables of a result file again."),
     "fit": ("pybench.cli.fit", "Compare scaling models on the curves of a result file, or of a table."),

@@ -41,20 +41,25 @@ def start_sweep(request: Request) -> None:
         topology = read_topology(root)
     plan = make_plan(request, topology)
     if request.dry_run:
-        console = make_console()
-        console.print(plan_table(plan))
-        for reason in plan.left_out:
-            console.print(f"left out: {reason}", markup=False)
-        console.print(budget_words(plan, *expected_ns(plan)), markup=False)
-        for line in switch_words(plan, topology):
-            console.print(line, markup=False)
+        show_plan(plan, topology)
         return
-    run_plan(request, plan, topology)
+    run_plan(request, plan, topology, name=plan.cells[0].workload if request.workloads else "host")
 
 
-def run_plan(request: Request, plan: Plan, topology: Topology) -> Path:
-    """Run a plan into a new file, which is returned, and show its tables. Raises UsageError if it turns switches
-    of the host and was not allowed to."""
+def show_plan(plan: Plan, topology: Topology) -> None:
+    """Print the cells of a plan, the time they take, and the switches it turns."""
+    console = make_console()
+    console.print(plan_table(plan))
+    for reason in plan.left_out:
+        console.print(f"left out: {reason}", markup=False)
+    console.print(budget_words(plan, *expected_ns(plan)), markup=False)
+    for line in switch_words(plan, topology):
+        console.print(line, markup=False)
+
+
+def run_plan(request: Request, plan: Plan, topology: Topology, *, name: str) -> Path:
+    """Run a plan into a new file, which is returned, and show its tables. `name` begins the file's, if the request
+    names none. Raises UsageError if the plan turns switches of the host and was not allowed to."""
     check_allowed(plan, request.allow_host_changes)
     check_supported(plan.cells, native.locks())
     header = Header(
@@ -65,7 +70,7 @@ def run_plan(request: Request, plan: Plan, topology: Topology) -> Path:
         topology=topology.to_dict(),
         plan=plan,
     )
-    with Writer(request.output or _new_name(plan.cells[0].workload if request.workloads else "host")) as writer:
+    with Writer(request.output or _new_name(name)) as writer:
         writer.write(header)
         click.echo(f"{describe_host(header)}\n{budget_words(plan, *expected_ns(plan))}", err=True)
         for line in switch_words(plan, topology):

@@ -14,7 +14,7 @@ def _option(p: Parameter) -> str:
     return f"--{p.name.replace('_', '-')}"
 
 
-def _parameter_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def parameter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """An option for each parameter of any workload; one name is one option for all that have it."""
     unique = {p.name: p for kind in WORKLOADS.values() for p in kind.parameters}
     for p in unique.values():
@@ -70,7 +70,7 @@ class SectionedCommand(click.Command):
     metavar="NAME=V,...",
     help="Any parameter as an axis; mount.NAME for one workload's alone.",
 )
-@_parameter_options
+@parameter_options
 @click.option("--duration", default=None, metavar="TIME", help="Length of a trial. [200ms]")
 @click.option("--warmup", default=None, metavar="TIME", help="Run before each trial, not counted. [20ms]")
 @click.option(

@@ -83,7 +83,7 @@ def sweep(victim: int, path: Path) -> None:
         output=path,
     )
     topology = read_topology()
-    run_plan(request, make_plan(request, topology), topology)
+    run_plan(request, make_plan(request, topology), topology, name="spin")
 
 
 def forked(victim: int, path: Path) -> int:
