@@ -162,7 +162,9 @@ def _misplaced(cell: Cell, outcome: Outcome, members: Members) -> int:
         asked = cell.nodes if cell.memory == "bind" else (near,) if cell.memory == "local" and near >= 0 else ()
         wrong += bool(asked) and line not in asked
         wrong += after not in (-1, line)
+    of_tasks = cell.nodes if workload(cell.workload).kernel_memory else ()
     for cpu, node in zip(members.cpu, members.node, strict=False):
         near = node_of(cpu)
-        wrong += node >= 0 and near >= 0 and node != near
+        wanted = of_tasks or ((near,) if near >= 0 else ())
+        wrong += node >= 0 and bool(wanted) and node not in wanted
     return wrong
