@@ -1,7 +1,7 @@
 """Kills sweeps that turn SMT and CPUs at random moments, and looks whether the machine is as it was. Root only.
 
 Run by scripts/switch-test, in a guest. Sweeps are forked from here, as an interpreter takes long to start under
-emulation; each one is what `pybench sweep --smt on,off:kernel --offline none --offline CPU` does.
+emulation; each one measures as `pybench sweep --smt on,off:kernel --offline none --offline CPU` does.
 """
 
 import contextlib
@@ -13,14 +13,16 @@ import sys
 import time
 from pathlib import Path
 
-from pybench.cli.run_sweep import run_plan
 from pybench.errors import PybenchError
 from pybench.host.controls import Controls
 from pybench.host.journal import Store, left_behind
 from pybench.host.restore import put_back
 from pybench.host.switches import HostState, SwitchFiles
-from pybench.host.topology import read_topology
+from pybench.host.topology import Topology, read_topology
+from pybench.results.records import Header
+from pybench.results.store import Writer, read
 from pybench.sweep import runner
+from pybench.sweep.blocks import states_of
 from pybench.sweep.config import Request, make_plan
 
 # From the start of a sweep to its kill: long enough for some switches, and half of the kills hit one.
@@ -66,8 +68,8 @@ def prepare() -> tuple[int, int]:
     return victim, offline
 
 
-def sweep(victim: int, path: Path) -> None:
-    """One sweep, in this process."""
+def planned(victim: int) -> tuple[Header, Topology]:
+    """The sweep, and the machine it is for."""
     request = Request(
         workloads=("spin",),
         threads="2",
@@ -80,13 +82,22 @@ def sweep(victim: int, path: Path) -> None:
         min_trials=6,
         max_trials=6,
         allow_host_changes=True,
-        output=path,
     )
     topology = read_topology()
-    run_plan(request, make_plan(request, topology), topology, name="spin")
+    plan = make_plan(request, topology)
+    return Header(pybench="", created="", command=[], host={}, topology={}, plan=plan), topology
 
 
-def forked(victim: int, path: Path) -> int:
+def sweep(header: Header, topology: Topology, path: Path) -> None:
+    """One sweep, in this process."""
+    plan = header.plan
+    with Writer(path) as writer, Controls(states_of(plan.cells)) as controls:
+        writer.write(header)
+        for trial in runner.Sweep(plan, topology=topology, controls=controls).trials():
+            writer.write(trial)
+
+
+def forked(header: Header, topology: Topology, path: Path) -> int:
     """A child that sweeps again and again."""
     pid = os.fork()
     if pid:
@@ -97,7 +108,7 @@ def forked(victim: int, path: Path) -> int:
         for fd in (1, 2):
             os.dup2(nowhere.fileno(), fd)
         for number in range(1000):
-            sweep(victim, path.with_suffix(f".{number}"))
+            sweep(header, topology, path.with_suffix(f".{number}"))
     os._exit(0)
 
 
@@ -130,11 +141,15 @@ def kills(count: int, seed: int, folder: Path) -> int:
     victim, offline = prepare()
     was, store = machine(), Store()
     print(f"the machine: {was}", flush=True)
+    header, topology = planned(victim)
+    # Once here, so that what is loaded when it is first needed is there in every child.
+    sweep(header, topology, folder / "warm")
+    print(f"a whole sweep: {machine() == was}", flush=True)
     started = time.monotonic()
-    good = turned = restored = early = 0
+    good = turned = restored = early = trials = 0
     for number in range(count):
         began = time.monotonic()
-        pid = forked(victim, folder / f"sweep{number}")
+        pid = forked(header, topology, folder / f"sweep{number}")
         # The first switch of all is as likely a moment as any later one.
         while not store.path.exists() and time.monotonic() - began < LEAVES:
             time.sleep(0.005)
@@ -144,7 +159,8 @@ def kills(count: int, seed: int, folder: Path) -> int:
             early += 1
         guard = guard_of(pid) if number % GUARD_TOO == GUARD_TOO - 1 else 0
         if guard:
-            os.kill(guard, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(guard, signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         now = FILES.smt(), FILES.online()
@@ -162,12 +178,14 @@ def kills(count: int, seed: int, folder: Path) -> int:
             good += 1
         else:
             print(f"kill {number} (found {now}): {after}, journal {store.path.exists()}", flush=True)
-        if number % 10 == 9:
+        # What was measured is kept, and can be read.
+        trials += sum(len(read(path).trials) for path in folder.glob(f"sweep{number}.*") if path.stat().st_size)
+        if number % 5 == 4:
             print(f"{number + 1} kills: {good} times as it was, {time.monotonic() - started:.0f} s", flush=True)
     print(
         f"{good} of {count} times the machine was as before; {turned} kills found switches turned, {early} hit "
-        f"the first switch, {restored} took the guard along and were put back by restore (seed {seed}; CPU "
-        f"{offline} was off all the time, CPU {victim} and SMT were switched)"
+        f"the first switch, {restored} took the guard along and were put back by restore ({trials} "
+        f"trials kept, seed {seed}; CPU {offline} was off all the time, CPU {victim} and SMT were switched)"
     )
     TASKS[0].kill()
     return 0 if good == count else 1
