@@ -90,7 +90,8 @@ def socket_sides(topology: Topology) -> Sides:
     a_socket = Counter(known[cpu].socket or 0 for cpu in both)
     return Sides(
         kind="sockets",
-        one=(f"socket:{min(a_socket)}", "off"),
+        # Spread over nodes and L3 domains alike, so that the second socket is all that differs.
+        one=(f"socket:{min(a_socket)} scatter", "off"),
         more=("dual-socket", "off"),
         factor=2,
         counts=_counts(min(a_socket.values())),
