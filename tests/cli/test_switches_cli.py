@@ -1,28 +1,45 @@
 """Switches of the host from the command line. Nothing here turns one: that is tested in a guest."""
 
 import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from pybench.cli import main
 from pybench.host.journal import Journal, Store
 from pybench.host.switches import SwitchFiles
 
 TOPOLOGIES = Path(__file__).parents[1] / "data/topologies"
 
 
-def pybench(state: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [Path(sys.executable).with_name("pybench"), *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env=os.environ | {"PYBENCH_STATE_DIR": str(state)},
-        cwd=state,
-    )
+class Ran(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Pybench = Callable[..., Ran]
+
+
+@pytest.fixture
+def pybench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Pybench:
+    """The command line, with journal and lock in `tmp_path`. In this process: starting one more takes longer than
+    what is tested."""
+    monkeypatch.setenv("PYBENCH_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["pybench", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Ran(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 def left_journal(state: Path) -> Store:
@@ -45,21 +62,21 @@ def left_journal(state: Path) -> Store:
 
 
 @pytest.mark.parametrize("words", [["--smt", "off:kernel"], ["--offline", "0"]])
-def test_switches_are_refused_without_leave(tmp_path: Path, words: list[str]) -> None:
+def test_switches_are_refused_without_leave(tmp_path: Path, pybench: Pybench, words: list[str]) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs a second CPU, as the first is the one to go")
     cpu = max(os.sched_getaffinity(0))
-    ran = pybench(tmp_path, "sweep", "spin", "--place", str(cpu), "--threads", "1", *words)
+    ran = pybench("sweep", "spin", "--place", str(cpu), "--threads", "1", *words)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "--allow-host-changes" in ran.stderr
     assert ran.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_plan_shows_the_switches(tmp_path: Path) -> None:
+def test_the_plan_shows_the_switches(pybench: Pybench) -> None:
     tree = TOPOLOGIES / "two-sockets-96.tar.gz"
     how = ("--dry-run", "--sysroot", str(tree), "--threads", "max", "--place", "all")
-    ran = pybench(tmp_path, "sweep", "spin", "--smt", "on,off:kernel", "--offline", "none", "--offline", "5", *how)
+    ran = pybench("sweep", "spin", "--smt", "on,off:kernel", "--offline", "none", "--offline", "5", *how)
     assert ran.returncode == 0, ran.stderr
     for part in ("off:kernel", "all offline:5", "CPUs 48-95 go off", "CPUs 5,48-95 go off", "in blocks of"):
         assert part in ran.stdout
@@ -73,8 +90,8 @@ def test_the_plan_shows_the_switches(tmp_path: Path) -> None:
         ("compare-sockets", "two-sockets-96.tar.gz", "dual-socket"),
     ],
 )
-def test_comparisons_are_planned_or_offer_the_simulator(tmp_path: Path, verb: str, tree: str, said: str) -> None:
-    ran = pybench(tmp_path, verb, "spin", "--dry-run", "--sysroot", str(TOPOLOGIES / tree))
+def test_comparisons_are_planned_or_offer_the_simulator(pybench: Pybench, verb: str, tree: str, said: str) -> None:
+    ran = pybench(verb, "spin", "--dry-run", "--sysroot", str(TOPOLOGIES / tree))
     if ran.returncode == 0:
         assert said in ran.stdout
     else:
@@ -84,31 +101,31 @@ def test_comparisons_are_planned_or_offer_the_simulator(tmp_path: Path, verb: st
         assert ran.stderr.count("\n") == 1
 
 
-def test_a_left_journal_is_pointed_to_by_every_command_and_restored(tmp_path: Path) -> None:
+def test_a_left_journal_is_pointed_to_by_every_command_and_restored(tmp_path: Path, pybench: Pybench) -> None:
     store = left_journal(tmp_path)
     for words in (["locks"], ["doctor", "--quick"]):
-        ran = pybench(tmp_path, *words)
+        ran = pybench(*words)
         assert "put them back: pybench restore" in ran.stderr
         assert ran.stderr.count("\n") == 1
     assert "host switches" in ran.stdout
-    looked = pybench(tmp_path, "restore", "--dry-run")
+    looked = pybench("restore", "--dry-run")
     assert "pybench sweep" in looked.stdout
     assert store.load() is not None
-    restored = pybench(tmp_path, "restore")
+    restored = pybench("restore")
     assert restored.returncode == 0, restored.stderr
     assert "all is as it was" in restored.stdout
     assert store.load() is None
-    again = pybench(tmp_path, "restore")
+    again = pybench("restore")
     assert again.returncode == 0
     assert "nothing to put back" in again.stdout
 
 
-def test_a_run_that_turns_nothing_waits_for_none_but_does_not_run_beside_one_that_does(tmp_path: Path) -> None:
+def test_a_run_that_turns_nothing_does_not_run_beside_one_that_does(tmp_path: Path, pybench: Pybench) -> None:
     held = Store(tmp_path).hold()
     cpu = str(max(os.sched_getaffinity(0)))
     words = ("sweep", "spin", "--place", cpu, "--threads", "1", "--duration", "5ms", "--max-trials", "6")
-    refused = pybench(tmp_path, *words)
+    refused = pybench(*words)
     assert refused.returncode == 2
     assert f"process {os.getpid()} turns switches" in refused.stderr
     os.close(held)
-    assert pybench(tmp_path, *words).returncode == 0
+    assert pybench(*words).returncode == 0
