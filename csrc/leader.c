@@ -109,7 +109,8 @@ static int bind_tasks(struct pb_crew_state *crew) {
         return 0;
     int mode = spec->memory == PB_MEMORY_BIND ? PB_MPOL_BIND : PB_MPOL_INTERLEAVE;
     int rc = pb_memory_policy(NULL, 0, mode, spec->nodes, spec->n_nodes);
-    return rc ? pb_fail(crew, PB_FAILED, -rc, "set_mempolicy", "the crew's memory") : 0;
+    int status = rc == -ENOSYS || rc == -EPERM ? PB_UNSUPPORTED : PB_FAILED;
+    return rc ? pb_fail(crew, status, -rc, "set_mempolicy", "the crew's memory") : 0;
 }
 
 int pb_leader_main(struct pb_crew_state *crew) {

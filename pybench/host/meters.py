@@ -219,8 +219,8 @@ class _Snapshot(msgspec.Struct):
     thermal: int
     frequency_khz: int
     pressure_ns: int
-    online: frozenset[int]
-    allowed: frozenset[int]
+    online: frozenset[int] = frozenset()
+    allowed: frozenset[int] = frozenset()
 
 
 class Meters:
@@ -304,7 +304,7 @@ def compare(
         frequency_khz=[before.frequency_khz, after.frequency_khz] if before.frequency_khz else [],
         pressure=(after.pressure_ns - before.pressure_ns) / elapsed,
         topology=_changes(before, after, cpus),
-        barred=sorted(set(cpus) - after.allowed),
+        barred=sorted(set(cpus) - after.allowed) if after.allowed else [],
     )
 
 
