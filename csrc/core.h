@@ -46,6 +46,7 @@ struct pb_workload {
     int8_t phase_roles[PB_MAX_PHASES]; /* role of the members that time it */
     const char *counters[PB_MAX_COUNTERS + 1];
     bool mounts;           /* wants a private mount namespace */
+    bool kernel_memory;    /* what is contended is the kernel's: the memory policy is that of the crew's tasks */
     size_t config_bytes;   /* parsed parameters, shared by all members */
     size_t line_bytes;     /* the contended memory, placed by the memory policy */
     size_t scratch_bytes;  /* private memory of one member */

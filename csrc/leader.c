@@ -102,9 +102,22 @@ static int run_processes(struct pb_crew_state *crew) {
     return pb_crew_failed(crew) ? -ECANCELED : 0;
 }
 
+/* The members are started from here, and inherit it. */
+static int bind_tasks(struct pb_crew_state *crew) {
+    const struct pb_spec *spec = crew->spec;
+    if (spec->memory == PB_MEMORY_LOCAL)
+        return 0;
+    int mode = spec->memory == PB_MEMORY_BIND ? PB_MPOL_BIND : PB_MPOL_INTERLEAVE;
+    int rc = pb_memory_policy(NULL, 0, mode, spec->nodes, spec->n_nodes);
+    int status = rc == -ENOSYS || rc == -EPERM ? PB_UNSUPPORTED : PB_FAILED;
+    return rc ? pb_fail(crew, status, -rc, "set_mempolicy", "the crew's memory") : 0;
+}
+
 int pb_leader_main(struct pb_crew_state *crew) {
     const struct pb_workload *workload = crew->workload;
     uint64_t begin = pb_now_ns();
+    if (workload->kernel_memory && bind_tasks(crew))
+        return -1;
     if (workload->mounts && pb_namespace_enter(crew))
         return -1;
     if (workload->setup && workload->setup(crew))

@@ -14,7 +14,8 @@
 #define PB_MAX_NODES 1024
 #define PB_HUGE_PAGE ((size_t)2 << 20)
 
-/* Bind or interleave untouched memory. 0 or a negative errno. */
+/* Bind or interleave untouched memory; or, for NULL, whatever this task and those it starts allocate from now on,
+ * and the kernel for them. 0 or a negative errno. */
 static inline int pb_memory_policy(void *memory, size_t bytes, int mode, const int32_t *nodes, int32_t count) {
     enum { BITS = 8 * sizeof(unsigned long) };
     unsigned long mask[PB_MAX_NODES / BITS] = {0};
@@ -23,6 +24,8 @@ static inline int pb_memory_policy(void *memory, size_t bytes, int mode, const i
             return -EINVAL;
         mask[nodes[i] / BITS] |= 1ul << (nodes[i] % BITS);
     }
+    if (!memory)
+        return syscall(SYS_set_mempolicy, mode, mask, (unsigned long)PB_MAX_NODES) ? -errno : 0;
     return syscall(SYS_mbind, memory, bytes, mode, mask, (unsigned long)PB_MAX_NODES, 0) ? -errno : 0;
 }
 

@@ -371,6 +371,7 @@ const struct pb_workload pb_workload_launch = {
                  "probes_late"},
     .mounts = true,
     .config_bytes = sizeof(struct launch_config),
+    .kernel_memory = true,
     .line_bytes = sizeof(struct launch_shared),
     .scratch_bytes = sizeof(struct launch_scratch),
     .configure = configure,

@@ -308,6 +308,7 @@ const struct pb_workload pb_workload_mount = {
     .name = "mount",
     .phases = {"mount", "umount"},
     .mounts = true,
+    .kernel_memory = true,
     .config_bytes = sizeof(struct mount_config),
     .scratch_bytes = sizeof(struct mount_scratch),
     .configure = configure,

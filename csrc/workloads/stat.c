@@ -98,6 +98,7 @@ const struct pb_workload pb_workload_stat = {
     .name = "stat",
     .phases = {"stat"},
     .mounts = true,
+    .kernel_memory = true,
     .config_bytes = sizeof(struct stat_config),
     .scratch_bytes = sizeof(struct stat_scratch),
     .configure = configure,

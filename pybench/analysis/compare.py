@@ -41,16 +41,35 @@ def compare(
     files = [file for side in sides for file in side]
     wanted = {one.name: one for one in (*metrics, *(metric(c.metric) for c in conditions))}
     groups = _groups(sides, axis, base)
+    return compare_groups(
+        files,
+        [(groups[0], group) for group in groups[1:]],
+        axis=axis,
+        metrics=list(wanted.values()),
+        same_within=same_within,
+        conditions=conditions,
+        distributions=distributions,
+    )
+
+
+def compare_groups(
+    files: Sequence[FileColumns],
+    sides: Sequence[tuple[Group, Group]],
+    *,
+    axis: str,
+    metrics: Sequence[Metric] = DEFAULT,
+    same_within: float = SAME_WITHIN,
+    conditions: Sequence[Condition] = (),
+    distributions: bool = True,
+) -> Compared:
+    """Compare pairs of sides, all verdicts corrected together. Raises UsageError if nothing has a partner."""
     estimates: list[Estimate] = []
-    pairs = [
-        _pair(files, groups[0], group, axis, list(wanted.values()), estimates, distributions)
-        for group in groups[1:]
-    ]
+    pairs = [_pair(files, a, b, axis, metrics, estimates, distributions) for a, b in sides]
     if not any(pair.cells for pair in pairs):
         raise UsageError(_no_partner(pairs))
     compared = Compared(
         axis=axis,
-        metrics=list(wanted),
+        metrics=[one.name for one in metrics],
         same_within=same_within,
         level=LEVEL,
         family=sum(math.isfinite(one.ratio.interval().low) and math.isnan(one.above) for one in estimates),

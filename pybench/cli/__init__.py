@@ -1,6 +1,7 @@
 """The command line: one file a verb; each parses, calls and prints, and holds no logic."""
 
 import importlib
+import os
 import sys
 
 import click
@@ -29,6 +30,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("pybench.cli.doctor", "Say before the run what this host will spoil, and what to do about it."),
     "locks": ("pybench.cli.locks", "List the locks of the spin workload and what sets them apart."),
     "compare": ("pybench.cli.compare", "Compare result files, or an axis of one, cell by cell."),
+    "compare-smt": ("pybench.cli.compare_smt", "Compare this host with and without SMT: a sweep and its verdict."),
+    "compare-sockets": (
+        "pybench.cli.compare_sockets",
+        "Compare one socket of this host with two: a sweep and its verdict.",
+    ),
     "report": ("pybench.cli.report", "Make one HTML page of result files: conclusion, charts, tables."),
     "show": ("pybench.cli.show", "Print the tables of a result file again."),
     "fit": ("pybench.cli.fit", "Compare scaling models on the curves of a result file, or of a table."),
@@ -37,6 +43,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "pybench.cli.export",
         "Write result files for other tools: CSV, Parquet, pytest-benchmark, pyperf, benchstat.",
     ),
+    "restore": ("pybench.cli.restore", "Put the host's switches back after a run that could not."),
     "topology": (
         "pybench.cli.topology",
         "Show this host's sockets, nodes, caches and cores; try placements.",
@@ -81,8 +88,19 @@ def cli() -> None:
     """How a Linux host behaves when every CPU wants the same lock, and what to do about it."""
 
 
+def _point_to_left_switches() -> None:
+    """One line, whatever the verb, if a dead run left switches of the host turned. Costs a stat if none did."""
+    folder = os.environ.get("PYBENCH_STATE_DIR") or "/var/lib/pybench"
+    if "restore" not in sys.argv[1:2] and os.path.exists(f"{folder}/journal.json"):  # noqa: PTH110
+        from pybench.host.journal import left_behind
+
+        if line := left_behind():
+            click.echo(f"pybench: {line}", err=True)
+
+
 def main() -> None:
     """Run the command line; turn every expected failure into one line and its exit status."""
+    _point_to_left_switches()
     try:
         status = cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

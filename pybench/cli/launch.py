@@ -25,7 +25,10 @@ ANY_OTHER = "Any other parameter of the launch workload."
 @click.option("--passes", default="1", metavar="N,...", help=INCIDENT)
 @click.option("--threads", default="max", metavar="LIST", help="Threads that launch. [max]")
 @click.option("--place", multiple=True, metavar="WORDS,...", help=BOTH_PLACES)
-@click.option("--smt", metavar="on,off", help="With SMT siblings, or one a core.")
+@click.option("--smt", metavar="on,off,off:kernel", help="With SMT siblings, or one a core, or SMT off.")
+@click.option(
+    "--allow-host-changes", is_flag=True, help="Allow --smt off:kernel. SMT is put back, whatever happens."
+)
 @click.option("--probers", default="1", metavar="N,...", help="Health checks beside the storm. [1]")
 @click.option("--readers", default="0", metavar="N,...", help="Threads that re-read mountinfo at each change. [0]")
 @click.option("--param", "params", multiple=True, metavar="NAME=V,...", help=ANY_OTHER)

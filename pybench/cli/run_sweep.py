@@ -1,6 +1,9 @@
 """What `pybench sweep` does once its options are read: plan, measure, keep, show."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,13 +11,16 @@ import click
 
 from pybench import native
 from pybench.cli.runs import RESULTS, new_name, origin, progress_bar
-from pybench.errors import UnsupportedError, UsageError
+from pybench.errors import MeasurementError, UnsupportedError, UsageError
 from pybench.host.capture import open_sysroot
+from pybench.host.controls import Controls
 from pybench.host.facts import read_facts
-from pybench.host.topology import read_topology
+from pybench.host.journal import Store
+from pybench.host.topology import Topology, read_topology
 from pybench.report.terminal import budget_words, describe_host, first_figure, make_console, plan_table, varying
-from pybench.results.records import Header, Trial
+from pybench.results.records import Header, Plan, Trial
 from pybench.results.store import Writer, read
+from pybench.sweep.blocks import states_of, switch_words, turns_switches
 from pybench.sweep.config import Request, make_plan
 from pybench.sweep.plan import check_supported, expected_ns
 from pybench.sweep.runner import Sweep
@@ -31,21 +37,48 @@ def start_sweep(request: Request, report: bool | None = None) -> None:
         topology = read_topology(root)
     plan = make_plan(request, topology)
     if request.dry_run:
-        console = make_console()
-        console.print(plan_table(plan))
-        for reason in plan.left_out:
-            console.print(f"left out: {reason}", markup=False)
-        console.print(budget_words(plan, *expected_ns(plan)), markup=False)
+        show_plan(plan, topology)
         return
+    run_plan(request, plan, topology, name=plan.cells[0].workload if request.workloads else "host", report=report)
+
+
+def show_plan(plan: Plan, topology: Topology) -> None:
+    """Print the cells of a plan, the time they take, and the switches it turns."""
+    console = make_console()
+    console.print(plan_table(plan))
+    for reason in plan.left_out:
+        console.print(f"left out: {reason}", markup=False)
+    console.print(budget_words(plan, *expected_ns(plan)), markup=False)
+    for line in switch_words(plan, topology):
+        console.print(line, markup=False)
+
+
+def run_plan(request: Request, plan: Plan, topology: Topology, *, name: str, report: bool | None = None) -> Path:
+    """Run a plan into a new file, which is returned, and show its tables. `name` begins the file's, if the request
+    names none. Raises UsageError if the plan turns switches of the host and was not allowed to."""
+    check_allowed(plan, request.allow_host_changes)
     check_supported(plan.cells, native.locks())
     header = Header(**origin(topology), plan=plan)
-    with Writer(request.output or new_name(plan.cells[0].workload if request.workloads else "host")) as writer:
+    with Writer(request.output or new_name(name)) as writer:
         writer.write(header)
         click.echo(f"{describe_host(header)}\n{budget_words(plan, *expected_ns(plan))}", err=True)
-        _measure(Sweep(plan, topology=topology), writer, [], report)
+        for line in switch_words(plan, topology):
+            click.echo(line, err=True)
+        _measure(plan, topology, writer, [], report=report)
+        return writer.path
 
 
-def resume_sweep(path: Path, report: bool | None = None) -> None:
+def check_allowed(plan: Plan, allowed: bool) -> None:
+    """Raise UsageError if a plan turns switches of the host without leave."""
+    if turns_switches(plan) and not allowed:
+        what = next(state.words() for state in states_of(plan.cells) if state.turned)
+        raise UsageError(
+            f"this turns switches of the whole host ({what}) and puts them back at the end; allow it with "
+            "--allow-host-changes, or see them with --dry-run"
+        )
+
+
+def resume_sweep(path: Path, report: bool | None = None, *, allow_host_changes: bool = False) -> None:
     """Go on with the plan of a file where it stopped. Raises UsageError if it is another host's."""
     results = read(path)
     here, there = read_facts(), results.header.host
@@ -57,24 +90,56 @@ def resume_sweep(path: Path, report: bool | None = None) -> None:
             )
     # The last end counts all that was before it; a sweep that was killed has none.
     before = max([sum(trial.seconds for trial in results.trials), *(end.seconds for end in results.ends)])
+    check_allowed(results.header.plan, allow_host_changes)
     with Writer(path, resume_at=results.good_bytes) as writer:
-        sweep = Sweep(results.header.plan, results.trials, seconds_before=before, topology=read_topology())
         click.echo(f"{path}: {len(results.trials)} trials are there, going on", err=True)
-        _measure(sweep, writer, results.trials, report)
+        _measure(results.header.plan, read_topology(), writer, results.trials, before, report=report)
 
 
-def _measure(sweep: Sweep, writer: Writer, before: list[Trial], report: bool | None) -> None:
-    """Run what is left of a sweep, show its tables, and say how to go on if it was interrupted."""
-    trials, interrupted = list(before), False
+@contextmanager
+def _host(plan: Plan) -> Iterator[Controls | None]:
+    """The host for as long as a plan runs: its switches in hand if it turns any, else kept from those who do."""
+    if turns_switches(plan):
+        with Controls(states_of(plan.cells)) as controls:
+            yield controls
+        return
+    shared = Store().share()
     try:
-        with _Progress(sweep) as progress:
-            for trial in sweep.trials():
-                writer.write(trial)
-                trials.append(trial)
-                progress.show(trial)
-    except KeyboardInterrupt:
-        interrupted = True
-    writer.write(sweep.end(interrupted))
+        yield None
+    finally:
+        if shared is not None:
+            os.close(shared)
+
+
+def _measure(
+    plan: Plan,
+    topology: Topology,
+    writer: Writer,
+    before: list[Trial],
+    seconds_before: float = 0.0,
+    *,
+    report: bool | None,
+) -> None:
+    """Run what is left of a sweep, show its tables, and say how to go on if it was interrupted."""
+    trials, interrupted, failed = list(before), False, None
+    with ExitStack() as stack:
+        # The host is as it was before tables and pages are made, which takes a while.
+        controls = stack.enter_context(_host(plan))
+        sweep = Sweep(plan, before, seconds_before=seconds_before, topology=topology, controls=controls)
+        try:
+            with stack.pop_all(), _Progress(sweep) as progress:
+                for trial in sweep.trials():
+                    writer.write(trial)
+                    trials.append(trial)
+                    progress.show(trial)
+        except KeyboardInterrupt:
+            interrupted = True
+        except MeasurementError as error:
+            failed = error
+    writer.write(sweep.end(interrupted or failed is not None))
+    if failed:
+        click.echo(f"kept in {writer.path}; go on with: pybench sweep --resume {writer.path}", err=True)
+        raise failed
     sweep.raise_if_nothing_measured(trials)
     if trials:
         click.echo(err=True)

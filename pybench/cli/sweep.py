@@ -15,7 +15,7 @@ def option_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _parameter_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def parameter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """An option for each parameter of any workload; one name is one option for all that have it."""
     unique = {p.name: p for kind in WORKLOADS.values() for p in kind.parameters}
     for p in unique.values():
@@ -51,7 +51,22 @@ class SectionedCommand(click.Command):
     metavar="WORDS,...",
     help="Placements, as `pybench topology --place` takes them. [single-socket, and dual-socket if there are two]",
 )
-@click.option("--smt", metavar="on,off", help="With SMT siblings, or one a core. [on, and off if there are any]")
+@click.option(
+    "--smt",
+    metavar="on,off,off:kernel",
+    help="With SMT siblings; siblings left idle; or SMT turned off by the kernel's switch. [on, and off if any]",
+)
+@click.option(
+    "--offline",
+    multiple=True,
+    metavar="CPUS",
+    help="Turn these CPUs off: 4-7,12. May be given again; `none` for a set of its own.",
+)
+@click.option(
+    "--allow-host-changes",
+    is_flag=True,
+    help="Allow --smt off:kernel and --offline. All is put back, whatever happens.",
+)
 @click.option("--crew", metavar="threads,processes", help="What the members of a crew are. [threads]")
 @click.option(
     "--param",
@@ -60,7 +75,7 @@ class SectionedCommand(click.Command):
     metavar="NAME=V,...",
     help="Any parameter as an axis; mount.NAME for one workload's alone.",
 )
-@_parameter_options
+@parameter_options
 @click.option("--duration", default=None, metavar="TIME", help="Length of a trial. [200ms]")
 @click.option("--warmup", default=None, metavar="TIME", help="Run before each trial, not counted. [20ms]")
 @click.option(
@@ -103,16 +118,18 @@ def command(
     \b
     pybench sweep spin --lock ticket,mcs --threads 1..max
     pybench sweep mount stat --children 0,5000 --place single-socket,dual-socket
+    pybench sweep spin --smt on,off,off:kernel --allow-host-changes
     pybench sweep --resume results/sweep-....jsonl
     """
     from pybench.cli.run_sweep import resume_sweep, start_sweep
     from pybench.sweep.config import Request, from_options, read_config
 
     if resume:
+        allowed = bool(options.pop("allow_host_changes"))
         given = [name for name, value in options.items() if value] + list(workloads) + [str(config or "")]
         if any(given):
             raise UsageError("--resume goes on with the file's own plan; leave out the other options")
-        resume_sweep(resume, report)
+        resume_sweep(resume, report, allow_host_changes=allowed)
         return
     request = read_config(config) if config else Request()
     request = from_options(request, workloads, options)

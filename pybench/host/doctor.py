@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from pybench.host.facts import read_facts
+from pybench.host.journal import STATE_DIR, Store
 from pybench.host.meters import cpu_ticks
 from pybench.host.sysfs import Tree, cgroup_folders, effective_cpuset, format_list, parse_list
 
@@ -117,6 +118,16 @@ def smt(host: Host) -> Iterator[Advice]:
         )
     else:
         yield Advice(topic="SMT", level="fine", seen="off, or none", threshold="off")
+
+
+def switches(host: Host) -> Iterator[Advice]:
+    """Switches that a dead run left turned."""
+    store = Store() if host.root == Path("/") else Store(host.root / str(STATE_DIR).lstrip("/"))
+    if store.path.exists() and not store.held():
+        seen = f"an earlier run left some turned ({store.path})"
+        yield Advice(
+            topic="host switches", level="spoils", seen=seen, threshold="none turned", next_step="pybench restore"
+        )
 
 
 def interrupts(host: Host) -> Iterator[Advice]:
@@ -315,7 +326,7 @@ def observers(host: Host) -> Iterator[Advice]:
 
 
 TOPICS: tuple[Callable[[Host], Iterator[Advice]], ...] = (
-    governor, turbo, smt, interrupts, virtual, limits, memory, isolation, clock, load, mounts, observers,
+    governor, turbo, smt, switches, interrupts, virtual, limits, memory, isolation, clock, load, mounts, observers,
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pybench.host.sysfs import Tree, cgroup_folders, parse_list
+from pybench.host.sysfs import Tree, cgroup_folders, named, parse_list
 
 CPUS = "/sys/devices/system/cpu"
 # A ten-thousandth of a second would already be a thousandth of a short trial; above it a source is left out.
@@ -171,6 +171,12 @@ def _interrupts_are_cheap() -> bool:
     return time.perf_counter() - started < DEAREST_READ_S
 
 
+def forget_topology() -> None:
+    """CPUs went off or came: who is whose sibling is to be read again."""
+    siblings_of.cache_clear()
+    node_of.cache_clear()
+
+
 class Around(msgspec.Struct, frozen=True, kw_only=True):
     """What the host counted around one trial, set-up and clean-up included. Rates are a second."""
 
@@ -178,6 +184,10 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     load: float = 0.0
     running: int = 0
     """Tasks that ran or wanted to just before, this process not counted."""
+    topology: list[str] = []
+    """CPUs that went off, came, or were taken from this process under way; those of the trial that are off."""
+    barred: list[int] = []
+    """CPUs of the trial that this process may not use now, by affinity or cpuset."""
     steal: float = 0.0
     """Share of the trial's CPUs' time."""
     tick_share: float = 0.0
@@ -209,6 +219,8 @@ class _Snapshot(msgspec.Struct):
     thermal: int
     frequency_khz: int
     pressure_ns: int
+    online: frozenset[int] = frozenset()
+    allowed: frozenset[int] = frozenset()
 
 
 class Meters:
@@ -251,11 +263,16 @@ class Meters:
             ),
             frequency_khz=sum(frequencies) // len(frequencies) if frequencies else 0,
             pressure_ns=pressure_ns(read_file("/proc/pressure/cpu")),
+            online=_online(),
+            allowed=frozenset(os.sched_getaffinity(0)),
         )
 
     def around(self) -> Around:
         """What was counted since the start."""
-        return compare(self._before, self._read(), self._cpus, self.load, self.running)
+        around = compare(self._before, self._read(), self._cpus, self.load, self.running)
+        if around.topology:
+            forget_topology()
+        return around
 
 
 def compare(
@@ -287,7 +304,26 @@ def compare(
         thermal_throttles=after.thermal - before.thermal,
         frequency_khz=[before.frequency_khz, after.frequency_khz] if before.frequency_khz else [],
         pressure=(after.pressure_ns - before.pressure_ns) / elapsed,
+        topology=_changes(before, after, cpus),
+        barred=sorted(set(cpus) - after.allowed) if after.allowed else [],
     )
+
+
+def _online() -> frozenset[int]:
+    try:
+        return frozenset(parse_list(read_file(f"{CPUS}/online")))
+    except ValueError:
+        return frozenset()
+
+
+def _changes(before: _Snapshot, after: _Snapshot, cpus: Sequence[int]) -> list[str]:
+    """What changed of the CPUs, and which of the trial's are off, in words."""
+    went, came = before.online - after.online, after.online - before.online
+    off = set(cpus) - after.online - went if after.online else set()
+    taken = before.allowed - after.allowed - went
+    given = after.allowed - before.allowed - came
+    words = ((went, "went off"), (came, "came"), (off, "off"), (taken, "taken from us"), (given, "given to us"))
+    return [f"{named('CPU', sorted(some))} {what}" for some, what in words if some]
 
 
 def _sum(ticks: Iterable[Ticks]) -> Ticks:

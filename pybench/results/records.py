@@ -29,6 +29,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     crew: Crew = "threads"
     oversubscribed: bool = False
     """True if threads share CPUs."""
+    offline: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
+    """CPUs that are turned off for it; only there if any are. They stand in `place` too."""
     domains: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
     """The NUMA domain of each member, counted from 0; only there if the lock uses them."""
 
@@ -128,6 +130,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What tells whether a trial means what it says."""
 
     start_skew_ns: int
+    topology: list[str] = []
+    """What of the CPUs changed under way, or is not as the cell wants it: `CPU 3 went off`."""
     overlap: float
     """Share of the trial during which all members ran."""
     skew: float = 0.0

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from pybench.errors import UsageError
+from pybench.host.sysfs import format_list, parse_list
 from pybench.host.topology import Topology
 from pybench.placement import parse_placements
 from pybench.results.records import Plan
 from pybench.sweep.axes import duration_ns
-from pybench.sweep.plan import Axes, default_axes, expected_ns, make_cells
+from pybench.sweep.plan import KERNEL_OFF, Axes, default_axes, expected_ns, make_cells
 
 # The sweep that runs without arguments fits into a minute, but never gets so few trials that none has an interval.
 DEFAULT_BUDGET_NS = 45 * 10**9
@@ -38,6 +39,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     budget: str | None = None
     seed: int | None = None
     oversubscribe: bool = False
+    offline: tuple[str, ...] = ()
+    allow_host_changes: bool = False
     output: Path | None = None
     dry_run: bool = False
     sysroot: Path | None = None
@@ -54,6 +57,9 @@ def read_config(path: Path) -> Request:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
+    if "offline" in data:
+        sets = data["offline"] if isinstance(data["offline"], list) else [data["offline"]]
+        data["offline"] = [str(one) for one in sets]
     for key in ("workloads", "smt", "crew"):
         if key in data:
             data[key] = _words(data[key])
@@ -100,13 +106,30 @@ def _places(value: Any) -> tuple[str, ...]:
     return tuple(place for text in texts for place in parse_placements(text))
 
 
+def _offline(request: Request, topology: Topology) -> tuple[tuple[int, ...], ...]:
+    """The sets of CPUs to turn off; those that are off already need no turning, and stay off."""
+    sets: dict[tuple[int, ...], None] = {}
+    there = {cpu.number for cpu in topology.cpus}
+    for text in request.offline:
+        try:
+            cpus = () if text == "none" else tuple(sorted(set(parse_list(text))))
+        except ValueError as error:
+            raise UsageError(f"--offline {text!r}: {error}; write a list such as 4-7,12, or none") from None
+        if strange := sorted(set(cpus) - there):
+            raise UsageError(
+                f"--offline {text!r}: CPU {strange[0]} does not exist; this host has {format_list(sorted(there))}"
+            )
+        sets[cpus] = None
+    return tuple(sets) or ((),)
+
+
 def make_plan(request: Request, topology: Topology) -> Plan:
     """The plan of a request on a host: cells, seed, times. Raises UsageError or UnsupportedError."""
     if request.max_trials < request.min_trials:
         raise UsageError(f"--max-trials {request.max_trials} is below --min-trials {request.min_trials}")
     if request.max_spoiled < 1:
         raise UsageError(f"max_spoiled {request.max_spoiled} must be 1 or more")
-    for name, allowed in (("smt", ("on", "off")), ("crew", ("threads", "processes"))):
+    for name, allowed in (("smt", ("on", "off", KERNEL_OFF)), ("crew", ("threads", "processes"))):
         for word in getattr(request, name):
             if word not in allowed:
                 raise UsageError(f"--{name} {word!r} is not known; choose from {', '.join(allowed)}")
@@ -119,6 +142,7 @@ def make_plan(request: Request, topology: Topology) -> Plan:
             places=request.place or default.places,
             smt=request.smt or default.smt,
             crews=request.crew or default.crews,
+            offline=_offline(request, topology),
             oversubscribe=request.oversubscribe,
         ),
         topology,

@@ -99,6 +99,7 @@ def evidence(
     return Evidence(
         start_skew_ns=max(members.start_ns),
         skew=round(max(members.start_ns) / max(members.stop_ns), 6),
+        topology=around.topology,
         overlap=round(max(together, 0) / max(members.stop_ns), 6),
         off_cpu=round(max(off), 6),
         off_cpu_sum=round(sum(off), 6),
@@ -161,7 +162,9 @@ def _misplaced(cell: Cell, outcome: Outcome, members: Members) -> int:
         asked = cell.nodes if cell.memory == "bind" else (near,) if cell.memory == "local" and near >= 0 else ()
         wrong += bool(asked) and line not in asked
         wrong += after not in (-1, line)
+    of_tasks = cell.nodes if workload(cell.workload).kernel_memory else ()
     for cpu, node in zip(members.cpu, members.node, strict=False):
         near = node_of(cpu)
-        wrong += node >= 0 and near >= 0 and node != near
+        wanted = of_tasks or ((near,) if near >= 0 else ())
+        wrong += node >= 0 and bool(wanted) and node not in wanted
     return wrong

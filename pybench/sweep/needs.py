@@ -19,6 +19,7 @@ CALLS = {
     "fsopen(overlay)": "fsopen needs Linux 5.2 and the overlay module",
     "lowerdir+": "overlay layers by descriptor need Linux 6.13 (lowerdir+ itself: 6.7)",
     "FSCONFIG_CMD_CREATE": "overlay over detached layers needs Linux 6.15, over id-mapped ones 5.19",
+    "set_mempolicy": "binding memory needs a kernel with NUMA; in a container also CAP_SYS_NICE (seccomp)",
     "listmount": "listmount and statmount need Linux 6.8",
 }
 IDMAP_PERMISSION = (

@@ -7,12 +7,16 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
+from pybench.host.switches import HostState, off_in
 from pybench.host.sysfs import format_list
-from pybench.host.topology import Topology
+from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, place
 from pybench.results.records import Cell, Plan
 from pybench.sweep.axes import thread_counts
 from pybench.workloads import Params, Workload, workload
+
+KERNEL_OFF = "off:kernel"
+"""The value of --smt that turns SMT off by the kernel's switch, rather than leave siblings idle."""
 
 # What the sweep without arguments measures; launches have a verb of their own.
 REPRESENTATIVE = ("mount", "spin", "stat")
@@ -31,6 +35,8 @@ class Axes(msgspec.Struct, frozen=True, kw_only=True):
     places: tuple[str, ...] = ("single-socket",)
     smt: tuple[str, ...] = ("on",)
     crews: tuple[str, ...] = ("threads",)
+    offline: tuple[tuple[int, ...], ...] = ((),)
+    """Sets of CPUs that are turned off."""
     oversubscribe: bool = False
     """Allow more threads than CPUs."""
     elsewhere: bool = False
@@ -57,22 +63,24 @@ def make_cells(axes: Axes, topology: Topology) -> tuple[list[Cell], list[str]]:
     cells: list[Cell] = []
     left_out: dict[str, None] = {}
     for kind, values in _workloads_and_values(axes):
-        for place_text, smt, crew in itertools.product(axes.places, axes.smt, axes.crews):
+        for place_text, smt, crew, offline in itertools.product(axes.places, axes.smt, axes.crews, axes.offline):
+            state = HostState(smt_off=smt == KERNEL_OFF, offline=offline)
+            here = with_switches(topology, state) if state.turned else topology
             try:
-                placement = place(topology, place_text, smt)
+                placement = place(here, place_text, None if state.smt_off else smt)
             except UnsupportedError as error:
                 if not axes.elsewhere:
                     raise
                 left_out[str(error).replace("this host", "the machine")] = None
                 continue
-            counts = _threads(axes, placement, left_out)
-            for threads in counts:
+            for threads in _threads(axes, placement, left_out):
                 for params in _products(kind, values):
                     reason = None if axes.elsewhere and kind.name == "launch" else kind.conflict(params, threads)
                     if reason:
                         left_out[f"{kind.name}, threads={threads}: {reason}"] = None
                     else:
-                        cells.append(_cell(topology, kind, params, threads, placement, crew))
+                        cell = _cell(here, kind, params, threads, placement, crew)
+                        cells.append(_switched(cell, state) if state.turned else cell)
     unique = list({msgspec.json.encode(cell): cell for cell in cells}.values())
     if not unique:
         raise UsageError("; ".join(left_out) or "the axes leave nothing to measure")
@@ -146,6 +154,29 @@ def _cell(
         },
         Cell,
     )
+
+
+def _switched(cell: Cell, state: HostState) -> Cell:
+    """The cell with the switches that it wants, which tell it from others wherever cells are told apart."""
+    smt = KERNEL_OFF if state.smt_off else cell.smt
+    if not state.offline:
+        return msgspec.structs.replace(cell, smt=smt)
+    place_text = f"{cell.place} offline:{format_list(state.offline)}"
+    return msgspec.structs.replace(cell, smt=smt, place=place_text, offline=state.offline)
+
+
+def with_switches(topology: Topology, state: HostState) -> Topology:
+    """The topology as it will be in a state: CPUs that it takes are off. Which sibling of a core stays is the
+    kernel's choice; it is the first."""
+    siblings = tuple(cpu.number for cpu in topology.online if cpu.smt)
+    off = set(off_in(state, siblings))
+    return msgspec.structs.replace(
+        topology, cpus=tuple(_off(cpu) if cpu.number in off else cpu for cpu in topology.cpus)
+    )
+
+
+def _off(cpu: Cpu) -> Cpu:
+    return msgspec.structs.replace(cpu, online=False, allowed=False, smt=None)
 
 
 def member_domains(topology: Topology, cpus: Sequence[int], by: str) -> tuple[int, ...]:

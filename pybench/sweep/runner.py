@@ -3,17 +3,21 @@
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from pybench import native
 from pybench.analysis.estimate import median_interval
-from pybench.errors import MeasurementError, UnsupportedError
+from pybench.errors import MeasurementError, UnsupportedError, UsageError
+from pybench.host.controls import Controls
 from pybench.host.distance import Distance, distances
+from pybench.host.meters import Around, forget_topology
+from pybench.host.switches import HostState
 from pybench.host.topology import Topology
 from pybench.native.outcome import Members, Outcome, TrialSpec
 from pybench.results.records import Cell, End, Plan, Trial
+from pybench.sweep.blocks import block_order, host_state, rounds_in_block, states_of
 from pybench.sweep.figures import Usual, figures, handoffs_by_distance
 from pybench.sweep.needs import unsupported_words
 from pybench.sweep.plan import round_order, trial_ns
@@ -25,6 +29,9 @@ from pybench.workloads import workload
 LONGEST_OWN_NS = 60 * 10**9
 # All pairs of 32 members.
 MOST_HANDOFF_PAIRS = 1024
+
+# What switching stirs up (balancing, parked kernel threads, clocks) gets so long to lie down.
+SETTLE_S = 0.2
 
 # Clean trials of a cell from whose medians on others can be told to be unusual.
 LEAST_FOR_USUAL = 3
@@ -90,13 +97,17 @@ class Sweep:
         seconds_before: float = 0.0,
         topology: Topology | None = None,
         meters: StartMeters = start_meters,
+        controls: Controls | None = None,
     ) -> None:
         self.plan = plan
         self.states = [CellState() for _ in plan.cells]
         self._run_trial = run_trial
         self._topology = topology
         self._transfer_ns: Mapping[Distance, float] = {}
-        self._meters = meters
+        self._controls = controls
+        self._read_meters = meters
+        self._state_of = [host_state(cell) for cell in plan.cells]
+        self._used_up = False
         self._sequence = 0
         self._started = time.monotonic() - seconds_before
         self._slowest: dict[int, float] = defaultdict(float)
@@ -105,16 +116,52 @@ class Sweep:
 
     def trials(self) -> Iterator[Trial]:
         """Run trials until every cell is done or the budget is used up."""
-        while open_cells := [i for i, state in enumerate(self.states) if not state.done(self.plan)]:
+        states, in_block = states_of(self.plan.cells), rounds_in_block(self.plan)
+        while (open_cells := self._open()) and not self._used_up:
+            turn = min(self.states[i].repeats for i in open_cells) // in_block
+            for state in block_order(self.plan, turn, states):
+                yield from self._block(state, (turn + 1) * in_block)
+
+    def _open(self) -> list[int]:
+        return [i for i, state in enumerate(self.states) if not state.done(self.plan)]
+
+    def _block(self, state: HostState, until: int) -> Iterator[Trial]:
+        """Rounds of the cells that want the host in one state, until each has so many trials."""
+        while not self._used_up:
+            open_cells = [i for i in self._open() if self._state_of[i] == state and self.states[i].repeats < until]
+            if not open_cells:
+                return
+            self._enter(state)
             lowest = min(self.states[i].repeats for i in open_cells)
             this_round = [i for i in open_cells if self.states[i].repeats == lowest]
             self._look_at_transfers(this_round)
             for index in round_order(self.plan, lowest, this_round):
                 if not self._fits_budget(index):
+                    self._used_up = True
                     return
                 trial = self._trial(index)
                 self._count(trial)
                 yield trial
+
+    def _enter(self, state: HostState) -> None:
+        if self._controls is None:
+            if state.turned:
+                raise UsageError(f"a cell wants {state.words()}; allow it with --allow-host-changes")
+        elif self._controls.current != state:
+            self._controls.enter(state)
+            forget_topology()
+            time.sleep(SETTLE_S)
+
+    def _meters(self, cpus: Sequence[int]) -> Callable[[], Around]:
+        """The meters, which also tell if the host is not in the state that was set."""
+        around = self._read_meters(cpus)
+
+        def with_state() -> Around:
+            counted = around()
+            wrong = self._controls.wrong() if self._controls else ""
+            return msgspec.structs.replace(counted, topology=[*counted.topology, wrong]) if wrong else counted
+
+        return with_state
 
     def end(self, interrupted: bool = False) -> End:
         """The record of why the sweep stopped."""

@@ -22,7 +22,7 @@ def start_meters(cpus: Sequence[int]) -> Callable[[], Around]:
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """How a trial ended; evidence and flags only if it ended well."""
+    """How a trial ended. Evidence only if it ended well, and flags, unless its CPUs were gone."""
 
     outcome: Outcome
     started: float
@@ -46,6 +46,8 @@ def measure(
     counted = around()
     measured = Measured(outcome=outcome, started=round(started, 3), seconds=round(time.monotonic() - clock, 4))
     if outcome.members is None:
-        return measured
+        # Whose CPU is gone cannot even start: the trial is spoiled like one that was hit under way.
+        gone = outcome.status == "failed" and (counted.topology or counted.barred)
+        return msgspec.structs.replace(measured, flags=["topology"]) if gone else measured
     seen = evidence(cell, outcome, counted, usual or Usual(), by_time=not spec.operations)
     return msgspec.structs.replace(measured, evidence=seen, flags=flags(cell, seen))

@@ -142,6 +142,13 @@ CHECKS: tuple[Check, ...] = (
         blind="away and back between start and stop: then `off-cpu` shows it, as two share a CPU",
     ),
     Check(
+        name="topology",
+        reason="CPUs went off, came, or were taken from this process during the trial",
+        next_step="look for who does it (dmesg | tail; cpuset managers, hotplug, tools that turn SMT); lscpu -e",
+        spoiled=lambda _, seen: bool(seen.topology),
+        blind="CPUs off and on again between start and stop, and not of the trial",
+    ),
+    Check(
         name="steal",
         reason=f"the hypervisor took more than {MOST_STEAL:.0%} of the CPUs' time",
         next_step="measure on an idle host, or on bare metal",

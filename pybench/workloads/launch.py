@@ -75,6 +75,7 @@ def _role(name: str, text: str) -> tuple[Parameter, Parameter]:
 
 WORKLOAD = Workload(
     name="launch",
+    kernel_memory=True,
     summary="root file systems assembled as container runtimes do, many at once",
     operation="launches",
     latency="launch",

@@ -39,6 +39,7 @@ def conflict(params: Params, threads: int) -> str | None:
 
 WORKLOAD = Workload(
     name="mount",
+    kernel_memory=True,
     summary="real bind mounts and unmounts in a private mount namespace",
     operation="mounts",
     latency="mount",

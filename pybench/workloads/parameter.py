@@ -76,6 +76,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     warm-up, and its threads need not all be busy to the end."""
     domain: Callable[[Params], str] = lambda _: ""
     """What the NUMA domains of its members are counted by: `socket`, `node` or `l3`; empty if nothing asks."""
+    kernel_memory: bool = False
+    """True if what its threads contend for is the kernel's: a memory policy then holds for all that they and the
+    kernel on their behalf allocate, and not for one line."""
     sleeps: Callable[[Params], bool] = lambda _: False
     """True if its threads wait off CPU by nature, so that off-CPU time spoils nothing."""
 

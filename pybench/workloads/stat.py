@@ -4,6 +4,7 @@ from pybench.workloads.parameter import Parameter, Workload
 
 WORKLOAD = Workload(
     name="stat",
+    kernel_memory=True,
     summary="path walks alone: the control that should scale",
     operation="stat calls",
     latency="stat",

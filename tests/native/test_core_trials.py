@@ -49,6 +49,16 @@ def test_locks_are_named_with_their_source():
     assert all(native.locks().values())
 
 
+@pytest.mark.parametrize("workload", ["mount", "stat"])
+def test_what_works_in_the_kernel_is_bound_by_the_crews_policy(workload, cpus):
+    bound = run_or_skip(request(workload, cpus[:1], memory="bind", nodes=(0,)))
+    assert bound.members
+    assert set(bound.members.node) <= {0}
+    nowhere = run_trial(request(workload, cpus[:1], memory="bind", nodes=(1023,)))
+    assert nowhere.status == "failed"
+    assert "set_mempolicy" in nowhere.reason
+
+
 @pytest.mark.parametrize("crew", CREWS)
 @pytest.mark.parametrize("lock", native.locks())
 def test_lock_excludes(lock, crew, two_cpus):

@@ -49,6 +49,7 @@ AT_AND_OVER = {
         {"involuntary": validity.MOST_INVOLUNTARY_HZ},
         {"involuntary": validity.MOST_INVOLUNTARY_HZ + 1},
     ),
+    "topology": ({"topology": []}, {"topology": ["CPU 3 went off"]}),
     "migration": ({"migrated": 0}, {"migrated": 1}),
     "steal": (
         {"steal": validity.MOST_STEAL + 0.049, "tick_share": 0.05},
