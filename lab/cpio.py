@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Archives as the kernel unpacks them at boot: cpio's "newc" (Linux, driver-api/early-userspace/buffer-format.rst)."""
+"""Archives as the kernel unpacks them at boot: "newc" (driver-api/early-userspace/buffer-format.rst of Linux)."""
 
 import stat
 

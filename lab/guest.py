@@ -101,7 +101,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _remove(folder: Path) -> None:
-    """One level only: below `root` the file server saw the whole machine, though in a mount namespace of its own."""
+    """One level only: below `root` the file server sees the whole machine, if in a mount namespace of its own."""
     for path in folder.iterdir():
         if path.is_dir():
             path.rmdir()

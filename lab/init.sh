@@ -14,6 +14,7 @@ give_up() {
 $b mount -t proc proc /proc
 $b mount -t sysfs sysfs /sys
 $b mount -t devtmpfs devtmpfs /dev
+words=$($b cat /proc/cmdline)
 for module in /modules/*; do
     $b insmod "$module"
 done
@@ -36,13 +37,15 @@ $b mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
 $b mount -t debugfs debugfs /root/sys/kernel/debug
 $b mount -t tracefs tracefs /root/sys/kernel/tracing
 $b ln -sf /proc/self/fd /root/dev/fd
-if $b grep -q ' pybench.lab.share' /proc/cmdline; then
+case "$words" in *pybench.lab.share*)
     $b mount -t virtiofs share /root/mnt || give_up "reach the shared folder"
-fi
-if $b grep -q ' pybench.lab.disk' /proc/cmdline; then
+    ;;
+esac
+case "$words" in *pybench.lab.disk*)
     $b mkdir -p /root/disk
     $b mount -t ext4 /dev/vda /root/disk || give_up "mount its disk"
-fi
+    ;;
+esac
 $b hostname lab
 $b ip link set lo up
 $b cp $b /lab/* /root/run/lab/
