@@ -6,13 +6,17 @@ import click
 
 from pybench.analysis.summary import summarize
 from pybench.report.terminal import describe_host, evidence_line, legend, make_console, result_tables
+from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.store import Results, read
 
 
 def print_results(results: Results) -> None:
     """Print a file's host, tables, curves and complaints."""
     console = make_console()
-    console.print(f"{describe_host(results.header)}\n", markup=False)
+    console.print(describe_host(results.header), markup=False)
+    if is_emulated(results.header.host):
+        console.print(NOTE, markup=False, style="bold")
+    console.print()
     series = summarize(results.header.plan.cells, results.trials, results.header.topology)
     for table in result_tables(series, results.header.plan.cells, results.trials):
         console.print(table)

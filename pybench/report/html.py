@@ -31,6 +31,7 @@ from pybench.report.machine_svg import Picture, pictures
 from pybench.report.sections import Section, View, compare_all, sections, view
 from pybench.report.terminal import describe_host
 from pybench.report.transfers import host_words
+from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.records import Header
 from pybench.results.store import Results
 from pybench.results.transfers import TransferFile
@@ -74,6 +75,8 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
         msgspec.structs.replace(part, charts=[one for one in part.charts if not hero or one.id != hero.id])
         for part in parts
     ]
+    emulated = any(is_emulated(one.header.host) for one in (*results, *transfers))
+    caution = [Conclusion(text=NOTE, kind="doubt")] if emulated else []
     hosts = [describe_host(one.header) for one in results] or [host_words(one.header) for one in transfers]
     return Report(
         title=_title(results, transfers),
@@ -87,7 +90,7 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
                 )
             ).items()
         ],
-        conclusions=conclude(files, compared) if files else _transfer_words(transfers),
+        conclusions=[*caution, *(conclude(files, compared) if files else _transfer_words(transfers))],
         hero=hero or next((one for part in parts for one in part.charts), None),
         machines=_machines(files),
         sections=parts,
@@ -99,7 +102,8 @@ def _title(results: Sequence[Results], transfers: Sequence[TransferFile]) -> str
     hosts = [*(one.header.host for one in results), *(one.header.host for one in transfers)]
     names = dict.fromkeys(str(host.get("name") or "host") for host in hosts)
     what = dict.fromkeys(cell.workload for one in results for cell in one.header.plan.cells)
-    return f"{', '.join(what) or 'latency'} on {', '.join(names)}"
+    label = f" ({LABEL})" if any(map(is_emulated, hosts)) else ""
+    return f"{', '.join(what) or 'latency'} on {', '.join(names)}{label}"
 
 
 def _transfer_words(transfers: Sequence[TransferFile]) -> list[Conclusion]:

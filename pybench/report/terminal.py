@@ -16,6 +16,7 @@ from pybench.host.sysfs import format_list
 from pybench.report.handoffs import handoff_table
 from pybench.report.launches import launch_report
 from pybench.report.numbers import UNKNOWN, between, count, counted, ratio, time_ns, timed
+from pybench.results.emulated import LABEL, is_emulated
 from pybench.results.records import Cell, Header, Plan, Trial
 from pybench.sweep.axes import show_duration
 from pybench.sweep.validity import Finding, cell_findings, explain
@@ -84,7 +85,9 @@ def describe_host(header: Header) -> str:
     cpus = sum(cpu["online"] for cpu in header.topology["cpus"])
     words = [host.get("name") or "host", host["cpu"]["model"] or "unknown CPU", f"{cpus} CPUs"]
     words.append(f"Linux {host['kernel']['release']}")
-    if host["hypervisor"]["virtual"]:
+    if is_emulated(host):
+        words.append(f"{LABEL} machine")
+    elif host["hypervisor"]["virtual"]:
         words.append("virtual machine")
     return ", ".join(words)
 
