@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """pytest in the lab: tests marked `lab("2x2x2")` run inside that machine, and are reported here one by one.
 
-Outside, the marked tests of each machine run in one boot, by a second pytest in the guest, which writes its reports
-as JSON Lines to a shared folder. It loads no conftest.py and no other plugin: each import takes seconds there.
+Outside, the marked tests of each machine run in one boot, by a second pytest in the guest, which writes reports as
+JSON Lines to a shared folder. It loads no conftest.py and no other plugin: each import takes seconds there.
 """
 
 import json

@@ -67,19 +67,22 @@ def write_report(
 ) -> list[Path]:
     """Write the page, and pictures where asked; return what was written.
 
-    UsageError: a file that is none, is of an emulated machine, or cannot be written. UnsupportedError: the libraries are not there.
+    UsageError: a file that is none, is of an emulated machine without `emulated`, or cannot be written.
+    UnsupportedError: the libraries are not there.
     """
     # Matrices are small: threads would wait for each other longer than they work, most of all on a busy host.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    results, transfers = [], []
+    results, transfers, hosts = [], [], []
     for path in files:
         from pybench.results.store import read
         from pybench.results.transfers import read_transfers
 
         if _kind(path) == "transfers":
             transfers.append(read_transfers(path))
+            hosts.append((path, transfers[-1].header.host))
         else:
             results.append(read(path))
+            hosts.append((path, results[-1].header.host))
     if len({path.resolve() for path in files}) < len(files):
         raise UsageError("a file is named twice: a sweep counts once")
     hosts = [

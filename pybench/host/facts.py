@@ -93,8 +93,10 @@ def _dmi(root: Path, name: str) -> str | None:
 
 
 def _emulated(root: Path, guest: bool, vendor: str | None) -> bool:
-    """QEMU emulates x86 CPUs if it is the vendor of a guest that is offered none of the clocks of a hypervisor: KVM
-    gives its guests kvm-clock, and Hyper-V's interface a TSC page. Its plainest CPUs say so in their model names."""
+    """QEMU emulates x86 CPUs if it is the vendor of a guest that is offered none of a hypervisor's clocks.
+
+    KVM gives its guests kvm-clock, Hyper-V's interface a TSC page. QEMU's plainest CPU says so in its model name.
+    """
     if any(word.startswith(LAB_WORD) for word in (_text(root, "proc/cmdline") or "").split()):
         return True
     if "TCG" in (_cpuinfo(root).get("model name") or "").split():

@@ -75,8 +75,8 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
         msgspec.structs.replace(part, charts=[one for one in part.charts if not hero or one.id != hero.id])
         for part in parts
     ]
-    emulated = any(is_emulated(one.header.host) for one in (*results, *transfers))
-    caution = [Conclusion(text=NOTE, kind="doubt")] if emulated else []
+    facts = [*(one.header.host for one in results), *(one.header.host for one in transfers)]
+    caution = [Conclusion(text=NOTE, kind="doubt")] if any(map(is_emulated, facts)) else []
     hosts = [describe_host(one.header) for one in results] or [host_words(one.header) for one in transfers]
     return Report(
         title=_title(results, transfers),
