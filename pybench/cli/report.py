@@ -85,10 +85,6 @@ def write_report(
             hosts.append((path, results[-1].header.host))
     if len({path.resolve() for path in files}) < len(files):
         raise UsageError("a file is named twice: a sweep counts once")
-    hosts = [
-        *((one.path, one.header.host) for one in results),
-        *((one.path, one.header.host) for one in transfers),
-    ]
     labelled = check_emulated(hosts, emulated)
     try:
         from pybench.report.html import make_report, render
