@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
 # The guest's first process once it has its root. The command's output goes through a pipe, so that programs see no

@@ -123,9 +123,27 @@ def test_a_sweep_from_end_to_end(tmp_path: Path, lab_preset: str) -> None:
     assert "--emulated" in report.stderr
 
 
-@pytest.mark.lab("memory-only")
+@pytest.mark.lab("memory-only", slow=True)
 def test_a_node_of_memory_alone_can_hold_the_line(topology: Topology) -> None:
     assert topology.node(2).cpus == ()
     assert topology.node(2).distances == (17, 17, 10)
     outcome = trial(place(topology, "all smt:off").cpus, memory="bind", nodes=(2,))
     assert (outcome.line_node, outcome.line_node_after) == (2, 2)
+
+
+@pytest.mark.lab("r5.metal", slow=True)
+def test_96_cpus_are_read_and_placed(topology: Topology) -> None:
+    assert title(topology).startswith("96 CPUs: 2 sockets x 24 cores x 2 threads, 2 NUMA nodes")
+    siblings = [format_list(cpu.number for cpu in core) for core in topology.cores.values()]
+    assert siblings == [f"{n},{n + 48}" for n in range(48)]
+    assert format_list(place(topology, "single-socket").cpus) == "0-23,48-71"
+    assert format_list(place(topology, "node:1 smt:off").cpus) == "24-47"
+
+
+@pytest.mark.lab("r5.metal", slow=True)
+def test_96_threads_run_on_96_cpus(topology: Topology) -> None:
+    cpus = place(topology, "all").cpus
+    outcome = trial(cpus, grace_ns=240_000_000_000)
+    assert outcome.members
+    assert tuple(outcome.members.cpu) == cpus
+    assert outcome.members.cpu_seen == []
