@@ -26,17 +26,14 @@ $b mount -t tmpfs -o size=75% layer /layer
 $b mkdir /layer/files /layer/work
 $b mount -t overlay -o lowerdir=/host,upperdir=/layer/files,workdir=/layer/work overlay /root ||
     give_up "lay its own files over the host's"
-for folder in proc sys dev; do
-    $b mount --move /$folder /root/$folder
-done
-$b mount -t tmpfs -o mode=755 run /root/run
-$b mkdir -p /root/run/lab /root/dev/pts /root/dev/shm
-$b mount -t devpts devpts /root/dev/pts
-$b mount -t tmpfs -o mode=1777 shm /root/dev/shm
-$b mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
-$b mount -t debugfs debugfs /root/sys/kernel/debug
-$b mount -t tracefs tracefs /root/sys/kernel/tracing
-$b ln -sf /proc/self/fd /root/dev/fd
+# All of this moves to the new root together.
+$b mkdir -p /dev/pts /dev/shm
+$b mount -t devpts devpts /dev/pts
+$b mount -t tmpfs -o mode=1777 shm /dev/shm
+$b mount -t cgroup2 cgroup2 /sys/fs/cgroup
+$b mount -t debugfs debugfs /sys/kernel/debug
+$b mount -t tracefs tracefs /sys/kernel/tracing
+$b ln -sf /proc/self/fd /dev/fd
 case "$words" in *pybench.lab.share*)
     $b mount -t virtiofs share /root/mnt || give_up "reach the shared folder"
     ;;
@@ -48,5 +45,10 @@ case "$words" in *pybench.lab.disk*)
 esac
 $b hostname lab
 $b ip link set lo up
+$b mount -t tmpfs -o mode=755 run /root/run
+$b mkdir /root/run/lab
 $b cp $b /lab/* /root/run/lab/
+for folder in proc sys dev; do
+    $b mount --move /$folder /root/$folder
+done
 exec $b switch_root /root /bin/bash /run/lab/start

@@ -37,7 +37,7 @@ machines = st.builds(
 
 
 def run(*words: str | Path, **options: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([*LAB, *map(str, words)], text=True, capture_output=True, timeout=110, **options)
+    return subprocess.run([*LAB, *map(str, words)], text=True, capture_output=True, timeout=140, **options)
 
 
 # --- machines ------------------------------------------------------------------------------------
@@ -203,6 +203,7 @@ def wait_until_it_runs(folder: Path) -> None:
 
 
 @needs_lab
+@pytest.mark.timeout(300)
 def test_out_of_time_ends_it(temporary: dict[str, str]) -> None:
     ran = run("--preset", "single", "--timeout", "1", "--", "sleep 100", env=temporary)
     assert ran.returncode == 124
@@ -210,6 +211,7 @@ def test_out_of_time_ends_it(temporary: dict[str, str]) -> None:
 
 
 @needs_lab
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_it(temporary: dict[str, str], number: signal.Signals) -> None:
     folder = Path(temporary["TMPDIR"])
@@ -226,6 +228,7 @@ def test_a_signal_ends_it(temporary: dict[str, str], number: signal.Signals) -> 
 
 
 @needs_lab
+@pytest.mark.timeout(300)
 def test_power_loss_keeps_what_was_synced(temporary: dict[str, str], tmp_path: Path) -> None:
     disk, shared = tmp_path / "disk", tmp_path / "shared"
     options = ["--preset", "single", "--disk", disk, "--share", shared]
