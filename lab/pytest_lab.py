@@ -20,8 +20,8 @@ from lab import LabError
 from lab.guest import CHECKOUT, TIMED_OUT, Job, run, why_not
 from lab.machines import machine
 
-TIMEOUT_S = 300
-SLOW_TIMEOUT_S = 600
+TIMEOUT_S = 600
+SLOW_TIMEOUT_S = 1800
 REPORTS, OUTPUT = "reports.jsonl", "output"
 PARAMETER = "lab_preset"
 
