@@ -360,7 +360,8 @@ def test_siblings_first_never_leaves_a_core_before_it_is_full(name: str) -> None
 def test_scatter_keeps_equal_sockets_within_one(name: str, smt: str | None) -> None:
     topology = read(name)
     by_number = topology.by_number()
-    sizes = {len({cpu.core for cpu in cpus if cpu.allowed}) for cpus in topology.sockets.values()}
+    usable = [[cpu.core for cpu in cpus if cpu.allowed] for cpus in topology.sockets.values()]
+    sizes = {(len(set(cores)), len(cores)) for cores in usable}
     order = place(topology, "all scatter", smt).cpus
     filled = Counter(dict.fromkeys(topology.sockets, 0))
     seen: Counter[int | None] = Counter()

@@ -96,7 +96,7 @@ SAID = {
     "lab-memory-only": "8 CPUs: 2 sockets x 2 cores x 2 threads, 3 NUMA nodes, 1.9 GiB",
     "lab-no-smt": "8 CPUs: 2 sockets x 4 cores x 1 thread, 2 NUMA nodes, 1.9 GiB",
     "lab-server-offline": "8 CPUs (2 offline): 2 sockets, 4 cores, 1-2 threads a core, 2 NUMA nodes, 1.9 GiB",
-    "lab-single": "1 CPU: 1 socket x 1 core x 1 thread, 1 NUMA node, 958 MiB",
+    "lab-single": "1 CPU: 1 socket x 1 core x 1 thread, 1 NUMA node, 973 MiB",
 }
 
 
