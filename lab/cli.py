@@ -87,6 +87,9 @@ def main(arguments: list[str]) -> int:
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return error.status
+    except OSError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 3
     except KeyboardInterrupt:
         return 130
 

@@ -248,7 +248,10 @@ def _make_disk(path: Path) -> None:
         return
     with path.open("xb") as image:
         image.truncate(DISK_BYTES)
-    subprocess.run(["mkfs.ext4", "-q", str(path)], check=True, stdin=subprocess.DEVNULL)
+    made = subprocess.run(["mkfs.ext4", "-q", str(path)], check=False, stdin=subprocess.DEVNULL)
+    if made.returncode != 0:
+        path.unlink()
+        raise LabError(f"mkfs.ext4 could make no file system in {path}")
 
 
 def _start(

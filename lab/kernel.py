@@ -62,11 +62,12 @@ def download() -> None:
 def _locked(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-    except PermissionError as error:
-        raise LabError(f"cannot write {error.filename}; set XDG_CACHE_HOME to a folder of your own") from None
+        lock = (folder / "lock").open("w")
+    except OSError:
+        raise LabError(f"cannot write to {folder}; set XDG_CACHE_HOME to a folder of your own") from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _fill(scratch: Path) -> None:
@@ -100,7 +101,12 @@ def _newest_kernel() -> str | None:
 
 def _call(command: list[str], folder: Path) -> None:
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=600
+        ["timeout", "600", *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]

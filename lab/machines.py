@@ -84,14 +84,13 @@ class Machine:
 
     def describe(self) -> str:
         """One line for people."""
+        cpus = f"{self.cpus} CPU{'s' if self.cpus > 1 else ''}"
+        nodes = f"{self.cpu_nodes} node{'s' if self.cpu_nodes > 1 else ''}"
         more = f" and {self.memory_nodes} of memory alone" if self.memory_nodes else ""
-        smt = (
-            f", siblings {'0 and ' + str(self.cpus // self.threads) if self.numbering == 'server' else '0 and 1'}"
-        )
-        return (
-            f"{self.cpus} CPUs: {self.sockets} x {self.cores} x {self.threads} (sockets, cores, threads), "
-            f"{self.cpu_nodes} nodes{more}{smt if self.threads > 1 else ''}"
-        )
+        second = self.cpus // self.threads if self.numbering == "server" else 1
+        siblings = f", siblings 0 and {second}" if self.threads > 1 else ""
+        shape = f"{self.sockets} x {self.cores} x {self.threads} (sockets, cores, threads)"
+        return f"{cpus}: {shape}, {nodes}{more}{siblings}"
 
 
 PRESETS = {
