@@ -98,7 +98,7 @@ def test_a_machine_may_be_changed() -> None:
     ("words", "message"),
     [
         (("--preset", "3x3", "--", "true"), "no preset '3x3'; there are 2x2x2, server"),
-        (("--sockets", "64", "--cores", "8", "--", "true"), "room for 255 CPU ids"),
+        (("--sockets", "4", "--cores", "64", "--", "true"), "room for 255 CPU ids"),
         (("--cores", "3", "--nodes-per-socket", "2", "--", "true"), "cannot be shared evenly"),
         (("--threads", "0", "--", "true"), "at least one"),
         (("--memory", "100", "--", "true"), "give --memory"),
