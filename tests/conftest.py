@@ -5,6 +5,8 @@ import os
 import hypothesis
 import pytest
 
+pytest_plugins = ["lab.pytest_lab"]
+
 # Nothing here depends on how busy the machine is, so no example is too slow.
 hypothesis.settings.register_profile("pybench", deadline=None)
 hypothesis.settings.load_profile("pybench")

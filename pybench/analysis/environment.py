@@ -18,6 +18,7 @@ FACTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("frequency driver", ("host", "frequency", "driver")),
     ("boost", ("host", "frequency", "boost")),
     ("virtual machine", ("host", "hypervisor", "virtual")),
+    ("emulated machine", ("host", "hypervisor", "emulated")),
     ("hypervisor vendor", ("host", "hypervisor", "vendor")),
     ("hypervisor product", ("host", "hypervisor", "product")),
     ("clock source", ("host", "clock", "source")),

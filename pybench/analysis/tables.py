@@ -10,6 +10,7 @@ from typing import Any
 from pybench.analysis.estimate import Interval
 from pybench.analysis.summary import CellSummary, summarize
 from pybench.errors import UsageError
+from pybench.results.emulated import is_emulated
 from pybench.results.records import Cell, Evidence, Figures, Header, Trial
 from pybench.results.store import Results
 from pybench.workloads import WORKLOADS, Value
@@ -25,7 +26,7 @@ _RENAMED = {"throughput": "throughput_ops_per_s"}
 
 SCHEMA = {
     "trials": (
-        "a row a trial: file, source (measured or simulated), cell, repeat, sequence; of the host: host, "
+        "a row a trial: file, source (measured, emulated or simulated), cell, repeat, sequence; of the host: host, "
         "cpu_model, kernel, pybench; of the cell workload, operation (what is counted), threads, place, smt, "
         "crew, cpus, memory, oversubscribed and each parameter (lock, hold_ns, ...); started, seconds, status, "
         "reason; "
@@ -49,8 +50,10 @@ SCHEMA = {
 
 
 def source(header: Header) -> str:
-    """`measured`, or `simulated` if the file says that it is of a model."""
-    return "simulated" if header.simulated or header.host.get("simulated") else "measured"
+    """`measured`; `simulated` or `emulated` if the file says that it is of a model, or of an emulated machine."""
+    if header.simulated or header.host.get("simulated"):
+        return "simulated"
+    return "emulated" if is_emulated(header.host) else "measured"
 
 
 def cell_settings(header: Header, cell: Cell) -> dict[str, Value | bool | None]:

@@ -44,6 +44,7 @@ MOST_WITHIN = 100.0
     help="Exit 1 if a cell of B changes so against A: 'p99 > 5%', 'throughput < -3%'. May be given again.",
 )
 @click.option("--fail-if-unsure", is_flag=True, help="Exit 1 as well where --fail-if cannot be ruled out.")
+@click.option("--emulated", is_flag=True, help="Also compare files of emulated machines, labelled.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(
     sides: tuple[str, ...],
@@ -53,6 +54,7 @@ def command(
     same_within: float,
     fail_if: tuple[str, ...],
     fail_if_unsure: bool,
+    emulated: bool,
     as_json: bool,
 ) -> None:
     """Compare result files, or the values of an axis of one, cell by cell.
@@ -90,6 +92,7 @@ def command(
     from pybench.analysis.matching import expand
     from pybench.analysis.metrics import DEFAULT, metrics
     from pybench.results.columns import read_columns
+    from pybench.results.emulated import NOTE, check_emulated
 
     if base is not None and not axis:
         raise UsageError("--base names a value of an axis; add --axis, or put the base's file first")
@@ -100,6 +103,7 @@ def command(
     wanted = metrics(metric_text) if metric_text is not None else DEFAULT
     conditions = [parse_condition(text) for text in fail_if]
     files = [[read_columns(path) for path in paths] for paths in expand(sides)]
+    labelled = check_emulated(((one.path, one.header.host) for side in files for one in side), emulated)
     compared = compare(
         files,
         axis=axis or "",
@@ -109,12 +113,15 @@ def command(
         conditions=conditions,
     )
     if as_json:
+        compared.notes += [NOTE] if labelled else []
         click.echo(msgspec.json.encode(compared).decode())
     else:
         from pybench.report.compare import compare_report
         from pybench.report.terminal import make_console
 
         console = make_console()
+        if labelled:
+            console.print(NOTE, markup=False, style="bold")
         for part in compare_report(compared):
             console.print(part)
     shown = any(judged.count("shown") for judged in compared.conditions)

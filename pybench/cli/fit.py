@@ -19,6 +19,7 @@ from pybench.errors import UsageError
 )
 @click.option("--borders", metavar="LIST", help="Thread counts beyond which knees may be. [from the topology]")
 @click.option("--predict", metavar="LIST", help="Predict throughput at these thread counts: 48,96..384.")
+@click.option("--emulated", is_flag=True, help="Also fit a file of an emulated machine, labelled.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(
     file: Path,
@@ -27,6 +28,7 @@ def command(
     where: tuple[str, ...],
     borders: str | None,
     predict: str | None,
+    emulated: bool,
     as_json: bool,
 ) -> None:
     """Compare scaling models on each curve of a result FILE.
@@ -50,7 +52,7 @@ def command(
     asked = thread_list(predict, "--predict") if predict else []
     if table and where:
         raise UsageError("--where chooses curves of a result file, and a table is one curve; leave it out")
-    curves = curves_of_table(file) if table else curves_of_results(file, where)
+    curves = curves_of_table(file) if table else curves_of_results(file, where, emulated)
     fitted: list[dict[str, object]] = []
     console, drawn = make_console(), False
     for curve in curves:

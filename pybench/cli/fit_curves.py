@@ -13,6 +13,7 @@ from pybench.analysis.summary import Series, summarize
 from pybench.errors import UsageError
 from pybench.report.simulated import WORD
 from pybench.report.terminal import settings, varying
+from pybench.results.emulated import NOTE, check_emulated
 from pybench.results.store import read
 from pybench.sweep.axes import thread_counts
 
@@ -56,12 +57,13 @@ def thread_list(text: str, option: str) -> list[int]:
     return sorted(set(counts))
 
 
-def curves_of_results(path: Path, where: Sequence[str]) -> list[CurveInput]:
+def curves_of_results(path: Path, where: Sequence[str], emulated: bool = False) -> list[CurveInput]:
     """Return the curves of a result file that have the settings ``where`` (NAME=V,... each).
 
-    UsageError: no such file, setting or curve.
+    UsageError: no such file, setting or curve; or it is of an emulated machine, and that is not allowed.
     """
     results = read(path)
+    caution = [NOTE] if check_emulated([(path, results.header.host)], emulated) else []
     plan = results.header.plan
     series = summarize(plan.cells, results.trials, results.header.topology)
     all_settings = [{"workload": one.cell.workload} | settings(one.cell) for one in series]
@@ -84,7 +86,7 @@ def curves_of_results(path: Path, where: Sequence[str]) -> list[CurveInput]:
         series, all_settings = [series[i] for i in kept], [all_settings[i] for i in kept]
     if not series:
         raise UsageError("no curve has all of these settings; leave one --where out")
-    curves = [_curve(one, own, shown) for one, own in zip(series, all_settings, strict=True)]
+    curves = [_curve(one, own, shown, caution) for one, own in zip(series, all_settings, strict=True)]
     told = results.header.simulated
     if told is None:
         return curves
@@ -95,10 +97,10 @@ def curves_of_results(path: Path, where: Sequence[str]) -> list[CurveInput]:
     ]
 
 
-def _curve(series: Series, own: dict[str, str], shown: Sequence[str]) -> CurveInput:
+def _curve(series: Series, own: dict[str, str], shown: Sequence[str], caution: Sequence[str]) -> CurveInput:
     words = [f"{name}={own[name]}" for name in (*shown, *([] if "place" in shown else ["place"])) if name in own]
     shared = [str(one.cell.threads) for one in series.cells if one.cell.oversubscribed and one.clean]
-    notes = []
+    notes = [*caution]
     if shared:
         notes.append(f"Left out, since threads share CPUs there: {', '.join(shared)} threads.")
     spoiled = sum(one.trials - one.clean for one in series.cells)

@@ -3,11 +3,13 @@
 import gc
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
+from pybench.results.emulated import LABEL, check_emulated
 
 NEEDS = "a report needs altair, vl-convert-python and jinja2; install them: pip install 'pybench[report]'"
 
@@ -27,7 +29,15 @@ NEEDS = "a report needs altair, vl-convert-python and jinja2; install them: pip 
     "--svg", "svg", type=click.Path(path_type=Path, file_okay=False), help="Also write charts as SVG here."
 )
 @click.option("--force", is_flag=True, help="Write over a page that pybench did not make.")
-def command(files: tuple[Path, ...], output: Path | None, png: Path | None, svg: Path | None, force: bool) -> None:
+@click.option("--emulated", is_flag=True, help="Also show files of emulated machines, labelled.")
+def command(
+    files: tuple[Path, ...],
+    output: Path | None,
+    png: Path | None,
+    svg: Path | None,
+    force: bool,
+    emulated: bool,
+) -> None:
     """Make one HTML page of result FILES: conclusion, scaling curve and machine first, then all the rest.
 
     FILES are sweeps (`pybench sweep`, `launch`) and latency files (`pybench latency`). Several sweeps are shown
@@ -42,33 +52,43 @@ def command(files: tuple[Path, ...], output: Path | None, png: Path | None, svg:
     target = output or files[0].with_suffix(".html")
     if target.suffix == ".jsonl" or target in files:
         raise UsageError(f"{target} is a result file; name the page with -o PAGE.html")
-    written = write_report(files, target, force=force, png=png, svg=svg)
+    written = write_report(files, target, force=force, png=png, svg=svg, emulated=emulated)
     for path in written:
         click.echo(path)
 
 
 def write_report(
-    files: tuple[Path, ...], target: Path, *, force: bool = False, png: Path | None = None, svg: Path | None = None
+    files: tuple[Path, ...],
+    target: Path,
+    *,
+    force: bool = False,
+    png: Path | None = None,
+    svg: Path | None = None,
+    emulated: bool = False,
 ) -> list[Path]:
     """Write the page, and pictures where asked; return what was written.
 
-    UsageError: a file that is none, or cannot be written. UnsupportedError: the libraries are not there.
+    UsageError: a file that is none, is of an emulated machine without `emulated`, or cannot be written.
+    UnsupportedError: the libraries are not there.
     """
     # Matrices are small: threads would wait for each other longer than they work, most of all on a busy host.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Short-lived, and with millions of objects: looking for reference cycles among them would double its time.
     gc.disable()
-    results, transfers = [], []
+    results, transfers, hosts = [], [], []
     for path in files:
         from pybench.results.store import read
         from pybench.results.transfers import read_transfers
 
         if _kind(path) == "transfers":
             transfers.append(read_transfers(path))
+            hosts.append((path, transfers[-1].header.host))
         else:
             results.append(read(path))
+            hosts.append((path, results[-1].header.host))
     if len({path.resolve() for path in files}) < len(files):
         raise UsageError("a file is named twice: a sweep counts once")
+    labelled = check_emulated(hosts, emulated)
     try:
         from altair.utils.schemapi import debug_mode
 
@@ -84,15 +104,17 @@ def write_report(
     written = [_write(target, render(report).encode())]
     for folder, kind in ((png, "png"), (svg, "svg")):
         if folder is not None:
-            written += [_picture(one.chart, folder / f"{one.id}.{kind}") for one in report.views]
+            written += [_picture(one.chart, folder / f"{one.id}.{kind}", labelled) for one in report.views]
     return written
 
 
-def _picture(chart: object, path: Path) -> Path:
+def _picture(chart: Any, path: Path, labelled: bool) -> Path:
     import io
 
+    if labelled:
+        chart = chart.properties(title=LABEL)
     buffer = io.BytesIO() if path.suffix == ".png" else io.StringIO()
-    chart.save(buffer, format=path.suffix[1:], scale_factor=2)  # type: ignore[attr-defined]
+    chart.save(buffer, format=path.suffix[1:], scale_factor=2)
     value = buffer.getvalue()
     return _write(path, value if isinstance(value, bytes) else value.encode())
 

@@ -15,6 +15,7 @@ from pybench.placement import parse_placements, place
 from pybench.report.terminal import make_console
 from pybench.report.transfer_chart import write_chart
 from pybench.report.transfers import plan_words, transfer_report
+from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.records import End
 from pybench.results.store import Writer
 from pybench.results.transfers import TransferFile, TransferHeader, TransferPlan, read_transfers
@@ -31,6 +32,8 @@ def show_file(path: Path, chart: Path | None) -> None:
 
 def _show(file: TransferFile, chart: Path | None) -> None:
     console = make_console()
+    if is_emulated(file.header.host):
+        console.print(NOTE, markup=False, style="bold")
     for part in transfer_report(file, min(console.width, WIDTH)):
         console.print(part, width=min(console.width, WIDTH))
     if chart:

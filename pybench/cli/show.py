@@ -7,6 +7,7 @@ import click
 from pybench.analysis.summary import summarize
 from pybench.report.simulated import banner
 from pybench.report.terminal import describe_host, evidence_line, legend, make_console, result_tables
+from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.store import Results, read
 
 
@@ -14,7 +15,10 @@ def print_results(results: Results) -> None:
     """Print a file's host, tables, curves and complaints."""
     console = make_console()
     simulated = results.header.simulated is not None
-    console.print(f"{banner(results.header) or describe_host(results.header)}\n", markup=False)
+    console.print(banner(results.header) or describe_host(results.header), markup=False)
+    if is_emulated(results.header.host):
+        console.print(NOTE, markup=False, style="bold")
+    console.print()
     series = summarize(results.header.plan.cells, results.trials, results.header.topology)
     for table in result_tables(series, results.header.plan.cells, results.trials):
         console.print(table)

@@ -162,6 +162,15 @@ def virtual(host: Host) -> Iterator[Advice]:
     ours = [ticks[cpu] for cpu in host.cpus if cpu in ticks]
     stolen = sum(one.steal for one in ours) / max(sum(one.busy + one.steal for one in ours), 1)
     guest = host.facts["hypervisor"]["virtual"]
+    if host.facts["hypervisor"].get("emulated"):
+        yield Advice(
+            topic="hypervisor",
+            level="spoils",
+            seen="emulated CPUs: no time here is that of a real machine",
+            threshold="CPUs that are hardware",
+            next_step="measure on hardware; here, look at placement and at what works",
+        )
+        return
     rule = f"steal below {MOST_STEAL:.1%} of the busy time since boot"
     seen = f"{'virtual machine' if guest else 'bare metal'}, steal {stolen:.2%} of the busy time"
     level: Level = "spoils" if stolen > MOST_STEAL else "note" if guest else "fine"

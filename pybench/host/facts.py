@@ -13,6 +13,8 @@ from typing import Any
 from pybench._version import VERSION
 
 Facts = dict[str, Any]
+# The kernel is told by scripts/lab that it runs there.
+LAB_WORD = "pybench.lab"
 
 
 def _text(root: Path, name: str) -> str | None:
@@ -43,6 +45,7 @@ def kernel(root: Path) -> Facts:
         "amd_",
         "processor.",
         "tsc",
+        LAB_WORD,
     )
     return {
         "release": _text(root, "proc/sys/kernel/osrelease"),
@@ -73,14 +76,35 @@ def frequency(root: Path) -> Facts:
 
 
 def hypervisor(root: Path) -> Facts:
-    """Whether this is a virtual machine, and whose."""
+    """Whether this is a virtual machine, and whose; `emulated` is there, and true, if its CPUs are software."""
     guest = "hypervisor" in _cpuinfo(root).get("flags", "").split()
-    vendor = _text(root, "sys/class/dmi/id/sys_vendor")
-    return {
+    vendor = _dmi(root, "sys_vendor")
+    facts = {
         "virtual": guest or _text(root, "sys/hypervisor/type") is not None,
         "vendor": vendor,
-        "product": _text(root, "sys/class/dmi/id/product_name"),
+        "product": _dmi(root, "product_name"),
     }
+    return facts | ({"emulated": True} if _emulated(root, guest, vendor) else {})
+
+
+def _dmi(root: Path, name: str) -> str | None:
+    # The class folder is links, which a capture does not have.
+    return _text(root, f"sys/class/dmi/id/{name}") or _text(root, f"sys/devices/virtual/dmi/id/{name}")
+
+
+def _emulated(root: Path, guest: bool, vendor: str | None) -> bool:
+    """QEMU emulates x86 CPUs if it is the vendor of a guest that is offered none of a hypervisor's clocks.
+
+    KVM gives its guests kvm-clock, Hyper-V's interface a TSC page. QEMU's plainest CPU says so in its model name.
+    """
+    if any(word.startswith(LAB_WORD) for word in (_text(root, "proc/cmdline") or "").split()):
+        return True
+    if "TCG" in (_cpuinfo(root).get("model name") or "").split():
+        return True
+    sources = _text(root, "sys/devices/system/clocksource/clocksource0/available_clocksource")
+    if vendor != "QEMU" or not guest or not sources:
+        return False
+    return not any(name.startswith(("kvm-clock", "hyperv", "xen")) for name in sources.split())
 
 
 def clock(root: Path) -> Facts:

@@ -32,6 +32,7 @@ from pybench.report.sections import Section, View, compare_all, sections, view
 from pybench.report.simulated import WORD, banner
 from pybench.report.terminal import describe_host
 from pybench.report.transfers import host_words
+from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.records import Header
 from pybench.results.store import Results
 from pybench.results.transfers import TransferFile
@@ -78,6 +79,8 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
         for part in parts
     ]
     parts = [part for part in parts if part.charts or part.groups]
+    facts = [*(one.header.host for one in results), *(one.header.host for one in transfers)]
+    caution = [Conclusion(text=NOTE, kind="doubt")] if any(map(is_emulated, facts)) else []
     hosts = [describe_host(one.header) for one in results] or [host_words(one.header) for one in transfers]
     return Report(
         title=_title(results, transfers),
@@ -92,7 +95,7 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
             ).items()
         ],
         banner=[line for one in results for line in _banner(one, len(results) > 1)],
-        conclusions=conclude(files, compared[0]) if files else _transfer_words(transfers),
+        conclusions=[*caution, *(conclude(files, compared[0]) if files else _transfer_words(transfers))],
         hero=hero,
         machines=_machines(files),
         sections=parts,
@@ -109,7 +112,8 @@ def _title(results: Sequence[Results], transfers: Sequence[TransferFile]) -> str
     hosts = [*(one.header.host for one in results), *(one.header.host for one in transfers)]
     names = dict.fromkeys(str(host.get("name") or "host") for host in hosts)
     what = dict.fromkeys(cell.workload for one in results for cell in one.header.plan.cells)
-    words = f"{', '.join(what) or 'latency'} on {', '.join(names)}"
+    label = f" ({LABEL})" if any(map(is_emulated, hosts)) else ""
+    words = f"{', '.join(what) or 'latency'} on {', '.join(names)}{label}"
     return f"{WORD}: {words}" if results and all(one.header.simulated for one in results) else words
 
 

@@ -17,6 +17,7 @@ from pybench.report.handoffs import handoff_table
 from pybench.report.launches import launch_report
 from pybench.report.numbers import UNKNOWN, between, count, counted, ratio, time_ns, timed
 from pybench.report.simulated import WORD
+from pybench.results.emulated import LABEL, is_emulated
 from pybench.results.records import Cell, Header, Plan, Trial
 from pybench.sweep.axes import show_duration
 from pybench.sweep.validity import Finding, cell_findings, explain
@@ -94,7 +95,9 @@ def describe_host(header: Header) -> str:
         return f"{WORD}, not measured: {header.simulated.title}, {cpus} CPUs"
     words = [host.get("name") or "host", host["cpu"]["model"] or "unknown CPU", f"{cpus} CPUs"]
     words.append(f"Linux {host['kernel']['release']}")
-    if host["hypervisor"]["virtual"]:
+    if is_emulated(host):
+        words.append(f"{LABEL} machine")
+    elif host["hypervisor"]["virtual"]:
         words.append("virtual machine")
     return ", ".join(words)
 

@@ -14,6 +14,7 @@ from pybench.analysis.transfer_matrix import Axis, axis, finest, matrix
 from pybench.analysis.transfers import PairFigure, Transfers, pair_figures, summarize
 from pybench.host.distance import Distance
 from pybench.report.numbers import time_ns, timed
+from pybench.results.emulated import LABEL, is_emulated
 from pybench.results.transfers import PairTrial, TransferFile, TransferHeader, TransferPlan
 from pybench.sweep.axes import show_duration
 from pybench.sweep.transfers import expected_ns
@@ -56,7 +57,9 @@ def host_words(header: TransferHeader) -> str:
 
     words = [header.host.get("name") or "host", fact("cpu", "model") or "unknown CPU"]
     words += [f"{len(header.topology.get('cpus', []))} CPUs", f"Linux {fact('kernel', 'release') or 'unknown'}"]
-    if fact("hypervisor", "virtual"):
+    if is_emulated(header.host):
+        words.append(f"{LABEL} machine")
+    elif fact("hypervisor", "virtual"):
         words.append("virtual machine")
     return ", ".join(plain(word) for word in words)
 

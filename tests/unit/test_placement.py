@@ -1,27 +1,18 @@
 """Placements: the words people write, and the CPUs and memory they mean on hosts of many shapes."""
 
-import tempfile
 from collections import Counter
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from hosts import HOSTS, read, read_host
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from topologies import MACHINES, SCRATCH, write
+from topologies import Host, r5_metal
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.sysfs import format_list, parse_list
-from pybench.host.topology import Cpu, Topology, read_topology
+from pybench.host.topology import Cpu
 from pybench.placement import FILLS, MemoryPolicy, parse_placements, place
-
-
-@cache
-def read(name: str) -> Topology:
-    """Return the topology of a synthetic host, read from its files once."""
-    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
-        return read_topology(write(Path(folder), MACHINES[name]()))
 
 
 def cpus(name: str, text: str, smt: str | None = None) -> str:
@@ -176,9 +167,7 @@ def test_memory_of_the_contended_line(name: str, text: str, memory: MemoryPolicy
 
 
 def test_a_node_without_memory_gives_none() -> None:
-    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
-        host = MACHINES["r5_metal"]()
-        topology = read_topology(write(Path(folder), type(host)(host.cpus, {0: 8, 1: 0})))
+    topology = read_host(Host(r5_metal().cpus, {0: 8, 1: 0}))
     assert place(topology, "all mem:interleave").memory.nodes == (0,)
     with pytest.raises(UsageError, match="node 1 has no memory; memory is on node 0"):
         place(topology, "all mem:node:1")
@@ -310,7 +299,7 @@ def test_description(text: str, line: str) -> None:
 
 # The first use of a host writes and reads its files, which takes its time.
 relaxed = settings(deadline=None)
-hosts = st.sampled_from(sorted(MACHINES))
+hosts = st.sampled_from(HOSTS)
 fills = st.sampled_from(["", *FILLS])
 smts = st.sampled_from([None, "on", "off"])
 
@@ -371,7 +360,8 @@ def test_siblings_first_never_leaves_a_core_before_it_is_full(name: str) -> None
 def test_scatter_keeps_equal_sockets_within_one(name: str, smt: str | None) -> None:
     topology = read(name)
     by_number = topology.by_number()
-    sizes = {len({cpu.core for cpu in cpus if cpu.allowed}) for cpus in topology.sockets.values()}
+    usable = [[cpu.core for cpu in cpus if cpu.allowed] for cpus in topology.sockets.values()]
+    sizes = {(len(set(cores)), len(cores)) for cores in usable}
     order = place(topology, "all scatter", smt).cpus
     filled = Counter(dict.fromkeys(topology.sockets, 0))
     seen: Counter[int | None] = Counter()

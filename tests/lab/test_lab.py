@@ -1,0 +1,248 @@
+"""The lab itself: what it tells the firmware, what it refuses, and that nothing is left when it ends."""
+
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab import LabError, guest, kernel
+from lab.machines import PRESETS, Machine, apic_table, machine, qemu_arguments
+
+LAB = [sys.executable, str(guest.CHECKOUT / "scripts" / "lab")]
+needs_lab = pytest.mark.skipif(
+    bool(os.environ.get("PYBENCH_LAB_TESTS") == "0" or guest.why_not()),
+    reason=guest.why_not() or "the lab is switched off (PYBENCH_LAB_TESTS=0)",
+)
+machines = st.builds(
+    Machine,
+    st.just("any"),
+    sockets=st.integers(1, 4),
+    cores=st.sampled_from([2, 4, 6, 10]),
+    threads=st.integers(1, 3),
+    nodes_per_socket=st.sampled_from([1, 2]),
+    memory_nodes=st.integers(0, 2),
+    numbering=st.sampled_from(["adjacent", "server"]),
+)
+
+
+def run(*words: str | Path, **options: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([*LAB, *map(str, words)], text=True, capture_output=True, timeout=140, **options)
+
+
+# --- machines ------------------------------------------------------------------------------------
+
+
+def listed(table: bytes) -> list[int]:
+    """The hardware ids of the CPUs, in the table's order."""
+    found, offset = [], 44
+    while offset < len(table):
+        kind, length = table[offset : offset + 2]
+        if kind == 0:
+            found.append(table[offset + 3])
+        offset += length
+    assert offset == len(table) == struct.unpack_from("<I", table, 4)[0]
+    return found
+
+
+@given(machines)
+def test_the_firmware_lists_every_cpu_once_in_the_order_of_its_numbers(this: Machine) -> None:
+    table = apic_table(this)
+    assert sum(table) % 256 == 0
+    ids = listed(table)
+    assert len(set(ids)) == len(ids) == this.cpus
+    thread_bits = (this.threads - 1).bit_length()
+    cores = [apic >> thread_bits for apic in ids]
+    if this.numbering == "adjacent":
+        assert ids == sorted(ids)
+        assert cores == sorted(cores)
+    else:
+        each = this.sockets * this.cores
+        assert all(cores[n] == cores[n % each] for n in range(this.cpus))
+        assert cores[:each] == sorted(set(cores))
+
+
+@given(machines)
+def test_nodes_share_all_cpus_and_all_memory(this: Machine) -> None:
+    words = qemu_arguments(this)
+    fields = [dict(part.partition("=")[::2] for part in word.split(",")) for word in words if "," in word]
+    numbers = [
+        n
+        for one in fields
+        if "cpus" in one
+        for n in range(int(one["cpus"].split("-")[0]), int(one["cpus"].split("-")[1]) + 1)
+    ]
+    assert numbers == list(range(this.cpus))
+    assert sum(int(one["size"].removesuffix("M")) for one in fields if "size" in one) == this.memory_mib
+    distances = {(one["src"], one["dst"]): int(one["val"]) for one in fields if "src" in one}
+    assert len(distances) == this.nodes * (this.nodes - 1) // 2
+    assert min(distances.values(), default=11) > 10
+
+
+def test_a_machine_may_be_changed() -> None:
+    assert machine("2x2x2") is PRESETS["2x2x2"]
+    assert machine("r5.metal", cores=8, sockets=None).cpus == 32
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--preset", "3x3", "--", "true"), "no preset '3x3'; there are 2x2x2, server"),
+        (("--sockets", "4", "--cores", "64", "--", "true"), "room for 255 CPU ids"),
+        (("--cores", "3", "--nodes-per-socket", "2", "--", "true"), "cannot be shared evenly"),
+        (("--threads", "0", "--", "true"), "at least one"),
+        (("--memory", "100", "--", "true"), "give --memory"),
+        (("--preset", "server"), "no command; write it after --"),
+        (("--timeout", "0", "--", "true"), "--timeout"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(words: tuple[str, ...], message: str) -> None:
+    ran = run(*words)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert message in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+# --- what it needs -------------------------------------------------------------------------------
+
+
+def test_each_thing_that_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(guest.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(guest.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(guest.shutil, "which", lambda _: "/usr/bin/qemu")
+    monkeypatch.setattr(guest, "_file_server", lambda: "/usr/lib/virtiofsd")
+    assert "scripts/lab --setup" in (guest.why_not() or "")
+    monkeypatch.setattr(guest, "_file_server", lambda: None)
+    assert "QEMU and virtiofsd" in (guest.why_not() or "")
+    monkeypatch.setattr(guest.os, "geteuid", lambda: 1000)
+    assert "needs root" in (guest.why_not() or "")
+    with pytest.raises(LabError, match="needs root"):
+        guest.run(PRESETS["single"], guest.Job("true"))
+    monkeypatch.setattr(guest.platform, "machine", lambda: "aarch64")
+    assert "aarch64" in (guest.why_not() or "")
+
+
+def test_a_kernel_that_is_not_what_was_downloaded_is_not_booted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = kernel.cache() / "kernel"
+    folder.mkdir(parents=True)
+    contents = {"vmlinuz": b"kernel", "busybox": b"programs"}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    subprocess.run("sha256sum * > sha256sums", shell=True, cwd=folder, check=True)
+    assert kernel.kernel_files() == contents
+    (folder / "vmlinuz").write_bytes(b"kernal")
+    assert kernel.kernel_files() is None
+    shutil.rmtree(folder)
+    assert kernel.kernel_files() is None
+
+
+# --- pytest --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "variables"), [(["--no-lab"], {}), ([], {"PYBENCH_LAB_TESTS": "0"})], ids=["option", "variable"]
+)
+def test_tests_can_be_kept_out_of_the_lab(words: list[str], variables: dict[str, str]) -> None:
+    tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/lab/test_guests.py", *words]
+    ran = subprocess.run(
+        [sys.executable, *tests],
+        cwd=guest.CHECKOUT,
+        text=True,
+        capture_output=True,
+        env=os.environ | variables,
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert "the lab is switched off" in ran.stdout
+    assert "passed" not in ran.stdout
+
+
+# --- boots ---------------------------------------------------------------------------------------
+
+
+def processes_below(folder: Path) -> list[psutil.Process]:
+    """Those that were told of the folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if any(str(folder) in word for word in process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """An environment with a folder of its own for temporary files, near the root as a socket's path is short."""
+    with tempfile.TemporaryDirectory(prefix="lab-", dir="/tmp") as folder:
+        yield os.environ | {"TMPDIR": folder}
+        assert not list(Path(folder).iterdir())
+        assert not processes_below(Path(folder))
+
+
+def wait_until_it_runs(folder: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not any(folder.glob("*/console")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert len(processes_below(folder)) >= 2
+
+
+@needs_lab
+@pytest.mark.timeout(300)
+def test_out_of_time_ends_it(temporary: dict[str, str]) -> None:
+    ran = run("--preset", "single", "--timeout", "1", "--", "sleep 100", env=temporary)
+    assert ran.returncode == 124
+    assert ran.stderr == "lab: stopped after 1 s; give the command more with --timeout\n"
+
+
+@needs_lab
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_ends_it(temporary: dict[str, str], number: signal.Signals) -> None:
+    folder = Path(temporary["TMPDIR"])
+    with subprocess.Popen([*LAB, "--preset", "single", "--", "sleep 100"], env=temporary) as process:
+        wait_until_it_runs(folder)
+        began = processes_below(folder)
+        process.send_signal(number)
+        assert process.wait(20) == (-number if number == signal.SIGKILL else 128 + number)
+    if number == signal.SIGKILL:
+        psutil.wait_procs(began, timeout=20)
+        assert not processes_below(folder)
+        # Its folder goes with the next run.
+        assert run("--preset", "single", "--timeout", "0.1", "--", "true", env=temporary).returncode == 124
+
+
+@needs_lab
+@pytest.mark.timeout(300)
+def test_power_loss_keeps_what_was_synced(temporary: dict[str, str], tmp_path: Path) -> None:
+    disk, shared = tmp_path / "disk", tmp_path / "shared"
+    options = ["--preset", "single", "--disk", disk, "--share", shared]
+    steps = (
+        "echo kept >/disk/kept",
+        "sync",
+        "echo lost >/disk/lost",
+        "echo shared >/mnt/shared",
+        "echo >/written-by-a-guest",
+        "echo b >/proc/sysrq-trigger",
+        "sleep 100",
+    )
+    assert run(*options, "--", "; ".join(steps), env=temporary).returncode == 125
+    assert (shared / "shared").read_text() == "shared\n"
+    assert not Path("/written-by-a-guest").exists()
+    ran = run(*options, "--", "cat /disk/kept; test ! -e /disk/lost -a ! -t 1 && exit 7", env=temporary)
+    assert (ran.returncode, ran.stdout) == (7, "kept\n"), ran.stderr
