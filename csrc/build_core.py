@@ -17,6 +17,6 @@ ffi.set_source(
     include_dirs=["csrc"],
     depends=HEADERS,
     extra_compile_args=["-std=gnu11", "-O2", "-pthread", "-Wall", "-Wextra", "-Wno-unused-parameter"],
-    extra_link_args=["-pthread"],
+    extra_link_args=["-pthread", "-lm"],
     py_limited_api=True,
 )

@@ -7,7 +7,7 @@
  * nothing between calls. All times are nanoseconds of CLOCK_MONOTONIC unless a name says otherwise.
  */
 
-#define PB_ABI 4
+#define PB_ABI 5
 #define PB_MAX_MEMBERS 4096
 #define PB_MAX_PHASES 16
 #define PB_MAX_COUNTERS 16
@@ -145,6 +145,72 @@ struct pb_lock_info {
     int8_t readers;       /* 1: tells readers from writers */
     int8_t excludes;      /* 1: its sections are counted, and a lost one fails the trial */
 };
+
+/* ---- the simulator: a discrete-event machine instead of this one; times are ns unless a name says otherwise ---- */
+enum pb_sim_service { PB_SIM_NONE = 0, PB_SIM_CENTRAL = 1, PB_SIM_CLUSTER = 2 };
+enum pb_sim_workload { PB_SIM_SPIN = 0, PB_SIM_LAUNCH = 1, PB_SIM_ORACLE = 2 };
+enum pb_sim_guard { PB_SIM_GUARD_NONE = 0, PB_SIM_GUARD_APART = 1, PB_SIM_GUARD_SHARED = 2 };
+enum pb_sim_step_kind {
+    PB_SIM_COMPUTE = 0, PB_SIM_WALK = 1, PB_SIM_NAMESPACE = 2, PB_SIM_NAMESPACE_READ = 3, PB_SIM_MOUNT_LOCK = 4,
+    PB_SIM_SLEEP = 5, PB_SIM_LOCK = 6, PB_SIM_UNLOCK = 7
+};
+
+/* A thread's place; each number counts from 0 without gaps. */
+struct pb_sim_seat {
+    int32_t cpu, core, l3, socket, domain;
+};
+
+struct pb_sim_step {
+    int32_t kind; /* enum pb_sim_step_kind */
+    int32_t count;
+    int32_t phase; /* -1 none */
+    double ns;
+    double spread; /* sigma of a log-normal factor */
+};
+
+struct pb_sim_spec {
+    const struct pb_sim_seat *seats;
+    int32_t n_seats, workload, service, home_socket;
+    double transfer[1024]; /* 256 quantiles of a pair's one-way transfer for smt, l3, socket, cross-socket */
+    double normal[256];    /* quantiles of the standard normal distribution */
+    double jitter, local_ns, atomic_ns, pause_ns, smt_slowdown, service_ns, retry_ns;
+    double timeslice_ns, switch_ns, wake_ns, duration_ns, warmup_ns;
+    uint64_t seed, max_events;
+    /* spin */
+    char lock[24];
+    int32_t guard, hold_distribution, think_distribution, writers;
+    double hold_ns, think_ns, write_think_ns, loop_ns, sample_ns;
+    /* launch: steps in four lists one after the other: first, for each layer, last, and after it for each layer */
+    const struct pb_sim_step *steps;
+    int32_t lists[4];
+    int32_t containers, layers, closed;
+    double deadline_ns;
+    /* oracle: work, section and what each that waits adds to it (half of home_ns) */
+    double a_ns, serial_ns, home_ns;
+    int32_t fixed;
+};
+
+struct pb_sim_facts {
+    uint64_t events;    /* memory accesses */
+    uint64_t scheduled; /* entries of the event queue */
+    uint64_t transfers, retries, invalidations, preemptions, launched, late;
+    double simulated_ns;
+};
+
+struct pb_sim;
+
+/* Simulate. On 0, *sim must be freed; -ENOMEM, -EINVAL, or -EOVERFLOW after max_events fill the error. */
+int pb_sim_run(const struct pb_sim_spec *spec, struct pb_sim **sim, struct pb_error *error);
+const struct pb_sim_facts *pb_sim_facts(const struct pb_sim *sim);
+/* By seat; the caller may number CPUs in it as it likes. */
+struct pb_member *pb_sim_member(const struct pb_sim *sim, int32_t seat);
+/* Over all seats of a role. */
+struct pb_phase *pb_sim_phase(const struct pb_sim *sim, int32_t role, int32_t phase);
+/* As pb_trial_handoffs(). */
+const struct pb_handoff *pb_sim_handoffs(const struct pb_sim *sim, int32_t seat);
+/* Latency of each container, ns; 0: it did not end. */
+const double *pb_sim_launches(const struct pb_sim *sim);
+void pb_sim_free(struct pb_sim *sim);
 
 struct pb_trial;
 

@@ -101,6 +101,37 @@ def median_interval(samples: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(median, min(float(low), median), max(float(high), median), n)
 
 
+def range_interval(samples: ArrayLike, level: float = 0.95) -> Interval:
+    """Return the median of ``samples`` (1-d, any unit) and the range in which the central ``level`` of them lies.
+
+    For draws of uncertain inputs: each sample is one possible answer, and more of them make the range no
+    narrower, unlike the interval of a median. Below 40 samples at 95 % it is nearly all of them. A single one
+    leaves the bounds NaN. ValueError: no samples, samples that are not finite, a level outside (0, 1).
+    """
+    check_level(level)
+    array = finite_samples(samples)
+    median = float(np.median(array))
+    if array.size < 2:
+        return Interval(median, math.nan, math.nan, int(array.size))
+    low, high = np.quantile(array, ((1 - level) / 2, (1 + level) / 2))
+    return Interval(median, min(float(low), median), max(float(high), median), int(array.size))
+
+
+def ratio_range(a_samples: ArrayLike, b_samples: ArrayLike, level: float = 0.95) -> Interval:
+    """Return the ratio a / b of draws: in pairs where the same draws made both, so that what moves both alike
+    cancels; else of the bounds.
+
+    ValueError: no samples, samples that are not finite and positive, a level outside (0, 1).
+    """
+    a, b = (finite_samples(s, what) for s, what in ((a_samples, "a_samples"), (b_samples, "b_samples")))
+    if min(a.min(), b.min()) <= 0:
+        raise ValueError("a ratio needs positive samples")
+    if a.size == b.size:
+        return range_interval(a / b, level)
+    top, bottom = range_interval(a, level), range_interval(b, level)
+    return Interval(top.value / bottom.value, top.low / bottom.high, top.high / bottom.low, min(top.n, bottom.n))
+
+
 def ratio_interval(a_samples: ArrayLike, b_samples: ArrayLike, level: float = 0.95) -> Interval:
     """Return median(a) / median(b) and its interval, for two independent sets of positive samples.
 

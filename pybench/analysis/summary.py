@@ -8,7 +8,7 @@ import msgspec
 
 from pybench.analysis.borders import borders_of
 from pybench.analysis.curves import Ranked, rank
-from pybench.analysis.estimate import Interval, median_interval, ratio_interval
+from pybench.analysis.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
 from pybench.analysis.handoffs import HandoffSummary, summarize_handoffs
 from pybench.analysis.models.knees import Border
 from pybench.analysis.scaling import Fits, fit_all
@@ -21,7 +21,10 @@ NOTHING = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
 
 
 class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell: the median over its clean trials of each trial's figure, with its 95 % interval."""
+    """One cell: the median over its clean trials of each trial's figure, with its 95 % interval.
+
+    Of a simulation each trial is a draw of the uncertain inputs, and the interval is the central 95 % of draws.
+    """
 
     index: int
     cell: Cell
@@ -86,7 +89,8 @@ def summarize(
     by_cell: dict[int, list[Trial]] = defaultdict(list)
     for trial in trials:
         by_cell[trial.cell].append(trial)
-    findings = cell_findings(trial for some in by_cell.values() for trial in some)
+    # Draws of inputs have no order in time, and modes only if the inputs have.
+    findings = cell_findings(trial for some in by_cell.values() for trial in some if not trial.simulated)
     series: dict[bytes, list[int]] = defaultdict(list)
     for index, cell in enumerate(cells):
         series[_series_key(cell)].append(index)
@@ -138,8 +142,11 @@ def _cell_summary(
         if trial.figures is None and trial.outcome.status != "unsupported":
             failures[trial.outcome.reason or trial.outcome.note] += 1
 
+    simulated = any(trial.simulated for trial in trials)
+    estimate, over = (range_interval, ratio_range) if simulated else (median_interval, ratio_interval)
+
     def interval(figure: Callable[[Figures], float]) -> Interval:
-        return median_interval([figure(f) for f in clean]) if clean else NOTHING
+        return estimate([figure(f) for f in clean]) if clean else NOTHING
 
     outcomes = [trial.outcome for trial in trials if trial.clean]
     throughputs = [f.throughput for f in clean]
@@ -156,16 +163,18 @@ def _cell_summary(
         p99_ns=interval(lambda f: f.p99_ns),
         max_ns=interval(lambda f: f.max_ns),
         jain=interval(lambda f: f.jain),
-        phases={name: _phase(outcomes, name) for name in (outcomes[0].phases if outcomes else ())},
+        phases={name: _phase(outcomes, name, estimate) for name in (outcomes[0].phases if outcomes else ())},
         handoffs=summarize_handoffs(trials),
         timer_step_ns=max((trial.outcome.timer_step_ns for trial in trials), default=0.0),
-        speedup=ratio_interval(throughputs, base) if base and clean and min(throughputs) > 0 else NOTHING,
+        speedup=over(throughputs, base) if base and clean and min(throughputs) > 0 else NOTHING,
         findings=[finding for finding in findings if finding.cell == index],
     )
 
 
-def _phase(outcomes: Sequence[Outcome], name: str) -> tuple[Interval, Interval]:
+def _phase(
+    outcomes: Sequence[Outcome], name: str, estimate: Callable[[Sequence[float]], Interval]
+) -> tuple[Interval, Interval]:
     parts = [outcome.phases[name] for outcome in outcomes if name in outcome.phases]
     wall = [part.wall_ns / part.operations for part in parts if part.operations]
     cpu = [part.cpu_ns / part.cpu_operations for part in parts if part.cpu_operations]
-    return (median_interval(wall) if wall else NOTHING, median_interval(cpu) if cpu else NOTHING)
+    return (estimate(wall) if wall else NOTHING, estimate(cpu) if cpu else NOTHING)

@@ -49,8 +49,8 @@ SCHEMA = {
 
 
 def source(header: Header) -> str:
-    """`measured`, or `simulated` if the file's host says that it is a model."""
-    return "simulated" if header.host.get("simulated") else "measured"
+    """`measured`, or `simulated` if the file says that it is of a model."""
+    return "simulated" if header.simulated or header.host.get("simulated") else "measured"
 
 
 def cell_settings(header: Header, cell: Cell) -> dict[str, Value | bool | None]:

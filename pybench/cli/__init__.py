@@ -20,6 +20,12 @@ VERBS: dict[str, tuple[str, str]] = {
         "pybench.cli.latency",
         "Measure how long a cache line takes from CPU to CPU: a heat map.",
     ),
+    "simulate": (
+        "pybench.cli.simulate",
+        "Simulate the same sweeps on a machine that is not here: never a measurement, and says so.",
+    ),
+    "machines": ("pybench.cli.machines", "List and draw the machines to simulate: every number, and its source."),
+    "calibrate": ("pybench.cli.calibrate", "Measure what a simulation of this host needs, into a machine file."),
     "doctor": ("pybench.cli.doctor", "Say before the run what this host will spoil, and what to do about it."),
     "locks": ("pybench.cli.locks", "List the locks of the spin workload and what sets them apart."),
     "compare": ("pybench.cli.compare", "Compare result files, or an axis of one, cell by cell."),

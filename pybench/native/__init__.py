@@ -6,7 +6,7 @@ Importing this package does not load the core; the first call does, and says wha
 import functools
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ __all__ = [
     "run_trial",
 ]
 
-ABI = 4
+ABI = 5
 STATUSES: tuple[Status, ...] = ("ok", "unsupported", "failed", "interrupted")
 CREWS = {"threads": 0, "processes": 1}
 MEMORIES = {"local": 0, "bind": 1, "interleave": 2}
@@ -238,10 +238,14 @@ def _column(members: list[Any], name: str) -> list[Any]:
 
 
 def _handoffs(ffi: Any, lib: Any, trial: Any, count: int) -> Handoffs | None:
+    return _handoffs_of(ffi, lambda taker: lib.pb_trial_handoffs(trial, taker), count)
+
+
+def _handoffs_of(ffi: Any, row_of: Callable[[int], Any], count: int) -> Handoffs | None:
     entry = np.dtype([("count", "u8"), ("timed", "u8"), ("ns", "u8")])
     columns: list[list[int]] = [[], [], [], [], []]
     for taker in range(count):
-        row = lib.pb_trial_handoffs(trial, taker)
+        row = row_of(taker)
         if row == ffi.NULL:
             return None
         taken = np.frombuffer(ffi.buffer(row, count * entry.itemsize), dtype=entry)

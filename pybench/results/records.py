@@ -53,6 +53,34 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Combinations of the axes that cannot be, each with the reason."""
 
 
+class InputRange(msgspec.Struct, frozen=True):
+    """A number that a simulation used, the range it was drawn from, and where it is from or `assumed: why`."""
+
+    value: float
+    low: float
+    high: float
+    source: str
+
+
+class Simulated(msgspec.Struct, frozen=True, kw_only=True):
+    """That a file's figures are of a model, and of which. Each trial is one draw of the uncertain inputs."""
+
+    machine: str
+    title: str
+    digest: str
+    """Of the machine file: the first 12 hex digits of its SHA-256."""
+    engine: int
+    """Version of the model."""
+    seed: int
+    draws: int
+    inputs: dict[str, InputRange] = {}
+    """Every number of the machine by its name."""
+    drawn: list[str] = []
+    """Which inputs were drawn: `transfer.socket` stands for its three percentiles, drawn together."""
+    steps: str = ""
+    """launch: the machine file from which the durations of its steps are; empty: none."""
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="header"):
     """The first line of a file."""
 
@@ -64,6 +92,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
     host: dict[str, Any]
     topology: dict[str, Any]
     plan: Plan
+    simulated: Simulated | None = None
+    """None: measured."""
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +214,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tr
     """By distance, near to far; empty if the workload hands nothing over or there was nobody to hand it to."""
     flags: list[str] = []
     """Names of the validity checks that it failed: it is kept, and enters no estimate."""
+    simulated: bool = False
+    """A draw of a simulation, and no measurement; its `repeat` is the number of the draw."""
 
     @property
     def clean(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
+from pybench.host.sysfs import format_list
 from pybench.host.topology import Topology
 from pybench.placement import Placement, place
 from pybench.results.records import Cell, Plan
@@ -32,6 +33,9 @@ class Axes(msgspec.Struct, frozen=True, kw_only=True):
     crews: tuple[str, ...] = ("threads",)
     oversubscribe: bool = False
     """Allow more threads than CPUs."""
+    elsewhere: bool = False
+    """The plan is for a machine that is not here: this host's limits do not hold, placements that the machine has
+    not and thread counts beyond their CPUs are left out."""
 
 
 def default_axes(topology: Topology) -> Axes:
@@ -54,10 +58,17 @@ def make_cells(axes: Axes, topology: Topology) -> tuple[list[Cell], list[str]]:
     left_out: dict[str, None] = {}
     for kind, values in _workloads_and_values(axes):
         for place_text, smt, crew in itertools.product(axes.places, axes.smt, axes.crews):
-            placement = place(topology, place_text, smt)
-            for threads in _threads(axes, placement):
+            try:
+                placement = place(topology, place_text, smt)
+            except UnsupportedError as error:
+                if not axes.elsewhere:
+                    raise
+                left_out[str(error)] = None
+                continue
+            counts = _threads(axes, placement, left_out)
+            for threads in counts:
                 for params in _products(kind, values):
-                    reason = kind.conflict(params, threads)
+                    reason = None if axes.elsewhere and kind.name == "launch" else kind.conflict(params, threads)
                     if reason:
                         left_out[f"{kind.name}, threads={threads}: {reason}"] = None
                     else:
@@ -92,9 +103,14 @@ def _products(kind: Workload, values: Mapping[str, tuple[str, ...]]) -> Iterator
         yield kind.complete(dict(zip(values, combination, strict=True)))
 
 
-def _threads(axes: Axes, placement: Placement) -> list[int]:
+def _threads(axes: Axes, placement: Placement, left_out: dict[str, None]) -> list[int]:
     most = len(placement.cpus)
     counts = thread_counts(axes.threads, most)
+    if axes.elsewhere and not axes.oversubscribe and (beyond := [count for count in counts if count > most]):
+        left_out[
+            f"threads {format_list(beyond)}: {placement.text!r} has {most} CPUs (--oversubscribe shares them)"
+        ] = None
+        return [count for count in counts if count <= most]
     if counts[-1] > most and not axes.oversubscribe:
         raise UsageError(
             f"{counts[-1]} threads on the {most} CPUs of {placement.text!r}: "

@@ -155,7 +155,7 @@ class Sweep:
         if handoffs is None or self._topology is None:
             return trial
         figures = handoffs_by_distance(handoffs, distances(self._topology, cell.cpus), self._transfer_ns)
-        return msgspec.structs.replace(trial, handoffs=figures, outcome=_lean(trial.outcome))
+        return msgspec.structs.replace(trial, handoffs=figures, outcome=lean(trial.outcome))
 
     def _fits_budget(self, index: int) -> bool:
         if not self.plan.budget_ns:
@@ -199,7 +199,7 @@ class Sweep:
         return msgspec.structs.replace(trial, figures=figures(outcome.members, outcome.phases, latency))
 
 
-def _lean(outcome: Outcome) -> Outcome:
+def lean(outcome: Outcome) -> Outcome:
     """Without the pairs of so many members that they would dwarf all else; their sums by distance stay."""
     if outcome.handoffs is None or len(outcome.handoffs.count) <= MOST_HANDOFF_PAIRS:
         return outcome

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The queueing model's assumptions in place of the machine: seats that work for an exponential time and then queue
+ * for one server, whose mean time grows with the number k that hold or wait. Boyd-Wickizer et al., "Non-scalable
+ * locks are dangerous", Linux Symposium (2012).
+ */
+#include "sim.h"
+
+#include <math.h>
+
+static double exponential(struct sim *m, double mean) {
+    double uniform = ((double)(sim_rand(m) >> 11) + 0.5) * 0x1p-53;
+    return -mean * log(uniform);
+}
+static uint64_t section(struct sim *m, int32_t waiting) {
+    double mean = m->spec->serial_ns + m->spec->home_ns * waiting / 2;
+    return sim_ps(m->spec->fixed ? mean : exponential(m, mean));
+}
+
+/* Slot n_seats is the server's. An exponential section has no memory: whoever comes or goes, what is left of it is
+ * drawn anew from the rate that is now. */
+void sim_oracle_run(struct sim *m) {
+    int32_t server = m->n_seats, head = -1, tail = -1, waiting = 0;
+    bool by_number = m->spec->home_ns > 0;
+    for (int32_t i = 0; i < m->n_seats; i++) {
+        m->seats[i].next_run = -1;
+        sim_due(m, i, sim_ps(exponential(m, m->spec->a_ns)));
+    }
+    for (;;) {
+        int32_t slot = m->tree[1];
+        m->now = m->due[slot];
+        if (m->now >= m->stop || m->facts.events >= m->spec->max_events)
+            break;
+        m->facts.events++;
+        m->facts.scheduled++;
+        if (slot != server) {
+            struct sim_seat *s = &m->seats[slot];
+            sim_due(m, slot, SIM_NEVER);
+            s->began = m->now;
+            if (head < 0)
+                head = slot;
+            else
+                m->seats[tail].next_run = slot;
+            tail = slot;
+            if (!waiting++ || by_number)
+                sim_due(m, server, m->now + section(m, waiting));
+            continue;
+        }
+        struct sim_seat *s = &m->seats[head];
+        if (m->now >= m->record_from) {
+            m->members[head].operations++;
+            sim_record(m, 0, 0, m->now - s->began);
+        }
+        sim_due(m, head, m->now + sim_ps(exponential(m, m->spec->a_ns)));
+        head = s->next_run;
+        s->next_run = -1;
+        sim_due(m, server, --waiting ? m->now + section(m, waiting) : SIM_NEVER);
+    }
+    m->now = m->stop;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The discrete-event machine: cores with private caches, lines that move between them, seats (threads) on CPUs.
+ *
+ * Time is whole picoseconds. Everything that waits has one slot in a tournament tree of due times: a seat, its store
+ * buffer's head, a shared CPU's time slice. A seat runs ahead of the tree as long as nothing else is due before.
+ */
+#pragma once
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../core.h"
+#include "../histogram.h"
+#include "../rng.h"
+
+#define SIM_NEVER UINT64_MAX
+#define SIM_PS 1000.0 /* in a ns */
+#define SIM_WORDS 4   /* a line */
+#define SIM_BUFFER 8  /* stores on their way */
+#define SIM_PACES 256
+#define SIM_HOT 8 /* lines that many want: each domain has a queue of its own there */
+#define SIM_SAMPLE_PS UINT64_C(10000000)
+
+enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
+enum sim_state { SIM_RUNS, SIM_MEMORY, SIM_DRAINS, SIM_FULL, SIM_WATCHES, SIM_READY, SIM_SLEEPS };
+
+/* Who asks for a line: a seat (0 to n - 1), or its store buffer (n to 2 n - 1). */
+struct sim_agent {
+    uint64_t asked_at;
+    uint64_t extra; /* that the line is taken up after it came: the atomic's own time */
+    int32_t line;   /* -1: asks for none */
+    int32_t next;   /* behind it in the queue */
+    bool exclusive, served;
+};
+
+/* Requests of one domain (socket or L3) for a line, first come first; or in no order, to be drawn from. */
+struct sim_queue {
+    int32_t head, tail, count;
+    int32_t *slots; /* if drawn */
+    uint64_t free_at; /* when the home, or this domain's part of it, has answered what it took */
+};
+
+struct sim_line {
+    int32_t owner;         /* core that wrote it last, -1 none */
+    int32_t writer;        /* CPU that did */
+    int32_t watchers;      /* first of the seats that spin on their copy, -1 none */
+    int32_t waiting;       /* requests in its queues */
+    int32_t transit_agent; /* whose request is under way */
+    bool shared;           /* there may be copies beside the owner's */
+    bool transit, transit_exclusive;
+    bool sibling_saw; /* the writer's sibling has looked since */
+    uint64_t lost_at; /* under way: until then copies are good */
+    uint64_t locked_until;
+    uint64_t entered_at; /* its domain */
+    uint64_t sockets, l3s; /* sets (modulo 64) of places with copies */
+    uint64_t *copies;      /* set of cores */
+    struct sim_queue queue;
+    struct sim_queue *domains; /* NULL: queue alone */
+};
+
+struct sim_core {
+    int32_t socket, l3, domain;
+    int32_t active; /* CPUs at work */
+};
+
+struct sim_cpu {
+    int32_t core, current, run_head, run_tail, seats, slot;
+    bool wants_switch;
+};
+
+struct sim_store {
+    int32_t word;
+    int64_t value;
+};
+
+struct sim;
+struct sim_seat;
+/* True when it is done; false where it waits. */
+typedef bool sim_program(struct sim *m, struct sim_seat *s);
+
+struct sim_seat {
+    int32_t index, cpu, core, domain;
+    uint8_t state;
+    bool counts;     /* its sections are counted: it writes */
+    bool optimistic; /* a reader that holds nothing, and reads again */
+    int32_t role, line, watch_next, watch_before, next_run;
+    uint64_t left; /* of its work, when its CPU was taken away */
+    uint64_t on_since; /* on its CPU */
+    /* Programs: where each level is, and what they keep. */
+    int32_t pc[5];
+    int32_t lock; /* first word */
+    int64_t a, b, c, d;
+    uint64_t spin_until;
+    /* Stores on their way, a ring. */
+    struct sim_store stores[SIM_BUFFER];
+    uint32_t first_store, stores_left;
+    /* Workload. */
+    sim_program *acquire, *release;
+    uint64_t began, held, leaving, sample_due, last_end, step_began, inside_ps;
+    uint64_t phase_ps[PB_MAX_PHASES];
+    int32_t before;
+    uint32_t hold_next, think_next;
+    uint64_t run;
+    int64_t container;
+    int32_t list, step, turn, layers_left;
+};
+
+struct sim_lengths {
+    uint64_t asked; /* 0: none */
+    uint32_t count;
+    uint64_t length[SIM_PACES];
+};
+
+struct sim {
+    uint64_t now, stop, record_from;
+    uint64_t limit; /* how far the running seat may go ahead of the queue */
+    /* The tree: slots below, winners above. */
+    uint64_t *due;
+    int32_t *tree;
+    int32_t leaves, first_idle;
+    int32_t n_seats, n_cpus, n_cores, n_lines, n_domains, n_words64;
+    struct sim_seat *seats;
+    struct sim_agent *agents;
+    struct sim_cpu *cpus;
+    struct sim_core *cores;
+    struct sim_line *lines;
+    int64_t *value;
+    uint64_t *sets;
+    struct sim_queue *queues;
+    int32_t *slots;
+    int32_t nodes; /* first word of the seats' own lines */
+    const struct pb_sim_spec *spec;
+    uint64_t local, atomic, pause, poll, service, retry, slice, change, wake;
+    double slower;
+    uint32_t transfer[SIM_CLASSES][SIM_PACES]; /* ps by pair */
+    float jitter[SIM_PACES];
+    uint64_t rng, pairs_seed;
+    sim_program *step;
+    struct sim_lengths hold, think, write_think;
+    uint64_t loop, sample;
+    int64_t next_container;
+    int32_t seats_left;
+    int32_t last_owner; /* of the spin workload's lock, to tell handoffs by; -1 none */
+    uint64_t last_left;
+    int32_t writers_in, readers_in; /* to check the programs by */
+    int64_t sections;
+    int32_t guard; /* first word of what the lock guards, -1 nothing */
+    const char *broken;
+    /* Results. */
+    struct pb_member *members;
+    struct pb_phase *phases; /* by role, then phase */
+    struct pb_handoff *handoffs;
+    double *launches;
+    struct pb_sim_facts facts;
+};
+
+/* ---- time ---- */
+static inline uint64_t sim_next_due(const struct sim *m) { return m->due[m->tree[1]]; }
+
+static inline void sim_due(struct sim *m, int32_t slot, uint64_t at) {
+    m->due[slot] = at;
+    int32_t *tree = m->tree;
+    for (int32_t i = (m->leaves + slot) >> 1; i; i >>= 1) {
+        int32_t a = tree[2 * i], b = tree[2 * i + 1];
+        tree[i] = m->due[b] < m->due[a] ? b : a;
+    }
+}
+
+static inline uint64_t sim_rand(struct sim *m) { return pb_random(&m->rng); }
+/* From 0 to below `most`. */
+static inline uint64_t sim_below(struct sim *m, uint64_t most) {
+    return (uint64_t)(((unsigned __int128)sim_rand(m) * most) >> 64);
+}
+
+/* What a CPU does by itself takes longer while its sibling is at work. */
+static inline uint64_t sim_slowed(const struct sim *m, const struct sim_seat *s, uint64_t ps) {
+    return m->cores[s->core].active > 1 ? (uint64_t)((double)ps * m->slower) : ps;
+}
+
+/* Go on at `at`: true if nothing else is due before; else the seat waits. */
+static inline bool sim_until(struct sim *m, struct sim_seat *s, uint64_t at) {
+    if (at < m->limit && at <= sim_next_due(m)) {
+        m->now = at;
+        return true;
+    }
+    s->state = SIM_RUNS;
+    sim_due(m, s->index, at);
+    m->facts.scheduled++;
+    return false;
+}
+static inline bool sim_compute(struct sim *m, struct sim_seat *s, uint64_t ps) {
+    return sim_until(m, s, m->now + sim_slowed(m, s, ps));
+}
+
+/* ---- memory: lines.c ---- */
+void sim_request(struct sim *m, int32_t agent, int32_t line, bool exclusive, uint64_t extra);
+void sim_complete(struct sim *m, int32_t agent);
+void sim_wake_siblings(struct sim *m, struct sim_line *line, int32_t cpu);
+void sim_unwatch(struct sim *m, struct sim_seat *s);
+bool sim_watch(struct sim *m, struct sim_seat *s, int32_t word, uint64_t until);
+bool sim_store_slow(struct sim *m, struct sim_seat *s, int32_t word, int64_t value);
+bool sim_rmw_slow(struct sim *m, struct sim_seat *s, int32_t line);
+void sim_drain(struct sim *m, struct sim_seat *s);
+uint64_t sim_distance(struct sim *m, int32_t from, int32_t to);
+
+static inline bool sim_in(const uint64_t *set, int32_t i) { return set[i >> 6] >> (i & 63) & 1; }
+
+/* A copy that can be read: one under way elsewhere is good until the invalidation arrives. */
+static inline bool sim_readable(const struct sim *m, const struct sim_line *line, int32_t core) {
+    if (!sim_in(line->copies, core))
+        return false;
+    return !line->transit || !line->transit_exclusive || m->now < line->lost_at;
+}
+static inline bool sim_writable(const struct sim *m, const struct sim_line *line, int32_t core) {
+    return line->owner == core && !line->shared && (!line->transit || m->now < line->lost_at);
+}
+/* What it costs to see what the sibling wrote into the cache that both share. */
+static inline uint64_t sim_sibling(struct sim *m, struct sim_line *line, const struct sim_seat *s) {
+    if (line->writer == s->cpu || line->sibling_saw || line->owner != s->core)
+        return 0;
+    line->sibling_saw = true;
+    return sim_distance(m, s->core, s->core);
+}
+static inline void sim_set(struct sim *m, const struct sim_seat *s, int32_t word, int64_t value) {
+    struct sim_line *line = &m->lines[word / SIM_WORDS];
+    m->value[word] = value;
+    line->writer = s->cpu;
+    line->sibling_saw = false;
+    if (line->watchers >= 0)
+        sim_wake_siblings(m, line, s->cpu);
+}
+/* As this seat sees it: its own stores on their way first. */
+static inline int64_t sim_value(const struct sim *m, const struct sim_seat *s, int32_t word) {
+    for (uint32_t i = s->stores_left; i; i--) {
+        const struct sim_store *store = &s->stores[(s->first_store + i - 1) % SIM_BUFFER];
+        if (store->word == word)
+            return store->value;
+    }
+    return m->value[word];
+}
+
+static inline bool sim_load(struct sim *m, struct sim_seat *s, int32_t word) {
+    struct sim_line *line = &m->lines[word / SIM_WORDS];
+    m->facts.events++;
+    if (sim_readable(m, line, s->core))
+        return sim_until(m, s, m->now + sim_slowed(m, s, m->local) + sim_sibling(m, line, s));
+    s->state = SIM_MEMORY;
+    sim_request(m, s->index, word / SIM_WORDS, false, 0);
+    return false;
+}
+/* An atomic: what is stored is out before. At its end the caller reads and writes the word in one go. */
+static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
+    struct sim_line *line = &m->lines[word / SIM_WORDS];
+    m->facts.events++;
+    if (s->stores_left || !sim_writable(m, line, s->core))
+        return sim_rmw_slow(m, s, word / SIM_WORDS);
+    uint64_t end = m->now + sim_slowed(m, s, m->atomic) + sim_sibling(m, line, s);
+    line->locked_until = end;
+    return sim_until(m, s, end);
+}
+/* Stored when the line is there; the seat goes on meanwhile. */
+static inline bool sim_store(struct sim *m, struct sim_seat *s, int32_t word, int64_t value) {
+    m->facts.events++;
+    if (!s->stores_left && sim_writable(m, &m->lines[word / SIM_WORDS], s->core)) {
+        sim_set(m, s, word, value);
+        return true;
+    }
+    return sim_store_slow(m, s, word, value);
+}
+
+/* ---- CPUs: cpus.c ---- */
+void sim_start_cpus(struct sim *m);
+void sim_slice_ends(struct sim *m, int32_t cpu);
+void sim_preempt(struct sim *m, struct sim_seat *s);
+/* Off the CPU: until it is woken, or `until`. Always false. */
+bool sim_sleep(struct sim *m, struct sim_seat *s, uint64_t until);
+void sim_wake(struct sim *m, struct sim_seat *s);
+
+/* ---- programs ---- */
+struct sim_lock_kind {
+    const char *name;
+    sim_program *acquire, *release;
+    sim_program *read_acquire, *read_release; /* NULL: tells no readers */
+    bool readers_retry;
+};
+extern const struct sim_lock_kind sim_locks[]; /* ended by a NULL name; programs.c */
+sim_program sim_seqlock_read_acquire, sim_seqlock_read_release, sim_seqlock_acquire, sim_seqlock_release;
+sim_program sim_rwsem_acquire, sim_rwsem_release, sim_rwsem_read_acquire, sim_rwsem_read_release;
+
+int sim_spin_start(struct sim *m);
+/* Whether what was counted under the lock is what was done. */
+void sim_spin_check(struct sim *m);
+int sim_launch_start(struct sim *m);
+void sim_oracle_run(struct sim *m);
+static inline void sim_record(struct sim *m, int32_t role, int32_t phase, uint64_t ps) {
+    pb_phase_add(&m->phases[role * PB_MAX_PHASES + phase], (ps + 500) / 1000);
+}
+void sim_lengths_make(struct sim_lengths *lengths, double ns, int32_t distribution, uint64_t *rng);
+static inline uint64_t sim_length(const struct sim_lengths *lengths, uint32_t *next) {
+    return lengths->length[lengths->count == 1 ? 0 : (*next)++ % SIM_PACES];
+}
+static inline uint64_t sim_ps(double ns) { return (uint64_t)(ns * SIM_PS + 0.5); }
