@@ -26,6 +26,8 @@ Unit = Literal["x", "ns", "share", "count", "rate"]
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that must hold for the finding to be reproduced."""
 
+    key: str
+    """By which a claim's sentence names its figure."""
     says: str
     """What must hold, in words that a platform engineer would use."""
     value: Interval | None = None
@@ -143,8 +145,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     refuted_by: str
     """What would refute it."""
     looks: tuple[tuple[How, Look], ...]
-    sentence: dict[Verdict, str]
-    """What the verdict means, in plain words. {figure[N]} is the N-th check's figure."""
+    sentences: dict[Verdict, str]
+    """What the verdict means, in plain words; {key} stands for the figure of that check."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +173,35 @@ def judge(checks: Iterable[Check]) -> Verdict:
     if False in held:
         return "not reproduced"
     return "reproduced" if held and all(held) else "cannot tell here"
+
+
+def fill(sentence: str, checks: Iterable[Check]) -> str:
+    """The sentence with the figures in it."""
+    return sentence.format_map(_Figures((check.key, told(check.value, check.unit)) for check in checks))
+
+
+class _Figures(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "an unknown figure"
+
+
+_TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
+
+
+def told(value: Interval | None, unit: Unit) -> str:
+    """A figure with its interval, in words: `3.4 times [3.1, 3.8]`, `31 % [28, 35]`, `20,200`, `1.2 ms [1.1, 1.4]`."""
+    if value is None or math.isnan(value.value):
+        return "unknown"
+    scale, name = {"x": (1.0, " times"), "share": (0.01, " %"), "count": (1.0, ""), "rate": (1.0, "/s")}.get(
+        unit, (1.0, "")
+    )
+    if unit == "ns":
+        scale, name = next(((s, f" {n}") for s, n in _TIMES if abs(value.value) >= s * 0.9995), (1.0, " ns"))
+    digits = _number
+    shown = f"{digits(value.value / scale)}{name}"
+    if not value.known or value.low == value.high:
+        return shown
+    return f"{shown} [{digits(value.low / scale)}, {digits(value.high / scale)}]"
 
 
 def where_from(checks: Iterable[Check]) -> str:
