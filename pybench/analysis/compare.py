@@ -123,6 +123,9 @@ def _info(files: Sequence[FileColumns], group: Group) -> SideInfo:
         label=group.label,
         files=[str(files[i].path) for i in group.files],
         created=[files[i].header.created for i in group.files],
+        simulated=[
+            f"{told.machine}, {told.draws} draws" for i in group.files if (told := files[i].header.simulated)
+        ],
     )
 
 

@@ -62,6 +62,8 @@ class SideInfo(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     files: list[str]
     created: list[str]
+    simulated: list[str] = []
+    """`MACHINE, N draws` of those files that are simulated."""
 
 
 class PairComparison(msgspec.Struct, kw_only=True):

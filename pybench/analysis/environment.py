@@ -31,7 +31,7 @@ FACTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 PLAN = (("trial length", "duration_ns"), ("warm-up", "warmup_ns"), ("operations a trial", "operations"))
 # Told above in part, or different at every start without a meaning.
-_PASSED_OVER = {path[1:] for _, path in FACTS} | {("load",), ("software", "pybench")}
+_PASSED_OVER = {path[1:] for _, path in FACTS} | {("load",), ("software", "pybench"), ("simulated",)}
 UNRECORDED = "not recorded"
 
 
@@ -53,6 +53,7 @@ def differences(a: Sequence[Header], b: Sequence[Header]) -> list[Difference]:
         if set(left) != set(right):
             rows.append(Difference(what=what, a=left, b=right))
 
+    add("source", (source_words(h) for h in a), (source_words(h) for h in b))
     for what, path in FACTS:
         add(what, (_at(h, path) for h in a), (_at(h, path) for h in b))
     add("pybench", (h.pybench for h in a), (h.pybench for h in b))
@@ -63,6 +64,12 @@ def differences(a: Sequence[Header], b: Sequence[Header]) -> list[Difference]:
     for path in others:
         add(".".join(path), (_at(h, ("host", *path)) for h in a), (_at(h, ("host", *path)) for h in b))
     return rows
+
+
+def source_words(header: Header) -> str:
+    """`measured`, or of which machine file it is simulated."""
+    told = header.simulated
+    return f"SIMULATED: {told.machine}, {told.draws} draws, machine file {told.digest}" if told else "measured"
 
 
 def _text(value: Any) -> str:
@@ -113,7 +120,7 @@ def _shape(header: Header) -> str | None:
 
 def facts_of(header: Header) -> list[tuple[str, str]]:
     """Name and value of every fact that a header records, those that explain most first."""
-    rows = [(what, _text(_at(header, path))) for what, path in FACTS]
+    rows = [("source", source_words(header)), *((what, _text(_at(header, path))) for what, path in FACTS)]
     rows += [("pybench", header.pybench), ("topology", _shape(header) or UNRECORDED)]
     rows += [(what, _plan(header, name)) for what, name in PLAN]
     others = dict.fromkeys(path for path in _paths(header.host) if path not in _PASSED_OVER)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from pybench.analysis.estimate import Interval, median_interval
+from pybench.analysis.estimate import Interval, median_interval, range_interval
 from pybench.host.distance import DISTANCES, Distance
 from pybench.results.records import Trial
 
@@ -39,15 +39,16 @@ class HandoffSummary(msgspec.Struct, frozen=True, kw_only=True):
 NONE = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
 
 
-def _median(samples: Sequence[float]) -> Interval:
-    return median_interval(samples) if samples else NONE
-
-
 def summarize_handoffs(trials: Iterable[Trial]) -> HandoffSummary | None:
     """What the clean trials of one cell tell; None if they tell nothing of handoffs."""
     told = [t for t in trials if t.clean and t.handoffs and t.outcome.members and t.outcome.members.longest_run]
     if not told:
         return None
+    estimate = range_interval if any(t.simulated for t in told) else median_interval
+
+    def _median(samples: Sequence[float]) -> Interval:
+        return estimate(samples) if samples else NONE
+
     totals = [sum(h.count for h in t.handoffs) for t in told]
     members = [t.outcome.members for t in told if t.outcome.members]
     distances = []

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from pybench.analysis.estimate import Interval, median_interval, ratio_interval
+from pybench.analysis.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
 from pybench.analysis.latency import percentiles_ns
 from pybench.results.records import Cell, Trial
 
@@ -62,8 +62,10 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
     def total(name: str) -> int:
         return sum(t.outcome.counters.get(name, 0) for t in told)
 
+    estimate = range_interval if any(t.simulated for t in clean) else median_interval
+
     def each(figure: Callable[[Trial], float]) -> Interval:
-        return median_interval([figure(t) for t in clean])
+        return estimate([figure(t) for t in clean])
 
     def per_container(name: str) -> Interval:
         return each(lambda t: t.outcome.counters.get(name, 0) / attempted(t))
@@ -128,4 +130,5 @@ def _beside(trials: Sequence[Trial], phase: str) -> dict[str, Interval]:
 def cost_ratio(slow: Sequence[Trial], fast: Sequence[Trial]) -> Interval:
     """Time per container of one cell over that of another, with its 95 % interval."""
     times = [[1 / _figure(t, "throughput") for t in trials if t.clean] for trials in (slow, fast)]
-    return ratio_interval(times[0], times[1])
+    over = ratio_range if any(t.simulated for t in [*slow, *fast]) else ratio_interval
+    return over(times[0], times[1])

@@ -25,7 +25,7 @@ _RENAMED = {"throughput": "throughput_ops_per_s"}
 
 SCHEMA = {
     "trials": (
-        "a row a trial: file, cell, repeat, sequence; of the host source (measured or simulated), host, "
+        "a row a trial: file, source (measured or simulated), cell, repeat, sequence; of the host: host, "
         "cpu_model, kernel, pybench; of the cell workload, operation (what is counted), threads, place, smt, "
         "crew, cpus, memory, oversubscribed and each parameter (lock, hold_ns, ...); started, seconds, status, "
         "reason; "
@@ -38,11 +38,11 @@ SCHEMA = {
         "p99_ns, max_ns, jain, speedup; timer_step_ns"
     ),
     "members": (
-        "a row a thread (or process) of a trial: file, cell, repeat, member; cpu, node, role, operations, "
+        "a row a thread (or process) of a trial: file, source, cell, repeat, member; cpu, node, role, operations, "
         "start_ns, stop_ns, cpu_ns, voluntary_switches, involuntary_switches, hold_ns, think_ns, longest_wait_ns"
     ),
     "phases": (
-        "a row a timed part of the operation of a trial: file, cell, repeat, phase; calls, operations, wall_ns, "
+        "a row a timed part of the operation of a trial: file, source, cell, repeat, phase; calls, operations, wall_ns, "
         "mean_ns (of one operation), max_ns, cpu_operations, cpu_ns"
     ),
 }
@@ -93,7 +93,7 @@ def _host(file: Results) -> Row:
 
 
 def _key(file: Results, trial: Trial) -> Row:
-    return {"file": str(file.path), "cell": trial.cell, "repeat": trial.repeat}
+    return {"file": str(file.path), "source": source(file.header), "cell": trial.cell, "repeat": trial.repeat}
 
 
 def _trials(file: Results) -> Iterator[Row]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pybench.analysis.estimate import Interval, median_interval, ratio_interval
+from pybench.analysis.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
 from pybench.analysis.summary import CellSummary, Series, summarize
-from pybench.analysis.tables import cell_settings, summaries, table
+from pybench.analysis.tables import cell_settings, source, summaries, table
 from pybench.errors import UnsupportedError, UsageError
 from pybench.results.records import Cell, Figures, Trial
 from pybench.results.store import Results, read
@@ -79,7 +79,13 @@ class Run:
 
     def __repr__(self) -> str:
         trials = sum(len(one.trials) for one in self.results)
-        return f"<pybench.Run: {len(self._cells)} cells, {trials} trials, {', '.join(self.paths)}>"
+        marked = "" if self.source == "measured" else f"{self.source.upper()}, "
+        return f"<pybench.Run: {marked}{len(self._cells)} cells, {trials} trials, {', '.join(self.paths)}>"
+
+    @property
+    def source(self) -> str:
+        """`measured`, `simulated`, or `measured and simulated` if the files are of both kinds."""
+        return " and ".join(sorted({source(one.header) for one in self.results}))
 
     @property
     def paths(self) -> list[str]:
@@ -112,7 +118,9 @@ class Run:
 
         Metrics: throughput, p50, p90, p99, p99.9, max, jain, cpu. Raises UsageError unless it is one cell.
         """
-        return median_interval(self._samples(self._only(cell), metric))
+        wanted = self._only(cell)
+        estimate = range_interval if wanted[0].header.simulated else median_interval
+        return estimate(self._samples(wanted, metric))
 
     def cell(self, **settings: Any) -> CellSummary:
         """The one cell with these settings (lock="mcs", threads=2). Raises UsageError unless it is one."""
@@ -140,7 +148,13 @@ class Run:
             raise UsageError(f"no pair of cells with {words} over {axis}={base}{self._there(axis)}")
         return Ratio(
             [
-                (one[2], ratio_interval(self._positive(one, metric), self._positive(other, metric)))
+                (
+                    one[2],
+                    # Of a simulation, draw by draw.
+                    (ratio_range if one[0].header.simulated else ratio_interval)(
+                        self._positive(one, metric), self._positive(other, metric)
+                    ),
+                )
                 for one, other in pairs
             ]
         )

@@ -62,7 +62,7 @@ def command(
             predict=asked,
         )
         if as_json:
-            plain = {"name": curve.name, "settings": curve.settings, "notes": curve.notes}
+            plain = {"name": curve.name, "source": curve.source, "settings": curve.settings, "notes": curve.notes}
             fitted.append(plain | {"fits": msgspec.to_builtins(fits)})
         else:
             console.print(fit_report(curve.name, fits, curve.notes))

@@ -11,6 +11,7 @@ from pybench.analysis.models import MODELS
 from pybench.analysis.models.knees import Border
 from pybench.analysis.summary import Series, summarize
 from pybench.errors import UsageError
+from pybench.report.simulated import WORD
 from pybench.report.terminal import settings, varying
 from pybench.results.store import read
 from pybench.sweep.axes import thread_counts
@@ -27,6 +28,8 @@ class CurveInput(msgspec.Struct, frozen=True):
     rates: list[float]
     borders: Sequence[Border]
     notes: list[str]
+    source: str = "measured"
+    """Or `simulated`."""
 
 
 def names(text: str | None) -> list[str]:
@@ -81,7 +84,15 @@ def curves_of_results(path: Path, where: Sequence[str]) -> list[CurveInput]:
         series, all_settings = [series[i] for i in kept], [all_settings[i] for i in kept]
     if not series:
         raise UsageError("no curve has all of these settings; leave one --where out")
-    return [_curve(one, own, shown) for one, own in zip(series, all_settings, strict=True)]
+    curves = [_curve(one, own, shown) for one, own in zip(series, all_settings, strict=True)]
+    told = results.header.simulated
+    if told is None:
+        return curves
+    note = f"{WORD} on {told.machine}, not measured: intervals are of {told.draws} draws of its uncertain inputs."
+    return [
+        msgspec.structs.replace(curve, name=f"{WORD} {curve.name}", notes=[note, *curve.notes], source="simulated")
+        for curve in curves
+    ]
 
 
 def _curve(series: Series, own: dict[str, str], shown: Sequence[str]) -> CurveInput:

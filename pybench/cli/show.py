@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pybench.analysis.summary import summarize
+from pybench.report.simulated import banner
 from pybench.report.terminal import describe_host, evidence_line, legend, make_console, result_tables
 from pybench.results.store import Results, read
 
@@ -12,7 +13,8 @@ from pybench.results.store import Results, read
 def print_results(results: Results) -> None:
     """Print a file's host, tables, curves and complaints."""
     console = make_console()
-    console.print(f"{describe_host(results.header)}\n", markup=False)
+    simulated = results.header.simulated is not None
+    console.print(f"{banner(results.header) or describe_host(results.header)}\n", markup=False)
     series = summarize(results.header.plan.cells, results.trials, results.header.topology)
     for table in result_tables(series, results.header.plan.cells, results.trials):
         console.print(table)
@@ -24,7 +26,9 @@ def print_results(results: Results) -> None:
         console.print(f"left out: {reason}", markup=False)
     if results.truncated:
         console.print(f"{results.path}: the last line broke off and is left out", markup=False)
-    console.print(legend([cell for one in series for cell in one.cells]), markup=False, style="dim")
+    console.print(
+        legend([cell for one in series for cell in one.cells], simulated=simulated), markup=False, style="dim"
+    )
 
 
 @click.command()

@@ -7,32 +7,37 @@ from typing import Any
 import click
 
 from pybench.errors import UsageError
-from pybench.workloads import WORKLOADS, Parameter
+from pybench.workloads import WORKLOADS
 
 
-def _option(p: Parameter) -> str:
-    return f"--{p.name.replace('_', '-')}"
+def option_of(name: str) -> str:
+    """The option of a parameter."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _parameter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """An option for each parameter of any workload; one name is one option for all that have it."""
     unique = {p.name: p for kind in WORKLOADS.values() for p in kind.parameters}
     for p in unique.values():
-        function = click.option(_option(p), f"param_{p.name}")(function)
+        function = click.option(option_of(p.name), f"param_{p.name}")(function)
     return function
 
 
 class SectionedCommand(click.Command):
     """A command whose --help keeps the workloads' parameters apart from its own options."""
 
+    kinds = tuple(WORKLOADS)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sweep's own options, then the parameters of each workload."""
         own = [p for p in self.get_params(ctx) if not (p.name or "").startswith("param_")]
         with formatter.section("Options"):
             formatter.write_dl([r for p in own if (r := p.get_help_record(ctx))], col_max=26)
-        for kind in WORKLOADS.values():
+        for kind in (WORKLOADS[name] for name in self.kinds):
             with formatter.section(f"Parameters of {kind.name}: {kind.summary}"):
-                rows = [(f"{_option(p)} {p.metavar},...", f"{p.help} [{p.default}]") for p in kind.parameters]
+                rows = [
+                    (f"{option_of(p.name)} {p.metavar},...", f"{p.help} [{p.default}]") for p in kind.parameters
+                ]
                 formatter.write_dl(rows, col_max=26)
 
 

@@ -20,7 +20,7 @@ from pybench.report.chart_parts import (
     series_shape,
     time_axis,
 )
-from pybench.report.charts import Chart, Source, _bounds, _cells, _threads_select, loaded
+from pybench.report.charts import Chart, Source, _bounds, _cells, _threads_select, loaded, marked
 from pybench.report.loaded import Loaded, label_settings, settings_words
 from pybench.report.numbers import time_ns, timed
 from pybench.results.records import Cell, Trial
@@ -32,6 +32,7 @@ CELL_TEXT = 12
 TIMELINE_POINTS = 240
 
 
+@marked
 def handoff_chart(results: Source) -> Chart:
     """A heat map of who hands the lock to whom, by CPU: share of all handoffs, or their mean time."""
     rows: list[dict[str, object]] = []
@@ -152,6 +153,7 @@ def transfers_chart(file: TransferFile) -> Chart:
 # ------------------------------------------------------------------------------------------------------- phases
 
 
+@marked
 def phases_chart(results: Source) -> Chart:
     """Mean wall time of each phase of one operation (pale), and what of it was on a CPU (dark)."""
     rows: list[dict[str, object]] = []
@@ -237,6 +239,7 @@ def launch_summaries(
     return found
 
 
+@marked
 def launch_chart(results: Source) -> Chart:
     """What one more container costs, over the number launched at once, by strategy, with intervals."""
     rows: list[dict[str, object]] = []
@@ -282,6 +285,7 @@ def launch_chart(results: Source) -> Chart:
     )
 
 
+@marked
 def launch_phases_chart(results: Source) -> Chart:
     """Where the time of one container goes: wall time of each phase (pale), and what was on a CPU (dark)."""
     rows: list[dict[str, object]] = []
@@ -304,6 +308,7 @@ def launch_phases_chart(results: Source) -> Chart:
     return _phase_bars(rows, list(phases), _threads_select(rows, "containers"))
 
 
+@marked
 def timeline_chart(results: Source) -> Chart:
     """The mount table over one storm of each strategy, at the most containers: mounts beyond what was there."""
     found = launch_summaries(loaded(results))

@@ -3,10 +3,11 @@
 Each takes `read()` results, or what `loaded.load()` made of them. ValueError if the files hold nothing to draw.
 """
 
+import functools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import altair as alt
 import numpy as np
@@ -28,6 +29,7 @@ from pybench.report.chart_parts import (
 )
 from pybench.report.loaded import Line, Loaded, load
 from pybench.report.numbers import count, counted, ratio, time_ns, timed
+from pybench.report.simulated import title
 from pybench.results.records import Trial
 from pybench.results.store import Results
 from pybench.workloads import workload
@@ -42,6 +44,8 @@ PERCENTILES = np.array(
 # Curves of latency and bars of phases: enough for any sweep that a person reads, and a bound for all others.
 MOST_CELLS = 240
 MOST_POINTS = 1500
+# Of the words that say simulated: legible on both pages.
+MARK = "#c2410c"
 
 
 def loaded(source: Source) -> list[Loaded]:
@@ -69,6 +73,23 @@ def scaling_lines(source: Source, only: str = "") -> list[Line]:
     ]
 
 
+def marked(make: Callable[..., Chart]) -> Callable[..., Chart]:
+    """A chart of files of which some are simulated says so in its title."""
+
+    @functools.wraps(make)
+    def made(results: Source, *args: Any, **named: Any) -> Chart:
+        files = loaded(results)
+        chart = make(files, *args, **named)
+        words = title([one.results.header for one in files])
+        if not words:
+            return chart
+        chart = chart.properties(title=alt.TitleParams(text=words, anchor="start", color=MARK))
+        return chart.properties(description=f"{words}. {chart.description}")
+
+    return made
+
+
+@marked
 def scaling_chart(results: Source, only: str = "") -> Chart:
     """Throughput over threads with 95 % intervals and the best model, extrapolated dashed.
 
@@ -212,6 +233,7 @@ def _threads_select(
     return {"at": (word, [str(value) for value in values], str(values[-1]))}
 
 
+@marked
 def latency_chart(results: Source) -> Chart:
     """Latency by percentile, both logarithmic, from the clean trials' histograms merged by cell."""
     rows: list[dict[str, object]] = []
@@ -276,6 +298,7 @@ def latency_chart(results: Source) -> Chart:
 # ----------------------------------------------------------------------------------------------------- fairness
 
 
+@marked
 def fairness_chart(results: Source) -> Chart:
     """Jain's index over threads with intervals; the dotted line is one thread taking all."""
     rows: list[dict[str, object]] = []
@@ -312,6 +335,7 @@ def fairness_chart(results: Source) -> Chart:
     )
 
 
+@marked
 def shares_chart(results: Source) -> Chart:
     """Each CPU's operations over the even share: who wins and who starves. Medians over the clean trials."""
     rows: list[dict[str, object]] = []
@@ -350,6 +374,7 @@ def shares_chart(results: Source) -> Chart:
 # ------------------------------------------------------------------------------------------------------- trials
 
 
+@marked
 def trials_chart(results: Source) -> Chart:
     """Every trial in the order they ran, over its cell's median: drift, modes, and what was flagged.
 

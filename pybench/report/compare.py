@@ -15,6 +15,7 @@ from pybench.analysis.estimate import Interval
 from pybench.analysis.metrics import metric
 from pybench.analysis.ratios import LEAST_TRIALS
 from pybench.report.numbers import UNKNOWN, count, time_ns
+from pybench.report.simulated import WORD
 from pybench.report.terminal import settings, threads_word, varying
 from pybench.results.records import Cell
 
@@ -44,6 +45,7 @@ def compare_report(compared: Compared) -> Iterable[RenderableType]:
 
 
 def _pair(compared: Compared, pair: PairComparison) -> Iterable[RenderableType]:
+    yield from (Text(line, style="bold") for line in simulated_lines(pair))
     for letter, side in (("A", pair.a), ("B", pair.b)):
         dates = ", ".join(dict.fromkeys(created[:16].replace("T", " ") for created in side.created))
         files = "" if compared.axis and pair.a.files == pair.b.files else f"  {', '.join(side.files)} ({dates})"
@@ -57,6 +59,22 @@ def _pair(compared: Compared, pair: PairComparison) -> Iterable[RenderableType]:
     yield Text()
     yield from _tables(pair.cells, compared.axis)
     yield from _orphans(pair, compared.axis)
+
+
+def simulated_lines(pair: PairComparison) -> list[str]:
+    """That a side was not measured, before anything else is said; empty if both were."""
+    told = [(letter, side) for letter, side in (("A", pair.a), ("B", pair.b)) if side.simulated]
+    if not told:
+        return []
+    said = [
+        f"{letter} is {'in part ' if len(side.simulated) < len(side.files) else ''}{WORD}, not measured "
+        f"({'; '.join(dict.fromkeys(side.simulated))})"
+        for letter, side in told
+    ]
+    return [
+        f"{' and '.join(said)}: a difference may be the model's. Ratios with a simulated side have the range of "
+        "its draws, and their verdicts say in how many draws they hold."
+    ]
 
 
 def _environment(compared: Compared, pair: PairComparison) -> Iterable[RenderableType]:

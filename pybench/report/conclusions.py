@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from pybench.analysis.compared import Compared, Comparison
-from pybench.analysis.estimate import Interval, ratio_interval
+from pybench.analysis.estimate import Interval, ratio_interval, ratio_range
 from pybench.report.chart_maps import launch_summaries
 from pybench.report.launches import conclusions as launch_words
 from pybench.report.loaded import Line, Loaded
 from pybench.report.numbers import count, counted, time_ns
+from pybench.report.simulated import WORD
 from pybench.report.terminal import threads_word
 from pybench.results.records import Trial
 from pybench.workloads import workload
@@ -33,7 +34,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 
 def conclude(files: Sequence[Loaded], compared: Sequence[Compared]) -> list[Conclusion]:
     """What the files say, most important first."""
-    found: list[Conclusion] = []
+    found = _simulated(files)
     names = dict.fromkeys(line.workload for one in files for line in one.lines)
     for name in names:
         lines = [line for one in files for line in one.lines if line.workload == name]
@@ -47,6 +48,29 @@ def conclude(files: Sequence[Loaded], compared: Sequence[Compared]) -> list[Conc
         found += _axis(one)
     found += _kept_out([trial for one in files for trial in one.results.trials])
     return found or [Conclusion(text="There is no trial in these files.", kind="nothing")]
+
+
+def _simulated(files: Sequence[Loaded]) -> list[Conclusion]:
+    """That what follows was not measured, first of all."""
+    told = [one for one in files if one.results.header.simulated]
+    if not told:
+        return []
+    machines = ", ".join(dict.fromkeys(s.machine for one in told if (s := one.results.header.simulated)))
+    all_of_it = len(told) == len(files)
+    which = "Nothing here" if all_of_it else f"{', '.join(one.name for one in told)}"
+    words = "was measured" if all_of_it else "was not measured"
+    return [
+        Conclusion(
+            text=f"{which} {words}: {WORD} on a model of {machines}. Intervals are what the model's uncertain "
+            "inputs leave open, and hold only if the model does.",
+            kind="doubt",
+        )
+    ]
+
+
+def _ratio(a: Line, of_a: list[float], b: Line, of_b: list[float]) -> Interval:
+    """Median rates of two lines; of simulations the range over draws."""
+    return (ratio_range if a.simulated or b.simulated else ratio_interval)(of_a, of_b)
 
 
 def _measured(line: Line) -> dict[int, tuple[Interval, list[float]]]:
@@ -84,7 +108,7 @@ def _ranking(name: str, told: Sequence[tuple[Line, dict[int, tuple[Interval, lis
     at = max(shared)
     ordered = sorted(told, key=lambda one: -one[1][at][0].value)
     (first, top), (last, bottom) = ordered[0], ordered[-1]
-    ratio = ratio_interval(top[at][1], bottom[at][1])
+    ratio = _ratio(first, top[at][1], last, bottom[at][1])
     unit = workload(name).operation
     where = f"{name} at {threads_word(at)}"
     if not ratio.known:
@@ -128,7 +152,7 @@ def _one_curve(
             text=f"{who}: {counted(measured[most][0])} {unit}/s with {threads_word(most)}"
             "; one thread count is no curve."
         )
-    gain = ratio_interval(measured[most][1], measured[least][1])
+    gain = _ratio(line, measured[most][1], line, measured[least][1])
     told = f"[{gain.low:.2f}, {gain.high:.2f}]" if gain.known else "(too few trials for an interval)"
     words = (
         f"{who}: {threads_word(most)} do {gain.value:.2f} times {told} the work of {threads_word(least)}"
@@ -230,7 +254,7 @@ def _compared(name: str, threads: int, a: str, b: str, one: Comparison) -> Concl
 
 
 def _kept_out(trials: Iterable[Trial]) -> list[Conclusion]:
-    every = list(trials)
+    every = [trial for trial in trials if not trial.simulated]
     if not every:
         return []
     flagged = sum(bool(t.flags) for t in every)

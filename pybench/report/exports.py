@@ -188,7 +188,13 @@ def _pyperf(files: Sequence[Results], _: str) -> str:
                 {
                     "values": [seconds],
                     "metadata": {
-                        "date": str(datetime.datetime.fromtimestamp(trial.started).isoformat(" ", "microseconds")),
+                        # A simulated trial has no date of its own.
+                        "date": str(
+                            datetime.datetime.fromtimestamp(
+                                trial.started
+                                or datetime.datetime.fromisoformat(one.file.header.created).timestamp()
+                            ).isoformat(" ", "microseconds")
+                        ),
                         "duration": trial.seconds,
                         "loops": max(_operations(trial), 1),
                     },

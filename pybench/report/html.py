@@ -29,6 +29,7 @@ from pybench.report.loaded import Loaded, load
 from pybench.report.machine import title as machine_title
 from pybench.report.machine_svg import Picture, pictures
 from pybench.report.sections import Section, View, compare_all, sections, view
+from pybench.report.simulated import WORD, banner
 from pybench.report.terminal import describe_host
 from pybench.report.transfers import host_words
 from pybench.results.records import Header
@@ -48,6 +49,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     hosts: list[str]
+    banner: list[str]
+    """That it is simulated, or what of it is; empty if all was measured."""
     conclusions: list[Conclusion]
     hero: View | None
     machines: list[Machine]
@@ -87,6 +90,7 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
                 )
             ).items()
         ],
+        banner=[line for one in results for line in _banner(one, len(results) > 1)],
         conclusions=conclude(files, compared) if files else _transfer_words(transfers),
         hero=hero or next((one for part in parts for one in part.charts), None),
         machines=_machines(files),
@@ -95,11 +99,17 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
     )
 
 
+def _banner(one: Results, several: bool) -> list[str]:
+    lines = banner(one.header).splitlines()
+    return [f"{one.path.name}: {lines[0]}", *lines[1:]] if several and lines else lines
+
+
 def _title(results: Sequence[Results], transfers: Sequence[TransferFile]) -> str:
     hosts = [*(one.header.host for one in results), *(one.header.host for one in transfers)]
     names = dict.fromkeys(str(host.get("name") or "host") for host in hosts)
     what = dict.fromkeys(cell.workload for one in results for cell in one.header.plan.cells)
-    return f"{', '.join(what) or 'latency'} on {', '.join(names)}"
+    words = f"{', '.join(what) or 'latency'} on {', '.join(names)}"
+    return f"{WORD}: {words}" if results and all(one.header.simulated for one in results) else words
 
 
 def _transfer_words(transfers: Sequence[TransferFile]) -> list[Conclusion]:
@@ -160,6 +170,7 @@ def render(report: Report) -> str:
         script=Markup(script),
         title=report.title,
         hosts=report.hosts,
+        banner=report.banner,
         conclusions=report.conclusions,
         hero=charts_there[report.hero.id] if report.hero else None,
         machines=report.machines,

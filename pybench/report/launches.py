@@ -11,6 +11,7 @@ from pybench.analysis.estimate import Interval
 from pybench.analysis.launches import BESIDE, PHASES, LaunchSummary, cost_ratio, summarize_launches
 from pybench.analysis.summary import NOTHING, unsupported_of
 from pybench.report.numbers import count, counted, time_ns, timed
+from pybench.report.simulated import WORD
 from pybench.results.records import Cell, Trial
 from pybench.workloads.launch import STRATEGIES
 
@@ -41,7 +42,8 @@ def launch_report(
     for trial in trials:
         by_cell[trial.cell].append(trial)
     measured = [(i, s) for i, cell in enumerate(cells) if (s := _summary(cell, by_cell[i]))]
-    title = Text("launch", style="bold")
+    simulated = any(trial.simulated for some in by_cell.values() for trial in some)
+    title = Text(f"{WORD} launch" if simulated else "launch", style="bold")
     title.append("  root file systems assembled as container runtimes do, many at once\n", style="not bold")
     title.append(f"  {same}", style="dim not bold")
     cannot = [Text(line) for line in unsupported(cells, by_cell)]

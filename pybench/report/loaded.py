@@ -7,6 +7,7 @@ import msgspec
 
 from pybench.analysis.curves import CurveFits, Ranked, fit_curve
 from pybench.analysis.summary import Series, summarize
+from pybench.report.simulated import WORD
 from pybench.report.terminal import settings, varying
 from pybench.results.records import Cell
 from pybench.results.store import Results
@@ -19,10 +20,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One scaling curve as it is shown."""
 
     label: str
-    """What tells it from the others of all files."""
+    """What tells it from the others of all files, and `simulated` if it is."""
     workload: str
     series: Series
     ranked: Ranked | None
+    simulated: bool = False
     fits: CurveFits | None
     """The best model alone; None if there were too few thread counts, or too many curves."""
 
@@ -58,10 +60,13 @@ def load(every: Sequence[Results]) -> list[Loaded]:
             words = [one.cell.workload] if several else []
             words += settings_words(one.cell, shown).split()
             prefix = [name] if len(every) > 1 else []
+            if results.header.simulated:
+                prefix = [WORD.lower(), *prefix]
             lines.append(
                 Line(
                     label=" ".join([*prefix, *words]) or one.cell.workload,
                     workload=one.cell.workload,
+                    simulated=results.header.simulated is not None,
                     series=one,
                     ranked=ranked,
                     fits=fits,

@@ -143,7 +143,7 @@ def _figures(files: Sequence[Loaded]) -> Section:
         if one.results.truncated:
             parts.append(Text("The file's last line broke off and is left out."))
         cells = [cell for line in one.lines for cell in line.series.cells]
-        parts.append(Text(legend(cells), style="dim"))
+        parts.append(Text(legend(cells, simulated=one.results.header.simulated is not None), style="dim"))
         groups.append(Group(blocks=blocks(parts), title=title, open=True))
         fitted = [line for line in one.lines if line.fits and line.fits.models][:MOST_FIT_REPORTS]
         if fitted:
@@ -280,7 +280,8 @@ def _checks(trials: Sequence[Trial]) -> Table:
         if trial.figures is None
     )
     table = _table("trials", "what happened", right=["trials"])
-    table.add_row(str(sum(trial.clean for trial in trials)), f"clean, of {len(trials)}")
+    what = "simulated, of" if any(trial.simulated for trial in trials) else "clean, of"
+    table.add_row(str(sum(trial.clean for trial in trials)), f"{what} {len(trials)}")
     for flag, times in flagged.most_common():
         table.add_row(str(times), Text(explain(flag)))
     for reason, times in failed.most_common():

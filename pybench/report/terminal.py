@@ -16,6 +16,7 @@ from pybench.host.sysfs import format_list
 from pybench.report.handoffs import handoff_table
 from pybench.report.launches import launch_report
 from pybench.report.numbers import UNKNOWN, between, count, counted, ratio, time_ns, timed
+from pybench.report.simulated import WORD
 from pybench.results.records import Cell, Header, Plan, Trial
 from pybench.sweep.axes import show_duration
 from pybench.sweep.validity import Finding, cell_findings, explain
@@ -31,6 +32,13 @@ COLUMNS = (
     ("max", 12),
     ("Jain", 4),
     ("clean", 5),
+)
+
+
+# Stands instead of the words on intervals of measurements.
+DRAWN = (
+    f"{WORD}: medians over draws of the uncertain inputs, with the central 95 % of draws (of few draws: nearly all), "
+    "which hold only if the model does"
 )
 
 
@@ -79,9 +87,11 @@ def _settings_of(cells: Sequence[Cell]) -> tuple[list[str], str]:
 
 
 def describe_host(header: Header) -> str:
-    """One line: what ran this."""
+    """One line: what ran this, or that nothing did and what was simulated."""
     host = header.host
     cpus = sum(cpu["online"] for cpu in header.topology["cpus"])
+    if header.simulated:
+        return f"{WORD}, not measured: {header.simulated.title}, {cpus} CPUs"
     words = [host.get("name") or "host", host["cpu"]["model"] or "unknown CPU", f"{cpus} CPUs"]
     words.append(f"Linux {host['kernel']['release']}")
     if host["hypervisor"]["virtual"]:
@@ -94,21 +104,22 @@ def result_tables(
 ) -> Iterable[RenderableType]:
     """A table a workload, then its curves in words, then what was flagged or failed."""
     for name, group in groupby(series, key=lambda s: s.cell.workload):
+        simulated = any(trial.simulated for trial in trials)
         if name == "launch":
             shown, same = _settings_of([cell for cell in cells if cell.workload == name])
             yield launch_report(cells, trials, same, shown)
         else:
-            yield _workload_table(name, list(group))
+            yield _workload_table(name, list(group), simulated=simulated)
     yield from _complaints([cell for one in series for cell in one.cells])
     for finding in cell_findings(trials):
         if finding.cell is None:
             yield Text(f"all cells together: {finding_words(finding)}")
 
 
-def _workload_table(name: str, series: list[Series]) -> RenderableType:
+def _workload_table(name: str, series: list[Series], *, simulated: bool) -> RenderableType:
     kind = workload(name)
     shown, constant = _settings_of([summary.cell for one in series for summary in one.cells])
-    title = Text(name, style="bold")
+    title = Text(f"{WORD} {name}" if simulated else name, style="bold")
     title.append(f"  {kind.summary}\n", style="not bold")
     title.append(f"  ops are {kind.operation}; {constant}", style="dim not bold")
     parts: list[RenderableType] = [title]
@@ -273,18 +284,19 @@ def evidence_line(trials: Sequence[Trial]) -> str:
     )
 
 
-def legend(cells: Sequence[CellSummary]) -> str:
+def legend(cells: Sequence[CellSummary], *, simulated: bool = False) -> str:
     """What the columns mean."""
     kinds = {cell.cell.workload: workload(cell.cell.workload).latency for cell in cells}
+    over = DRAWN if simulated else "Medians over the clean trials, with their 95 % intervals"
     if set(kinds) == {"launch"}:
         return (
-            "Medians over the clean trials, with their 95 % intervals. each: time of the storm over its "
+            f"{over}. each: time of the storm over its "
             "containers; p50, p99, max: latency of one launch from its arrival; ok: launched within the "
             "deadline; mounts: longest mount table, beyond what was there."
         )
     phases = ", ".join(f"one {phase} ({name})" for name, phase in kinds.items())
     return (
-        "Medians over the clean trials, with their 95 % intervals; speedup is over the fewest threads. "
+        f"{over}; speedup is over the fewest threads. "
         f"p50, p99, max: latency of {phases}. Jain: 1 is fair, 1/threads is one thread taking all."
     )
 

@@ -27,6 +27,8 @@ STEPS = {
     "mount_lock_share": "share of that section in which it holds mount_lock for writing",
     "spread": "sigma of the log-normal spread of a step around its duration",
 }
+DEFAULT_STEPS = "vm-epyc-2"
+"""The shipped machine whose steps stand in for those of a machine on which nobody measured them."""
 STRATEGIES = ("plain", "binds", "fds", "parent", "parentfd")
 # Components of a path to a layer and to a place where one is mounted, as the launch workload has them.
 COMPONENTS = 4

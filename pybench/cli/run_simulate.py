@@ -1,0 +1,197 @@
+"""What `pybench simulate` does once its options are read: plan, simulate, keep, show."""
+
+import datetime
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pybench.errors import MeasurementError, UsageError
+from pybench.report.simulated import banner
+from pybench.report.terminal import make_console, plan_table
+from pybench.results.records import End, Plan, Trial
+from pybench.results.store import Writer, read
+from pybench.simulate.load import load_machine
+from pybench.simulate.machine import Machine
+from pybench.simulate.run import DRAWS, DURATION_NS, WARMUP_NS, WORKLOADS, Runner, Study, check, header
+from pybench.simulate.steps import DEFAULT_STEPS
+from pybench.sweep.axes import duration_ns
+from pybench.sweep.config import Request, from_options
+from pybench.sweep.plan import Axes, default_axes, make_cells
+
+RESULTS = Path("results")
+# Fewer draws tell no correlation from chance.
+LEAST_FOR_SENSITIVITY = 40
+AXES = ("threads", "places", "smt", "params", "oversubscribe")
+
+
+def start(workloads: tuple[str, ...], options: Mapping[str, Any]) -> None:
+    """Simulate on each machine, into a file each, and show them."""
+    machines = _machines(options["machines"])
+    asked = {k: v for k, v in options.items() if k in AXES or k.startswith("param_")}
+    request = from_options(Request(), workloads or ("spin",), asked)
+    for name in request.workloads:
+        if name not in WORKLOADS:
+            raise UsageError(f"{name!r} is not modelled; there are {' and '.join(WORKLOADS)}")
+    draws = options["draws"] or DRAWS
+    if options["sensitivity"]:
+        if options["draws"] and options["draws"] < LEAST_FOR_SENSITIVITY:
+            raise UsageError(f"--sensitivity needs {LEAST_FOR_SENSITIVITY} draws or more: leave --draws out")
+        draws = max(draws, LEAST_FOR_SENSITIVITY)
+    studies = [_study(machine, request, options, draws) for machine in machines]
+    if options["dry_run"]:
+        for study in studies:
+            _show_plan(study)
+        return
+    paths = [_path(study, options["output"], len(studies) > 1) for study in studies]
+    for study, path in zip(studies, paths, strict=True):
+        _simulate(study, path, options["workers"], sensitivity=options["sensitivity"])
+    if len(paths) > 1:
+        click.echo(f"\nside by side: pybench compare {' '.join(map(str, paths))}", err=True)
+
+
+def _machines(texts: tuple[str, ...]) -> list[Machine]:
+    names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--machine names none; see `pybench machines`")
+    machines = [load_machine(name) for name in dict.fromkeys(names)]
+    known = [machine.name for machine in machines]
+    if len(set(known)) < len(known):
+        raise UsageError(f"two of these machines have one name ({', '.join(known)}); change it in a file")
+    return machines
+
+
+def _study(machine: Machine, request: Request, options: Mapping[str, Any], draws: int) -> Study:
+    topology = machine.topology()
+    default = default_axes(topology)
+    for word in request.smt:
+        if word not in ("on", "off"):
+            raise UsageError(f"--smt {word!r} is not known; choose from on, off")
+    cells, left_out = make_cells(
+        Axes(
+            workloads=request.workloads,
+            params=request.param,
+            threads=request.threads or default.threads,
+            places=request.place or default.places,
+            smt=request.smt or default.smt,
+            oversubscribe=request.oversubscribe,
+            elsewhere=True,
+        ),
+        topology,
+    )
+    plan = Plan(
+        cells=cells,
+        seed=options["seed"],
+        duration_ns=duration_ns(options["duration"]) if options["duration"] else DURATION_NS,
+        warmup_ns=_warmup(options["warmup"]),
+        min_trials=draws,
+        max_trials=draws,
+        left_out=left_out,
+    )
+    steps = None
+    if "launch" in request.workloads:
+        steps = load_machine(options["steps"]) if options["steps"] else machine
+        if not steps.launch and not options["steps"]:
+            steps = load_machine(DEFAULT_STEPS)
+    elif options["steps"]:
+        raise UsageError("--steps has the durations of a launch; add the workload launch")
+    study = Study(plan=plan, machine=machine, steps_from=steps, draws=draws)
+    check(study)
+    return study
+
+
+def _warmup(text: str | None) -> int:
+    if text is None:
+        return WARMUP_NS
+    return 0 if text in ("0", "0ms", "0s") else duration_ns(text)
+
+
+def _path(study: Study, output: Path | None, several: bool) -> Path:
+    name = study.machine.name
+    if output is None:
+        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        return RESULTS / f"simulated-{study.plan.cells[0].workload}-{name}-{stamp}.jsonl"
+    return output.with_name(f"{output.stem}-{name}{output.suffix or '.jsonl'}") if several else output
+
+
+def _show_plan(study: Study) -> None:
+    console = make_console()
+    console.print(f"to simulate: {study.machine.title}", markup=False, style="bold")
+    console.print(plan_table(study.plan))
+    for reason in study.plan.left_out:
+        console.print(f"left out: {reason}", markup=False)
+    cells = len(study.plan.cells)
+    console.print(f"{cells} cells x {study.draws} draws = {cells * study.draws} simulations", markup=False)
+
+
+def _simulate(study: Study, path: Path, workers: int | None, *, sensitivity: bool) -> None:
+    began, interrupted = time.monotonic(), False
+    trials: list[Trial] = []
+    with Writer(path, resumable=False) as writer:
+        first = header(study, ["pybench", *sys.argv[1:]])
+        writer.write(first)
+        click.echo(banner(first), err=True)
+        runner = Runner(study, workers)
+        try:
+            with _Progress(runner) as progress:
+                for trial in runner.trials():
+                    writer.write(trial)
+                    trials.append(trial)
+                    progress.show()
+        except KeyboardInterrupt:
+            interrupted = True
+        seconds = round(time.monotonic() - began, 3)
+        writer.write(End(reason="interrupted" if interrupted else "limit", seconds=seconds))
+    if trials and not any(trial.figures for trial in trials):
+        reasons = sorted({trial.outcome.reason for trial in trials})
+        raise MeasurementError(f"every simulation failed: {'; '.join(reasons)}")
+    if trials:
+        # The libraries of the fits take longer to load than short simulations.
+        from pybench.cli.show import print_results
+
+        results = read(path)
+        print_results(results)
+        if sensitivity and not interrupted:
+            from pybench.report.sensitivity import sensitivity_report
+
+            console = make_console()
+            for part in sensitivity_report(results):
+                console.print(part)
+    click.echo(f"{len(trials)} simulations in {seconds:.1f} s, kept in {path}", err=True)
+    if interrupted:
+        sys.exit(130)
+
+
+class _Progress:
+    """A bar on a terminal."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        console = make_console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("simulating", total=1.0)
+
+    def __enter__(self) -> "_Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=self._runner.progress())
