@@ -65,9 +65,7 @@ def _measured(lab: Lab) -> Evidence:
         for threads in dict.fromkeys((1, lab.threads)):
             each = cost(lab.launches(), strategy=strategy, containers=lab.containers, threads=threads)
             each = scaled(each, threads)
-            points.append(
-                Point(series=strategy, x=threads, value=each.value, low=each.low, high=each.high)
-            )
+            points.append(Point(series=strategy, x=threads, value=each.value, low=each.low, high=each.high))
     chart = Chart(
         title="A thread's time for one launch, alone and in company",
         x="threads that launch",

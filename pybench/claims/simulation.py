@@ -81,7 +81,9 @@ def _study(wish: Wish, seed: int, draws: int) -> Study:
     plan = Plan(
         cells=cells, seed=seed, duration_ns=DURATION_NS, warmup_ns=WARMUP_NS, min_trials=draws, max_trials=draws
     )
-    return Study(plan=msgspec.structs.replace(plan, left_out=left_out), machine=machine, steps_from=steps, draws=draws)
+    return Study(
+        plan=msgspec.structs.replace(plan, left_out=left_out), machine=machine, steps_from=steps, draws=draws
+    )
 
 
 def _with_fixed(machine: Machine, fixed: dict[str, float], quiet: bool = False) -> Machine:
