@@ -22,7 +22,10 @@ MODULES = (
 
 
 def load_claims(numbers: Sequence[int] = ()) -> list[Claim]:
-    """The claims of these numbers in their order, by default all. Raises UsageError for a number that there is not."""
+    """The claims of these numbers in their order, by default all.
+
+    Raises UsageError for a number that there is not.
+    """
     unknown = sorted(set(numbers) - set(range(1, len(MODULES) + 1)))
     if unknown:
         raise UsageError(f"no finding {unknown[0]}; there are 1 to {len(MODULES)}")

@@ -16,7 +16,8 @@ def _simulated(lab: Lab) -> Evidence:
         checks=[
             Check(
                 key="ahead",
-                says=f"{CONTAINERS} at once on {MANY} cores: a launch on {CHIPLET} takes 10 to 30 % less than on {MESH} "
+                says=f"{CONTAINERS} at once on {MANY} cores: a launch on {CHIPLET} takes 10 to 30 % less than "
+                f"on {MESH} "
                 "without SMT (published: about 20)",
                 value=over(chiplet, mesh),
                 least=LEAST,
@@ -51,9 +52,11 @@ CLAIM = Claim(
     looks=(("simulated", _simulated),),
     sentences={
         "reproduced": f"A launch on {CHIPLET} takes {{ahead}} what it takes on {MESH}.",
-        "not reproduced": f"In the simulation a launch on {CHIPLET} takes {{ahead}} what it takes on {MESH}, if the "
+        "not reproduced": f"In the simulation a launch on {CHIPLET} takes {{ahead}} what it takes on {MESH}, if "
+        "the "
         "kernel's code is as fast on both: caches and locks alone put neither ahead.",
-        "cannot tell here": f"A launch on {CHIPLET} takes {{ahead}} what it takes on {MESH} in the simulation: the "
+        "cannot tell here": f"A launch on {CHIPLET} takes {{ahead}} what it takes on {MESH} in the simulation: "
+        "the "
         "assumed inputs decide.",
     },
 )

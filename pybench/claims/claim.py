@@ -6,6 +6,7 @@ otherwise: a verdict never hangs on where in its interval the truth is.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -108,7 +109,8 @@ class Assumption(msgspec.Struct, frozen=True, kw_only=True):
         shown = f"{self.says}: taken as {_number(self.low)} to {_number(self.high)}{self.unit}"
         if not self.gives:
             ends = [value for value, _ in self.tried]
-            return f"{shown}; no value from {_number(min(ends))} to {_number(max(ends))}{self.unit} gives the finding."
+            return f"{shown}; no value from {_number(min(ends))} to {_number(max(ends))}{self.unit} gives the "
+            "finding."
         inside = [value for value in self.gives if self.low <= value <= self.high]
         first, last = min(inside or self.gives), max(inside or self.gives)
         values = _number(first) if first == last else f"{_number(first)} to {_number(last)}"
@@ -175,21 +177,17 @@ def judge(checks: Iterable[Check]) -> Verdict:
 
 def fill(sentence: str, checks: Iterable[Check]) -> str:
     """The sentence with the figures in it."""
-    return sentence.format_map(_Figures((check.key, told(check.value, check.unit)) for check in checks))
-
-
-class _Figures(dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return "an unknown figure"
+    known = {check.key: told(check.value, check.unit) for check in checks}
+    return re.sub(r"\{([^{}]+)\}", lambda found: known.get(found[1], "an unknown figure"), sentence)
 
 
 _TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
 
 
 def told(value: Interval | None, unit: Unit) -> str:
-    """A figure with its interval, in words: `3.4 times [3.1, 3.8]`, `31 % [28, 35]`, `20,200`, `1.2 ms [1.1, 1.4]`."""
+    """A figure with its interval, in words: `3.4 times [3.1, 3.8]`, `31 % [28, 35]`, `1.2 ms [1.1, 1.4]`."""
     if value is None or math.isnan(value.value):
-        return "unknown"
+        return "an unknown figure"
     scale, name = {"x": (1.0, " times"), "share": (0.01, " %"), "count": (1.0, ""), "rate": (1.0, "/s")}.get(
         unit, (1.0, "")
     )

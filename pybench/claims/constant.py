@@ -41,21 +41,22 @@ def _measured(lab: Lab) -> Evidence:
 
 
 def _simulated(lab: Lab) -> Evidence:
-    run, many = simulated(lab, "company", DUAL), {"containers": CONTAINERS}
-    parent = launches(run, strategy="parent", **many)
+    run = simulated(lab, "company", DUAL)
+    parent = launches(run, strategy="parent", containers=CONTAINERS)
     return Evidence(
         checks=[
             Check(
                 key="sim_cheaper",
-                says=f"on {DUAL}, among {CONTAINERS} at once, a launch by id-mapped binds takes at least twice as long",
-                value=over(launches(run, strategy="binds", **many), parent),
+                says=f"on {DUAL}, among {CONTAINERS} at once, a launch by id-mapped binds takes at least twice "
+                "as long",
+                value=over(launches(run, strategy="binds", containers=CONTAINERS), parent),
                 least=2.0,
                 how="simulated",
             ),
             Check(
                 key="sim_near",
                 says=f"on {DUAL} it takes at most {NEAR} times a launch without any id-mapping",
-                value=over(parent, launches(run, strategy="plain", **many)),
+                value=over(parent, launches(run, strategy="plain", containers=CONTAINERS)),
                 most=NEAR,
                 how="simulated",
                 decides=False,
@@ -79,13 +80,15 @@ CLAIM = Claim(
     title="O(1) mounting removes the bottleneck",
     said="containerd 2.0.7, 2.1.5 and 2.2.0 id-map the layers' common parent once: a constant number of mount "
     "operations a container, and the lock-ups are gone.",
-    refuted_by="launches by one id-mapped parent that cost about what id-mapped binds cost, or far more than launches "
+    refuted_by="launches by one id-mapped parent that cost about what id-mapped binds cost, or far more than "
+    "launches "
     "without id-mapping",
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
         "reproduced": "Binds cost {cheaper} what one id-mapped parent costs here ({sim_cheaper} on the simulated "
         "dual-socket machine), which is {near} a launch with no id-mapping at all: the bottleneck is gone.",
-        "not reproduced": "Binds cost {cheaper} what one id-mapped parent costs here ({sim_cheaper} simulated), which "
+        "not reproduced": "Binds cost {cheaper} what one id-mapped parent costs here ({sim_cheaper} simulated), "
+        "which "
         "is {near} a launch with no id-mapping: not all of the bottleneck is gone.",
         "cannot tell here": "Binds cost {cheaper} what one id-mapped parent costs here, {near} a launch with no "
         "id-mapping; not enough evidence.",

@@ -28,7 +28,8 @@ def _measured(lab: Lab) -> Evidence:
     notes = []
     if not enough:
         notes.append(
-            f"This host launches with {on} at once; the finding is of hosts with about a hundred. What is measured "
+            f"This host launches with {on} at once; the finding is of hosts with about a hundred. What is "
+            "measured "
             "here shows the trend and decides nothing."
         )
     checks = [
@@ -92,7 +93,8 @@ def _simulated(lab: Lab) -> Evidence:
         checks=[
             Check(
                 key="sim_lost",
-                says=f"on {DUAL} with {threads} threads, more than half of a launch by id-mapped binds is time that "
+                says=f"on {DUAL} with {threads} threads, more than half of a launch by id-mapped binds is time "
+                "that "
                 "it would not take alone",
                 value=shares["binds"],
                 least=HALF,
@@ -125,11 +127,14 @@ CLAIM = Claim(
     refuted_by="launches that take little longer in company than alone, with as many threads as such hosts have",
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
-        "reproduced": "On a machine of that size {sim_lost} of a launch is time lost to the others, who hold the same "
+        "reproduced": "On a machine of that size {sim_lost} of a launch is time lost to the others, who hold "
+        "the same "
         "locks; measured here, {lost}.",
-        "not reproduced": "Waiting for others takes {sim_lost} of a launch on the simulated machine, and {lost} here: "
+        "not reproduced": "Waiting for others takes {sim_lost} of a launch on the simulated machine, and {lost} "
+        "here: "
         "not the most of it.",
-        "cannot tell here": "Measured here, {lost} of a launch is lost to others; on the simulated machine {sim_lost}: "
+        "cannot tell here": "Measured here, {lost} of a launch is lost to others; on the simulated machine "
+        "{sim_lost}: "
         "not enough evidence either way.",
     },
 )

@@ -1,7 +1,7 @@
 """One launch storm as the kernel saw it: its mount operations counted, or its waits for locks timed.
 
-Runs in a process of its own (`python -m pybench.claims.kernel`), which may need a mount namespace for tracefs and is
-killed if it takes too long. Calls of the crew's leader are set-up and clean-up, those of its members the storm; a
+Runs in a process of its own (`python -m pybench.claims.kernel`), which may need a mount namespace for tracefs and
+is killed if it takes too long. Calls of the crew's leader are set-up and clean-up, those of its members the storm; a
 member's umount2 is of a layer while it has layers bound, and of a root otherwise.
 """
 
@@ -71,8 +71,8 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     worker_ns: float
     """The workers' time, added up."""
     waited_ns: dict[str, float]
-    """Lock -> time that workers waited for it, added up: `namespace_sem`, `mount_lock`, `grace periods` (the mutex of
-    expedited RCU), `other global locks`, `locks of single objects`."""
+    """Lock -> time that workers waited for it, added up: `namespace_sem`, `mount_lock`, `grace periods` (the mutex
+    of expedited RCU), `other global locks`, `locks of single objects`."""
     waits: dict[str, int]
 
 
@@ -93,7 +93,7 @@ def _good(outcome: Outcome, missing: int) -> Outcome:
 
 
 def count_operations(storm: Storm) -> Operations:
-    """Run the storm and count its mount operations twice. Raises as `_good`, and UnsupportedError without tracefs."""
+    """Run the storm and count its mount operations twice. Raises as `_good`, or if there is no tracefs."""
     complete = workload("launch").complete(storm.params)
     containers, passes, layers = (int(complete[name]) for name in ("containers", "passes", "layers"))
     most = containers * passes * (2 * layers + 4) + 10_000
@@ -214,7 +214,7 @@ def _lock_name(kind: str, callers: set[str]) -> str:
     return "other global locks"
 
 
-# ------------------------------------------------------------------------------------------- in a process of its own
+# ----------------------------------------------------------------------------------------- in a process of its own
 
 JOBS: Mapping[str, type[Operations] | type[Waits]] = {"operations": Operations, "waits": Waits}
 

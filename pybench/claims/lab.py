@@ -16,6 +16,7 @@ from pybench.errors import MeasurementError, PybenchError, UnsupportedError
 from pybench.host.topology import Topology, read_topology
 from pybench.results.records import Cell, Trial
 from pybench.sweep.validity import explain
+from pybench.workloads import Value
 
 # The published storm: containers of 50 layers, each assembled twice, once to resolve the image's user.
 CONTAINERS, LAYERS, PASSES = 100, 50, 2
@@ -190,10 +191,15 @@ class Lab:
         self.tell("timing waits for kernel locks")
         return cast(Waits, self.once("waits", lambda: ask("waits", self._storm())))
 
-    # ------------------------------------------------------------------------------------------------------ helpers
+    # ------------------------------------------------------------------------------------------- helpers
 
     def _storm(self) -> Storm:
-        params = {"strategy": "binds", "containers": self.containers, "layers": LAYERS, "passes": PASSES}
+        params: dict[str, Value] = {
+            "strategy": "binds",
+            "containers": self.containers,
+            "layers": LAYERS,
+            "passes": PASSES,
+        }
         return Storm(params=params, cpus=self.cpus)
 
     def _count(self) -> Count:
@@ -228,7 +234,7 @@ class Lab:
         return self.once(name, run)
 
 
-# ---------------------------------------------------------------------------------------------------- reading records
+# --------------------------------------------------------------------------------- reading records
 
 
 def trials_of(run: Run, **settings: Any) -> tuple[Cell, list[Trial]]:

@@ -24,7 +24,8 @@ def _simulated(lab: Lab) -> Evidence:
     checks = [
         Check(
             key=f"alike_{machine}",
-            says=f"{FEW} at once: {DUAL} takes at most {ALIKE} times as long as {machine}, and not less than its inverse",
+            says=f"{FEW} at once: {DUAL} takes at most {ALIKE} times as long as {machine}, and not less than "
+            "its inverse",
             value=over(few[DUAL], few[machine]),
             least=1 / ALIKE,
             most=ALIKE,
@@ -140,7 +141,8 @@ def _assumptions(lab: Lab) -> list[Assumption]:
 CLAIM = Claim(
     number=5,
     title="Alike up to about 20 containers; from about 100 the dual-socket machine fails",
-    said="Below about 20 containers at once every machine was alike. r5.metal (two sockets) failed from about 100; "
+    said="Below about 20 containers at once every machine was alike. r5.metal (two sockets) failed from about "
+    "100; "
     "m7i.metal-24xl and m7a.24xlarge (one socket) kept low launch times.",
     refuted_by="machines that differ at 20 already, a dual-socket machine that keeps the deadline at 100, or "
     "single-socket ones that do not",

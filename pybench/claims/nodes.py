@@ -28,7 +28,8 @@ def _measured(lab: Lab) -> Evidence:
     )
     check = Check(
         key="here",
-        says=f"this host: {most} threads on two sockets take at least {FAR_WORSE} times as long for a launch as on one",
+        says=f"this host: {most} threads on two sockets take at least {FAR_WORSE} times as long for a launch as "
+        "on one",
         value=measured_over(two, one),
         least=FAR_WORSE,
     )
@@ -43,7 +44,8 @@ def _simulated(lab: Lab) -> Evidence:
         checks=[
             Check(
                 key="two",
-                says=f"{CONTAINERS} at once: a launch on {TWO_NODES} takes at least {FAR_WORSE} times as long as on {MESH}",
+                says=f"{CONTAINERS} at once: a launch on {TWO_NODES} takes at least {FAR_WORSE} times as long "
+                f"as on {MESH}",
                 value=over(two, mesh),
                 least=FAR_WORSE,
                 how="simulated",
@@ -85,8 +87,10 @@ CLAIM = Claim(
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
         "reproduced": "A launch on two nodes takes {two} as long as on one.",
-        "not reproduced": "In the simulation a launch on two nodes takes {two} as long as on one of them: what a line's "
+        "not reproduced": "In the simulation a launch on two nodes takes {two} as long as on one of them: what "
+        "a line's "
         "way between sockets adds is small beside the waiting for the locks' holders.",
-        "cannot tell here": "A launch on two nodes takes {two} as long as on one in the simulation; not enough evidence.",
+        "cannot tell here": "A launch on two nodes takes {two} as long as on one in the simulation; not enough "
+        "evidence.",
     },
 )

@@ -30,7 +30,8 @@ def _look(lab: Lab) -> Evidence:
     )
     notes = [
         f"1 overlay, {LAYERS} id-mapped binds and {LAYERS} unmounts, twice: "
-        f"{lab.containers} x 2 x (1 + {LAYERS} + {LAYERS}) = {wanted:,}. Taking the roots down afterwards is not in it "
+        f"{lab.containers} x 2 x (1 + {LAYERS} + {LAYERS}) = {wanted:,}. Taking the roots down afterwards is "
+        "not in it "
         f"({seen.core_clean:,} more)."
     ]
     if not seen.kernel:
@@ -46,7 +47,8 @@ CLAIM = Claim(
     looks=(("measured", _look),),
     sentences={
         "reproduced": "Counted, not computed: a real storm made {core} mount operations.",
-        "not reproduced": "A real storm made {core} mount operations by pybench's count and {kernel} by the kernel's.",
+        "not reproduced": "A real storm made {core} mount operations by pybench's count and {kernel} by the "
+        "kernel's.",
         "cannot tell here": "No storm could be launched here.",
     },
 )

@@ -1,5 +1,6 @@
 """Finding 9: how machines order on a microbenchmark of one contended lock."""
 
+from pybench.api.run import Run
 from pybench.claims.claim import Chart, Check, Claim, Evidence, Point
 from pybench.claims.lab import Lab, clean_samples
 from pybench.claims.published import (
@@ -36,7 +37,8 @@ def _measured(lab: Lab) -> Evidence:
         checks.append(
             Check(
                 key=f"here_two_{lock}",
-                says=f"this host, lock {lock}: {most} threads on two sockets wait at least {FAR} times as long as on one",
+                says=f"this host, lock {lock}: {most} threads on two sockets wait at least {FAR} times as long "
+                "as on one",
                 value=measured_over(two, one),
                 least=FAR,
                 decides=lock == PROFILED,
@@ -58,7 +60,8 @@ def _measured(lab: Lab) -> Evidence:
         checks.append(
             Check(
                 key=f"here_smt_{lock}",
-                says=f"this host, lock {lock}: one thread a core takes the lock more often than all siblings together",
+                says=f"this host, lock {lock}: one thread a core takes the lock more often than all siblings "
+                "together",
                 value=measured_over(off, on),
                 least=MORE,
                 # The finding is of mesh machines.
@@ -74,7 +77,8 @@ def _simulated(lab: Lab) -> Evidence:
     notes = [
         "The published microbenchmark's lock is not known. Its profile shows a loop of load, test and pause, so "
         f"{PROFILED} decides; a fair lock (ticket) and the kernel's own (qspinlock) stand beside it.",
-        "Simulated: every range is over draws of the assumed inputs. Time to take the lock: threads over throughput.",
+        "Simulated: every range is over draws of the assumed inputs. Time to take the lock: threads over "
+        "throughput.",
     ]
     for lock in LOCKS:
         two, one = (
@@ -83,15 +87,15 @@ def _simulated(lab: Lab) -> Evidence:
         )
         on = samples(mesh, rate, lock=lock, smt="on", threads=2 * MANY)
         off = samples(mesh, rate, lock=lock, smt="off", threads=MANY)
+        one_rate = samples(dual, rate, lock=lock, place="single-socket", threads=MANY)
         best = samples(chiplet, rate, lock=lock, threads=MANY)
-        others = [
-            max(pair) for pair in zip(off, samples(dual, rate, lock=lock, place="single-socket", threads=MANY))
-        ]
+        others = [max(pair) for pair in zip(off, one_rate, strict=False)]
         decides = lock == PROFILED
         checks += [
             Check(
                 key=f"two_{lock}",
-                says=f"lock {lock}, {MANY} threads on {DUAL}: on two sockets one waits at least {FAR} times as long as on one",
+                says=f"lock {lock}, {MANY} threads on {DUAL}: on two sockets one waits at least {FAR} times as "
+                "long as on one",
                 value=over(two, one),
                 least=FAR,
                 how="simulated",
@@ -99,7 +103,8 @@ def _simulated(lab: Lab) -> Evidence:
             ),
             Check(
                 key=f"smt_{lock}",
-                says=f"lock {lock}: {MESH} with SMT off ({MANY} threads) takes it more often a second than with it on "
+                says=f"lock {lock}: {MESH} with SMT off ({MANY} threads) takes it more often a second than with "
+                "it on "
                 f"({2 * MANY})",
                 value=over(off, on),
                 least=MORE,
@@ -118,7 +123,7 @@ def _simulated(lab: Lab) -> Evidence:
     charts = []
     for lock in LOCKS:
         points = []
-        places = (
+        places: tuple[tuple[str, Run, dict[str, str]], ...] = (
             (f"{DUAL}, two sockets", dual, {"place": "dual-socket"}),
             (f"{DUAL}, one socket", dual, {"place": "single-socket"}),
             (f"{MESH}, SMT off", mesh, {"smt": "off"}),
@@ -151,12 +156,15 @@ CLAIM = Claim(
     refuted_by="an order that is another one, under the lock that the profile shows",
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
-        "reproduced": f"Under {PROFILED} the order is the published one: two sockets wait {{two_{PROFILED}}} as long as "
+        "reproduced": f"Under {PROFILED} the order is the published one: two sockets wait {{two_{PROFILED}}} as "
+        "long as "
         f"one, SMT off does {{smt_{PROFILED}}} as much, the chiplet machine {{best_{PROFILED}}} the next best.",
         "not reproduced": f"Under {PROFILED} two sockets wait {{two_{PROFILED}}} as long as one, SMT off does "
         f"{{smt_{PROFILED}}} as much as on, and the chiplet machine {{best_{PROFILED}}} the next best. Under the "
-        "kernel's qspinlock it is {two_qspinlock}, {smt_qspinlock} and {best_qspinlock}: the lock decides the order.",
+        "kernel's qspinlock it is {two_qspinlock}, {smt_qspinlock} and {best_qspinlock}: the lock decides the "
+        "order.",
         "cannot tell here": f"Under {PROFILED} two sockets wait {{two_{PROFILED}}} as long as one, SMT off does "
-        f"{{smt_{PROFILED}}} as much, the chiplet machine {{best_{PROFILED}}} the next best: the assumed inputs decide.",
+        f"{{smt_{PROFILED}}} as much, the chiplet machine {{best_{PROFILED}}} the next best: the assumed inputs "
+        "decide.",
     },
 )

@@ -1,6 +1,6 @@
 """The published machines, and what is simulated of them: each set once, for all claims that look at it."""
 
-from typing import cast
+from typing import Any
 
 from pybench.analysis.estimate import Interval, ratio_interval
 from pybench.api.run import Run
@@ -12,13 +12,14 @@ from pybench.results.records import Trial
 
 DUAL, MESH, TWO_NODES, CHIPLET = "r5.metal", "m7i.metal-24xl", "m7i.metal-48xl", "m7a.24xlarge"
 WHOLE = {DUAL: "dual-socket", MESH: "single-socket", TWO_NODES: "dual-socket", CHIPLET: "single-socket"}
-AT_ONCE = ("20", "50", "100", "200")
+AT_ONCE = ("20", "100", "200")
 LOCKS = ("ttas", "ticket", "qspinlock")
 MANY = 48
 """Threads at which machines are compared: cores of the mesh machine, and CPUs of one socket of the dual one."""
 SPIN_THREADS = "1,8,24,48"
 NOTE = (
-    "Simulated: every range is over draws of the assumed inputs. Durations of a launch's steps are those measured on "
+    "Simulated: every range is over draws of the assumed inputs. Durations of a launch's steps are those "
+    "measured on "
     "a 2-CPU virtual machine, and the same on every machine in one draw, as is the speed of the kernel's code; so "
     "differences come from how CPUs, caches and locks interact."
 )
@@ -129,7 +130,7 @@ def keep(lab: Lab, name: str, run: Run) -> None:
 
 
 def launch_ns(trial: Trial) -> float:
-    """Mean latency of a launch in one trial, measured or simulated, ns. Raises MeasurementError if there was none."""
+    """Mean latency of a launch in one trial, ns. Raises MeasurementError if there was none."""
     phase = trial.outcome.phases.get("launch")
     if phase is None or not phase.calls:
         raise MeasurementError("a storm launched nothing")
@@ -153,7 +154,7 @@ def rate(trial: Trial) -> float:
     return trial.figures.throughput if trial.figures else 0.0
 
 
-def launches(run: Run, figure: str = "mean", **settings: object) -> list[float]:
+def launches(run: Run, figure: str = "mean", /, **settings: Any) -> list[float]:
     """`mean` or `p99` latency of a launch of one cell, ns, a draw each."""
     return samples(run, launch_ns if figure == "mean" else p99_ns, **settings)
 
@@ -171,4 +172,4 @@ def spread(values: list[float]) -> Interval:
 
 def measured_over(upper: list[float], lower: list[float]) -> Interval:
     """A ratio of medians of measured figures with its 95 % interval."""
-    return cast(Interval, ratio_interval(upper, lower))
+    return ratio_interval(upper, lower)

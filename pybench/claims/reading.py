@@ -1,7 +1,5 @@
 """Finding 1: the mount table grows long, and reading it gets slow."""
 
-import math
-
 from pybench.analysis.estimate import Interval, median_interval, ratio_interval
 from pybench.analysis.latency import percentiles_ns
 from pybench.claims.claim import Chart, Check, Claim, Evidence, Point
@@ -62,7 +60,8 @@ def _look(lab: Lab) -> Evidence:
             )
         ],
         notes=[
-            f"At this rate a quiet read would take 30 s only of a table of {needed:,.0f} mounts. The 30 s that were "
+            f"At this rate a quiet read would take 30 s only of a table of {needed:,.0f} mounts. The 30 s that "
+            "were "
             "published are time spent waiting, not the reading of a long table by itself."
         ],
     )
@@ -75,10 +74,10 @@ def _in_flight(lab: Lab) -> Check:
         one = summary(lab.launches(), strategy="binds", containers=lab.containers, threads=lab.threads)
     except (UnsupportedError, MeasurementError) as error:
         return Check(key="added", says=says, unknown=str(error), least=LAYERS // 2, unit="count")
-    added = [(bound - one.base) / lab.threads for bound in (one.peak.value, one.peak.low, one.peak.high)]
-    # A peak is a count: where its interval cannot be told for too few storms, it is not known.
-    value = Interval(added[0], *(math.nan if math.isnan(x) else x for x in added[1:]), one.peak.n)
-    return Check(key="added", says=says, value=value, least=LAYERS // 2, unit="count")
+    value, low, high = ((peak - one.base) / lab.threads for peak in (one.peak.value, one.peak.low, one.peak.high))
+    return Check(
+        key="added", says=says, value=Interval(value, low, high, one.peak.n), least=LAYERS // 2, unit="count"
+    )
 
 
 def _starving(lab: Lab) -> Check:
@@ -94,16 +93,19 @@ def _starving(lab: Lab) -> Check:
 CLAIM = Claim(
     number=1,
     title="A long mount table makes reading it slow",
-    said="The mount table grows to tens of thousands of lines; reading it takes up to 30 s; systemd and the kubelet "
+    said="The mount table grows to tens of thousands of lines; reading it takes up to 30 s; systemd and the "
+    "kubelet "
     "re-read it at every change, and health checks with a deadline of 30 s fail.",
-    refuted_by="the time of one read does not grow with the table, launches add no mounts to it, or launches are as "
+    refuted_by="the time of one read does not grow with the table, launches add no mounts to it, or launches "
+    "are as "
     "fast beside a reader as without",
     looks=(("measured", _look),),
     sentences={
         "reproduced": "Each container on its way adds {added} mounts, a read of a table ten times as long takes "
         "{grown} as long, and a launch beside a reader of a long table takes {slower} as long: table, readers and "
         "launches slow each other down. Reading alone is {read}, far from 30 s.",
-        "not reproduced": "Not all of it holds here: containers add {added} mounts each, a table ten times as long "
+        "not reproduced": "Not all of it holds here: containers add {added} mounts each, a table ten times as "
+        "long "
         "takes {grown} as long to read, a launch beside a reader {slower} as long.",
         "cannot tell here": "This host does not let it be told.",
     },

@@ -28,7 +28,8 @@ def _measured(lab: Lab) -> Evidence:
         ],
         notes=[
             f"A storm of {lab.containers} added {added:.0f} mounts to the table at most, against "
-            f"{binds.peak.value - binds.base:.0f} with id-mapped binds. Unpacking, which the shared range made slow "
+            f"{binds.peak.value - binds.base:.0f} with id-mapped binds. Unpacking, which the shared range made "
+            "slow "
             "(every file changes owner), is not in these figures; `pybench launch --strategy chown` measures it."
         ],
     )
@@ -36,8 +37,10 @@ def _measured(lab: Lab) -> Evidence:
 
 def _simulated(lab: Lab) -> Evidence:
     run = simulated(lab, "company", DUAL)
-    many = {"containers": CONTAINERS}
-    cheaper = over(launches(run, strategy="plain", **many), launches(run, strategy="binds", **many))
+    cheaper = over(
+        launches(run, strategy="plain", containers=CONTAINERS),
+        launches(run, strategy="binds", containers=CONTAINERS),
+    )
     return Evidence(
         checks=[
             Check(

@@ -1,4 +1,4 @@
-"""What the claims ask of simulated machines: sweeps by name, each simulated once, draw by draw until its time is up."""
+"""What the claims ask of simulated machines: sweeps, simulated draw by draw until their time is up."""
 
 import time
 from collections.abc import Callable, Sequence

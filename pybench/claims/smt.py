@@ -40,7 +40,8 @@ def _simulated(lab: Lab) -> Evidence:
         checks=[
             Check(
                 key="off",
-                says=f"{CONTAINERS} at once on {MESH}: a launch takes 15 to 35 % less with SMT off (published: 20 to 30)",
+                says=f"{CONTAINERS} at once on {MESH}: a launch takes 15 to 35 % less with SMT off (published: "
+                "20 to 30)",
                 value=over(off, on),
                 least=LEAST,
                 most=MOST,
@@ -86,9 +87,11 @@ CLAIM = Claim(
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
         "reproduced": "With SMT off a launch takes {off} what it takes with it on.",
-        "not reproduced": "In the simulation a launch with SMT off takes {off} what it takes with it on (the slowest "
+        "not reproduced": "In the simulation a launch with SMT off takes {off} what it takes with it on (the "
+        "slowest "
         "{slowest}): not 20 to 30 % less.",
-        "cannot tell here": "With SMT off a launch takes {off} what it takes with it on in the simulation: the assumed "
+        "cannot tell here": "With SMT off a launch takes {off} what it takes with it on in the simulation: the "
+        "assumed "
         "inputs decide whether that is 20 to 30 % less.",
     },
 )
