@@ -239,3 +239,6 @@ const struct pb_lock_info *pb_lock_info(int32_t index);
 double pb_histogram_value(int32_t bucket);
 int32_t pb_histogram_bucket(uint64_t ns);
 int32_t pb_abi(void);
+
+/* Time of one pause of a waiting loop on the calling thread's CPU, ns: the least of several looks. */
+double pb_relax_ns(void);

@@ -50,14 +50,14 @@ static void is_ready(struct sim *m, struct sim_seat *s) {
     else
         m->seats[cpu->run_tail].next_run = s->index;
     cpu->run_tail = s->index;
-    if (cpu->current >= 0 && cpu->slot >= 0 && m->due[cpu->slot] == SIM_NEVER)
+    if (cpu->current >= 0 && cpu->slot >= 0 && sim_due_at(m, cpu->slot) == SIM_NEVER)
         slice_starts(m, cpu, m->now);
 }
 
 void sim_preempt(struct sim *m, struct sim_seat *s) {
     if (s->state == SIM_WATCHES)
         sim_unwatch(m, s);
-    uint64_t due = m->due[s->index];
+    uint64_t due = sim_due_at(m, s->index);
     s->left = s->state == SIM_RUNS && due != SIM_NEVER ? due - m->now : 0;
     sim_due(m, s->index, SIM_NEVER);
     m->facts.preemptions++;

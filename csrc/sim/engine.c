@@ -95,6 +95,28 @@ static void make_lines(struct sim *m) {
     m->nodes = SIM_HOT * SIM_WORDS;
 }
 
+static int make_queue(struct sim *m, size_t slots) {
+    struct sim_queue_of_times *q = m->queue = make(1, sizeof *q);
+    if (!q)
+        return -ENOMEM;
+    for (q->leaves = 2; (size_t)q->leaves < slots; q->leaves *= 2)
+        ;
+    q->slots = make((size_t)q->leaves, sizeof *q->slots);
+    q->tree = make(2 * (size_t)q->leaves, sizeof *q->tree);
+    if (!q->slots || !q->tree)
+        return -ENOMEM;
+    q->first = -1;
+    for (int32_t i = 0; i < QUEUE_BUCKETS; i++)
+        q->buckets[i] = -1;
+    for (int32_t i = 0; i < q->leaves; i++) {
+        q->slots[i] = (struct sim_due_entry){.at = SIM_NEVER, .next = -1, .before = -1, .bucket = -1};
+        q->tree[q->leaves + i] = i;
+    }
+    for (int32_t i = q->leaves - 1; i; i--)
+        q->tree[i] = q->tree[2 * i];
+    return 0;
+}
+
 static int make_machine(struct sim *m) {
     const struct pb_sim_spec *spec = m->spec;
     int32_t sockets = COUNT_OF(spec, socket), l3s = COUNT_OF(spec, l3);
@@ -107,10 +129,9 @@ static int make_machine(struct sim *m) {
     m->n_lines = SIM_HOT + m->n_seats;
     m->n_words64 = (m->n_cores + 63) / 64;
     size_t seats = (size_t)m->n_seats, slots = 2 * seats + (size_t)m->n_cpus;
-    for (m->leaves = 2; (size_t)m->leaves < slots; m->leaves *= 2)
-        ;
-    m->due = make((size_t)m->leaves, sizeof *m->due);
-    m->tree = make(2 * (size_t)m->leaves, sizeof *m->tree);
+    int rc = make_queue(m, slots);
+    if (rc)
+        return rc;
     m->seats = make(seats, sizeof *m->seats);
     m->agents = make(2 * seats, sizeof *m->agents);
     m->cpus = make((size_t)m->n_cpus, sizeof *m->cpus);
@@ -124,16 +145,10 @@ static int make_machine(struct sim *m) {
     m->phases = make(2 * PB_MAX_PHASES, sizeof *m->phases);
     bool hands_off = spec->workload == PB_SIM_SPIN && m->n_seats <= PB_MAX_HANDOFF_MEMBERS;
     m->handoffs = hands_off ? make(seats * seats, sizeof *m->handoffs) : NULL;
-    if (!m->due || !m->tree || !m->seats || !m->agents || !m->cpus || !m->cores || !m->lines || !m->value || !m->sets ||
+    if (!m->seats || !m->agents || !m->cpus || !m->cores || !m->lines || !m->value || !m->sets ||
         !m->queues || !m->members || !m->phases || (spec->service == PB_SIM_CENTRAL && !m->slots) ||
         (hands_off && !m->handoffs))
         return -ENOMEM;
-    for (int32_t i = 0; i < m->leaves; i++) {
-        m->due[i] = SIM_NEVER;
-        m->tree[m->leaves + i] = i;
-    }
-    for (int32_t i = m->leaves - 1; i; i--)
-        m->tree[i] = m->tree[2 * i];
     set_times(m);
     place_seats(m);
     make_lines(m);
@@ -161,8 +176,8 @@ static void seat_goes_on(struct sim *m, struct sim_seat *s) {
 
 static int go(struct sim *m, struct pb_error *error) {
     for (;;) {
-        int32_t slot = m->tree[1];
-        uint64_t at = m->due[slot];
+        int32_t slot = queue_first(m->queue, m->now);
+        uint64_t at = sim_due_at(m, slot);
         if (at >= m->stop)
             break;
         m->now = at;
@@ -183,7 +198,7 @@ static int go(struct sim *m, struct pb_error *error) {
             return -EOVERFLOW;
         }
     }
-    if (m->due[m->tree[1]] == SIM_NEVER && !m->broken && m->spec->workload == PB_SIM_SPIN)
+    if (sim_next_due(m) == SIM_NEVER && !m->broken && m->spec->workload == PB_SIM_SPIN)
         m->broken = "all wait, and nothing will come";
     if (m->spec->workload == PB_SIM_LAUNCH)
         m->stop = m->seats_left ? m->stop : m->now;
@@ -262,7 +277,11 @@ void pb_sim_free(struct pb_sim *sim) {
     if (!sim)
         return;
     struct sim *m = &sim->sim;
-    void *all[] = {m->due, m->tree, m->seats, m->agents, m->cpus, m->cores, m->lines, m->value, m->sets,
+    if (m->queue) {
+        free(m->queue->slots);
+        free(m->queue->tree);
+    }
+    void *all[] = {m->queue, m->seats, m->agents, m->cpus, m->cores, m->lines, m->value, m->sets,
                    m->queues, m->slots, m->members, m->phases, m->handoffs, m->launches};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);

@@ -12,8 +12,9 @@ static double exponential(struct sim *m, double mean) {
     double uniform = ((double)(sim_rand(m) >> 11) + 0.5) * 0x1p-53;
     return -mean * log(uniform);
 }
+/* In the model s_k is the rate at which k + 1 become k. */
 static uint64_t section(struct sim *m, int32_t waiting) {
-    double mean = m->spec->serial_ns + m->spec->home_ns * waiting / 2;
+    double mean = m->spec->serial_ns + m->spec->home_ns * (waiting - 1) / 2;
     return sim_ps(m->spec->fixed ? mean : exponential(m, mean));
 }
 
@@ -27,10 +28,10 @@ void sim_oracle_run(struct sim *m) {
         sim_due(m, i, sim_ps(exponential(m, m->spec->a_ns)));
     }
     for (;;) {
-        int32_t slot = m->tree[1];
-        m->now = m->due[slot];
-        if (m->now >= m->stop || m->facts.events >= m->spec->max_events)
+        int32_t slot = queue_first(m->queue, m->now);
+        if (sim_due_at(m, slot) >= m->stop || m->facts.events >= m->spec->max_events)
             break;
+        m->now = sim_due_at(m, slot);
         m->facts.events++;
         m->facts.scheduled++;
         if (slot != server) {

@@ -16,8 +16,8 @@
 #include "../core.h"
 #include "../histogram.h"
 #include "../rng.h"
+#include "queue.h"
 
-#define SIM_NEVER UINT64_MAX
 #define SIM_PS 1000.0 /* in a ns */
 #define SIM_WORDS 4   /* a line */
 #define SIM_BUFFER 8  /* stores on their way */
@@ -118,10 +118,7 @@ struct sim_lengths {
 struct sim {
     uint64_t now, stop, record_from;
     uint64_t limit; /* how far the running seat may go ahead of the queue */
-    /* The tree: slots below, winners above. */
-    uint64_t *due;
-    int32_t *tree;
-    int32_t leaves, first_idle;
+    struct sim_queue_of_times *queue;
     int32_t n_seats, n_cpus, n_cores, n_lines, n_domains, n_words64;
     struct sim_seat *seats;
     struct sim_agent *agents;
@@ -159,16 +156,9 @@ struct sim {
 };
 
 /* ---- time ---- */
-static inline uint64_t sim_next_due(const struct sim *m) { return m->due[m->tree[1]]; }
-
-static inline void sim_due(struct sim *m, int32_t slot, uint64_t at) {
-    m->due[slot] = at;
-    int32_t *tree = m->tree;
-    for (int32_t i = (m->leaves + slot) >> 1; i; i >>= 1) {
-        int32_t a = tree[2 * i], b = tree[2 * i + 1];
-        tree[i] = m->due[b] < m->due[a] ? b : a;
-    }
-}
+static inline uint64_t sim_next_due(const struct sim *m) { return m->queue->slots[queue_first(m->queue, m->now)].at; }
+static inline uint64_t sim_due_at(const struct sim *m, int32_t slot) { return m->queue->slots[slot].at; }
+static inline void sim_due(struct sim *m, int32_t slot, uint64_t at) { queue_put(m->queue, slot, at, m->now); }
 
 static inline uint64_t sim_rand(struct sim *m) { return pb_random(&m->rng); }
 /* From 0 to below `most`. */

@@ -17,15 +17,15 @@ static void entered(struct sim *m, struct sim_seat *s) {
         s->before = m->last_owner;
         m->last_owner = s->index;
     } else {
-        m->readers_in++;
+        m->readers_in += !s->optimistic;
     }
-    if (m->writers_in > 1 || (m->writers_in && m->readers_in && !s->optimistic))
+    if (m->writers_in > 1 || (m->writers_in && m->readers_in))
         m->broken = "two were in the section at once";
 }
 static void leaves(struct sim *m, struct sim_seat *s) {
     s->leaving = m->now;
     if (!s->counts) {
-        m->readers_in--;
+        m->readers_in -= !s->optimistic;
         return;
     }
     m->writers_in--;

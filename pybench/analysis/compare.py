@@ -59,7 +59,7 @@ def compare(
         metrics=list(wanted),
         same_within=same_within,
         level=LEVEL,
-        family=sum(math.isfinite(one.ratio.interval().low) for one in estimates),
+        family=sum(math.isfinite(one.ratio.interval().low) and math.isnan(one.above) for one in estimates),
         notes=[
             *filled_in(files),
             *(f"{file.path}: the last line broke off and is left out" for file in files if file.truncated),
@@ -104,8 +104,9 @@ def _pair(
 ) -> PairComparison:
     matched, unmatched = match(a, b)
     cells = []
+    drawn = tuple(any(files[i].header.simulated for i in group.files) for group in (a, b))
     for one, other in matched:
-        cell = _cell(one, other, metrics, distributions)
+        cell = _cell(one, other, metrics, distributions and not any(drawn), (drawn[0], drawn[1]))
         cells.append(cell[0])
         estimates += cell[1]
     return PairComparison(
@@ -133,6 +134,9 @@ def _caveats(files: Sequence[FileColumns], a: Group, b: Group, axis: str) -> lis
     how = (
         f"pybench compare {f'--axis {axis} s1.jsonl s2.jsonl' if axis else 'a1.jsonl,a2.jsonl b1.jsonl,b2.jsonl'}"
     )
+    if any(files[i].header.simulated for i in (*a.files, *b.files)):
+        # Said first of all, by the report; what repeats of sweeps could tell is not the question.
+        return []
     shared = set(a.files) & set(b.files)
     few, many = sorted((len(a.files), len(b.files)))
     if shared:
@@ -158,10 +162,18 @@ def _caveats(files: Sequence[FileColumns], a: Group, b: Group, axis: str) -> lis
 
 
 def _cell(
-    a: list[Part], b: list[Part], metrics: Sequence[Metric], distributions: bool
+    a: list[Part],
+    b: list[Part],
+    metrics: Sequence[Metric],
+    distributions: bool,
+    simulated: tuple[bool, bool],
 ) -> tuple[CellComparison, list[Estimate]]:
     a, b, notes = common_sweeps(a, b)
-    estimates = [estimate(one, a, b) for one in metrics if one.name != "success" or a[0].cell.workload == "launch"]
+    estimates = [
+        estimate(one, a, b, simulated)
+        for one in metrics
+        if one.name != "success" or a[0].cell.workload == "launch"
+    ]
     if a[0].cell.cpus != b[0].cell.cpus and a[0].cell.place == b[0].cell.place and a[0].cell.smt == b[0].cell.smt:
         notes.append(
             f"on other CPUs: {','.join(map(str, a[0].cell.cpus))} and {','.join(map(str, b[0].cell.cpus))}"
@@ -205,7 +217,9 @@ def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
         if abs(one.ratio.log) < margin:
             comparison.same_p = max(one.ratio.risk_beyond(margin), one.ratio.risk_beyond(-margin))
     # What has no interval is no test.
-    told = [i for i, one in enumerate(estimates) if not math.isnan(one.ratio.down[AT_LEVEL])]
+    told = [
+        i for i, one in enumerate(estimates) if not math.isnan(one.ratio.down[AT_LEVEL]) and math.isnan(one.above)
+    ]
     for i, p, same in zip(
         told, holm([every[i].p for i in told]), holm([every[i].same_p for i in told]), strict=True
     ):
@@ -215,7 +229,9 @@ def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
     for shape, p in zip(shapes, holm([shape.p for shape in shapes]), strict=True):
         shape.corrected_p = p
     for comparison, one in zip(every, estimates, strict=True):
-        if comparison.same_corrected_p <= least:
+        if not math.isnan(one.above):
+            _over_draws(comparison, one, margin)
+        elif comparison.same_corrected_p <= least:
             comparison.verdict, comparison.words = "same", f"same within {compared.same_within * 100:g} %"
         elif comparison.corrected_p <= least:
             good = (one.ratio.log > 0) == one.metric.higher_is_better
@@ -225,6 +241,24 @@ def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
             comparison.verdict, comparison.words = "nothing", one.note
         else:
             _unsure(comparison, one, margin, max(compared.family, 1))
+
+
+def _over_draws(comparison: Comparison, one: Estimate, margin: float) -> None:
+    """A verdict of a model: it holds in so many of its draws, and none is corrected, as nothing was sampled."""
+    interval = one.ratio.interval()
+    certain = (1 + LEVEL) / 2
+    comparison.p = comparison.corrected_p = min(1.0, 2 * min(one.above, 1 - one.above))
+    if interval.known and -margin <= math.log(interval.low) and math.log(interval.high) <= margin:
+        comparison.verdict, comparison.words = "same", f"same within {math.expm1(margin) * 100:.3g} % in all draws"
+    elif one.above >= certain or one.above <= 1 - certain:
+        good = (one.ratio.log > 0) == one.metric.higher_is_better
+        share = max(one.above, 1 - one.above)
+        words = one.metric.better if good else one.metric.worse
+        comparison.verdict = "better" if good else "worse"
+        comparison.words = f"{words} in {'all' if share == 1 else f'{share:.1%} of'} draws"
+    else:
+        comparison.verdict = "unsure"
+        comparison.words = f"open: higher in {one.above:.0%} of draws"
 
 
 def _unsure(comparison: Comparison, one: Estimate, margin: float, family: int) -> None:

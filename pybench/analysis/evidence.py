@@ -13,6 +13,8 @@ from pybench.analysis.metrics import Metric, is_latency, least_step_ns, values
 from pybench.analysis.ratios import (
     UNKNOWN,
     LogRatio,
+    draws_ratio,
+    draws_side,
     median_side,
     paired_ratio,
     share_side,
@@ -37,6 +39,8 @@ class Estimate(msgspec.Struct, kw_only=True):
     note: str = ""
     blurred: bool = False
     """Below the clock's step: more trials do not help."""
+    above: float = math.nan
+    """Where a side is simulated: share of the draws (of pairs of a draw and a trial) in which B is above A."""
 
     @property
     def freedom(self) -> float:
@@ -57,9 +61,12 @@ def common_sweeps(a: list[Part], b: list[Part]) -> tuple[list[Part], list[Part],
     return [p for p in a if p.file in shared], [p for p in b if p.file in shared], notes
 
 
-def estimate(one: Metric, a: list[Part], b: list[Part]) -> Estimate:
+def estimate(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, bool] = (False, False)) -> Estimate:
+    """B over A. `simulated` tells of each side whether its trials are draws of a model's inputs."""
     if one.name == "success":
         return _success(one, a, b)
+    if any(simulated):
+        return _of_draws(one, a, b, simulated)
     sides = [[(part, values(one, part.columns)) for part in side if part.columns] for side in (a, b)]
     found = [[x for _, x in side if x.size] for side in sides]
     if not all(found):
@@ -84,6 +91,26 @@ def estimate(one: Metric, a: list[Part], b: list[Part]) -> Estimate:
     value_a, value_b = (float(np.exp(np.log(x).mean())) for x in medians)
     estimated = Estimate(metric=one, ratio=ratio, a=value_a, b=value_b, basis=basis, n=n, note=note)
     return _resolved(estimated, sides) if is_latency(one) else estimated
+
+
+def _of_draws(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, bool]) -> Estimate:
+    """A ratio of which a side, or both, is simulated: its range is over the draws, which are no evidence."""
+    sides = [[values(one, part.columns) for part in side if part.columns] for side in (a, b)]
+    pooled = [np.concatenate([x for x in side if x.size] or [np.empty(0)]) for side in sides]
+    n = pooled[0].size, pooled[1].size
+    if not min(n):
+        return Estimate(metric=one, ratio=UNKNOWN, n=n, note="no trial of one side has it")
+    both = all(simulated) and n[0] == n[1]
+    if both:
+        ratio, above = draws_ratio(pooled[1], pooled[0]), float((pooled[1] > pooled[0]).mean())
+    else:
+        made = [draws_side(x) if drawn else median_side(x) for x, drawn in zip(pooled, simulated, strict=True)]
+        ratio = side_ratio(made[1], made[0])
+        # A measured side stands by its median: its trials scatter, its figure hardly does.
+        told = [x if drawn else np.array([np.median(x)]) for x, drawn in zip(pooled, simulated, strict=True)]
+        above = float((told[1][:, None] > told[0][None, :]).mean())
+    value_a, value_b = (float(np.median(x)) for x in pooled)
+    return Estimate(metric=one, ratio=ratio, a=value_a, b=value_b, n=n, above=above)
 
 
 def _medians(sweeps: Sequence[Floats]) -> Floats:

@@ -165,6 +165,36 @@ def paired_ratio(a: Floats, b: Floats) -> LogRatio:
     return LogRatio(float(ratios.mean()), reach, reach, ratios.size)
 
 
+def draws_side(samples: Floats) -> Side:
+    """The median of draws of uncertain inputs (positive figures), and how far they spread.
+
+    A draw is a possible answer, not a repeat of one: the reach at a risk is where the outermost share of that size
+    of draws begins, and more draws do not shorten it. Risks below what so many draws can tell reach without end.
+    NaN reach for a single draw.
+    """
+    return _spread(np.log(samples))
+
+
+def _spread(logs: Floats) -> Side:
+    n, middle = logs.size, float(np.median(logs))
+    if n < 2:
+        unknown = np.full(RISKS.size, np.nan)
+        return Side(middle, unknown, unknown, math.nan, n)
+    low, high = np.quantile(logs, RISKS / 2), np.quantile(logs, 1 - RISKS / 2)
+    told = min(2 / (n + 1), 1 - LEVEL) <= RISKS
+    down, up = (
+        np.where(told, np.maximum.accumulate(np.maximum(reach, 0)), np.inf)
+        for reach in (middle - low, high - middle)
+    )
+    return Side(middle, down, up, math.inf, n)
+
+
+def draws_ratio(a: Floats, b: Floats) -> LogRatio:
+    """a / b of figures that the same draws gave of both sides, draw by draw: what moves both alike cancels."""
+    side = _spread(np.log(a) - np.log(b))
+    return LogRatio(side.log, side.down, side.up, side.n)
+
+
 def share_side(successes: Floats, attempts: Floats) -> Side:
     """The share of attempts that succeed, from the counts of each trial (or sweep), n of them.
 

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from scipy.stats import spearmanr
 
+from pybench.analysis.estimate import Floats
 from pybench.errors import UsageError
 from pybench.results.records import Cell, InputRange
 from pybench.results.store import Results
@@ -103,7 +104,7 @@ def _number(inputs: dict[str, InputRange], name: str) -> InputRange:
     return inputs[f"{name}.median"] if name.startswith("transfer.") else inputs[name]
 
 
-def _rho(x: np.ndarray, y: np.ndarray) -> float:
+def _rho(x: Floats, y: Floats) -> float:
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
     return float(spearmanr(x, y).statistic)
@@ -116,7 +117,7 @@ def _chance(draws: int, inputs: int) -> float:
     return float(ndtri(1 - 0.05 / (2 * max(inputs, 1)))) / math.sqrt(max(draws - 1, 1))
 
 
-def _effect(x: np.ndarray, y: np.ndarray) -> float:
+def _effect(x: Floats, y: Floats) -> float:
     upper, lower = y[x >= 2 / 3], y[x < 1 / 3]
     if not upper.size or not lower.size or np.median(lower) <= 0:
         return math.nan

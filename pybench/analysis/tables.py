@@ -42,8 +42,8 @@ SCHEMA = {
         "start_ns, stop_ns, cpu_ns, voluntary_switches, involuntary_switches, hold_ns, think_ns, longest_wait_ns"
     ),
     "phases": (
-        "a row a timed part of the operation of a trial: file, source, cell, repeat, phase; calls, operations, wall_ns, "
-        "mean_ns (of one operation), max_ns, cpu_operations, cpu_ns"
+        "a row a timed part of the operation of a trial: file, source, cell, repeat, phase; calls, operations, "
+        "wall_ns, mean_ns (of one operation), max_ns, cpu_operations, cpu_ns"
     ),
 }
 

@@ -25,6 +25,7 @@ __all__ = [
     "histogram_values",
     "locks",
     "phases",
+    "relax_ns",
     "run_trial",
 ]
 
@@ -94,6 +95,11 @@ def histogram_values() -> npt.NDArray[np.float64]:
     """Middle of each histogram bucket, ns, ascending: exact below 128 ns, within 0.8 % above."""
     lib = _load().lib
     return np.array([lib.pb_histogram_value(i) for i in range(lib.PB_HISTOGRAM_BUCKETS)])
+
+
+def relax_ns() -> float:
+    """Time of one pause of a waiting loop (PAUSE, ISB) on the CPU that this runs on, ns; takes about 2 ms."""
+    return float(_load().lib.pb_relax_ns())
 
 
 def run_trial(spec: TrialSpec) -> Outcome:

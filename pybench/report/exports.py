@@ -188,13 +188,7 @@ def _pyperf(files: Sequence[Results], _: str) -> str:
                 {
                     "values": [seconds],
                     "metadata": {
-                        # A simulated trial has no date of its own.
-                        "date": str(
-                            datetime.datetime.fromtimestamp(
-                                trial.started
-                                or datetime.datetime.fromisoformat(one.file.header.created).timestamp()
-                            ).isoformat(" ", "microseconds")
-                        ),
+                        "date": _date(one.file, trial),
                         "duration": trial.seconds,
                         "loops": max(_operations(trial), 1),
                     },
@@ -208,6 +202,12 @@ def _pyperf(files: Sequence[Results], _: str) -> str:
     if len(set(names)) < len(names):
         raise UsageError("pyperf takes one benchmark of a name: export one file at a time, then pyperf compare_to")
     return json.dumps({"version": "1.0", "benchmarks": suite})
+
+
+def _date(file: Results, trial: Trial) -> str:
+    """When it ran; a simulated trial has no date of its own, and its file's stands in."""
+    made = datetime.datetime.fromisoformat(file.header.created).timestamp()
+    return str(datetime.datetime.fromtimestamp(trial.started or made).isoformat(" ", "microseconds"))
 
 
 _GO_UNITS = """\

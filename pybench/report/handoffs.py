@@ -30,7 +30,9 @@ WORDS: Mapping[Distance, str] = {
 }
 
 
-def handoff_table(series: Sequence[Series], shown: Sequence[str]) -> list[RenderableType]:
+def handoff_table(
+    series: Sequence[Series], shown: Sequence[str], *, simulated: bool = False
+) -> list[RenderableType]:
     """Rows by thread count and distance; nothing if no cell tells of handoffs."""
     cells = [summary for one in series for summary in one.cells if summary.handoffs]
     if not cells:
@@ -63,8 +65,9 @@ def handoff_table(series: Sequence[Series], shown: Sequence[str]) -> list[Render
             )
     worst = max((cell.handoffs.longest_gap_ns.value for cell in cells if cell.handoffs), default=0.0)
     note = (
-        "handoff: from leaving to the next one having the guarded line; transfers: that in moves of one line, as "
-        "measured between rounds. kept: operations whose thread had the lock before too. run, wait: the longest "
+        "handoff: from leaving to the next one having the guarded line; transfers: that in moves of one line, "
+        f"as {'the model has them' if simulated else 'measured between rounds'}. kept: operations whose thread "
+        "had the lock before too. run, wait: the longest "
         f"of any thread, waits of timed operations; no wait at all was longer than {time_ns(worst)}."
     )
     return [Text("Who gets the lock next, and what handing it over takes:"), table, Text(note, style="dim")]

@@ -21,7 +21,7 @@ def sensitivity_report(results: Results) -> Iterable[RenderableType]:
     """For the most threads of each series: which inputs move the throughput, and by how much."""
     cells = results.header.plan.cells
     largest: dict[tuple[str, ...], int] = {}
-    names = [name for name in varying(cells)]
+    names = varying(cells)
     for index, cell in enumerate(cells):
         own = settings(cell)
         key = (cell.workload, *(own.get(name, "") for name in names))
@@ -88,10 +88,10 @@ def _verdict(found: list[CellSensitivity]) -> str:
             known[influence.name] = influence
     ranked = sorted(shares, key=lambda name: -sum(shares[name]))
     first = ranked[0]
-    if not sum(shares[first]):
+    if sum(shares[first]) == 0.0:
         return "No input decides: what moves the figures is within chance."
     mean = sum(shares[first]) / len(found)
-    assumed = next((name for name in ranked if known[name].assumed and sum(shares[name])), None)
+    assumed = next((name for name in ranked if known[name].assumed and sum(shares[name]) > 0.0), None)
     words = f"Decides most over these cells: {_input(known[first])}, {mean:.0%} of the spread on average."
     if assumed and assumed != first:
         of_it = sum(shares[assumed]) / len(found)

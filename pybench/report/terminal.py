@@ -38,8 +38,8 @@ COLUMNS = (
 
 # Stands instead of the words on intervals of measurements.
 DRAWN = (
-    f"{WORD}: medians over draws of the uncertain inputs, with the central 95 % of draws (of few draws: nearly all), "
-    "which hold only if the model does"
+    f"{WORD}: medians over draws of the uncertain inputs, with the central 95 % of draws (of few draws: nearly "
+    "all), which hold only if the model does"
 )
 
 
@@ -134,8 +134,8 @@ def _workload_table(name: str, series: list[Series], *, simulated: bool) -> Rend
         if shown:
             parts.append(Text("  " + " ".join(f"{key}={own[key]}" for key in shown), style="bold"))
         parts.append(_rows(one, header=one is series[0]))
-        parts += _curve(one)
-    return Group(*parts, *_phase_table(series, shown), *handoff_table(series, shown), "")
+        parts += _curve(one, simulated=simulated)
+    return Group(*parts, *_phase_table(series, shown), *handoff_table(series, shown, simulated=simulated), "")
 
 
 def _phase_table(series: Sequence[Series], shown: Sequence[str]) -> list[RenderableType]:
@@ -191,7 +191,7 @@ def _row(summary: CellSummary) -> list[str]:
     ]
 
 
-def _curve(series: Series) -> list[RenderableType]:
+def _curve(series: Series, *, simulated: bool) -> list[RenderableType]:
     """What the fitted laws say of one series. One thread count is no curve."""
     if len({summary.cell.threads for summary in series.cells}) < 2:
         return []
@@ -204,6 +204,8 @@ def _curve(series: Series) -> list[RenderableType]:
     if chosen and (not best or best.name == chosen.model):
         lines.append(_law(chosen))
     lines += [f"No fit: {note}" for note in series.fits.notes]
+    if simulated:
+        lines = [line.replace("measurements", "simulations") for line in lines]
     return [Padding(Text(line), (0, 0, 0, 2)) for line in lines]
 
 

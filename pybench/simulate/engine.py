@@ -110,7 +110,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
 class Oracle(msgspec.Struct, frozen=True, kw_only=True):
     """The queueing model's assumptions instead of the machine: each seat works for an exponential time of mean a, then
-    queues, first come first served, for a section of mean serial + home * k / 2, k being the number holding or waiting.
+    queues, first come first served, for a section of mean serial + home * k / 2 while k others wait behind the holder.
 
     Boyd-Wickizer, Kaashoek, Morris, Zeldovich, "Non-scalable locks are dangerous", Linux Symposium (2012). With
     home=0: the machine repairman, M/M/1//N; with section="fixed": M/D/1//N.
