@@ -29,12 +29,11 @@ def _simulated(lab: Lab) -> Evidence:
         assumptions=[
             scan(
                 lab,
-                STORMS["equal cores"],
+                [STORMS["equal cores"], STORMS["smt off"]],
                 "core.speed",
                 (0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5),
-                says=f"time of the kernel's code on {CHIPLET} over that on the host where the steps were measured",
-                figure="mean",
-                over=mesh,
+                lambda mean: mean[0] / mean[1],
+                says=f"time of the kernel's code on {CHIPLET} over that on {MESH}",
                 containers=CONTAINERS,
                 least=LEAST,
                 most=MOST,

@@ -1,8 +1,8 @@
 """One launch storm as the kernel saw it: its mount operations counted, or its waits for locks timed.
 
-Runs in a process of its own (`python -m pybench.claims.kernel`), which may need a mount namespace for tracefs and
-is killed if it takes too long. Calls of the crew's leader are set-up and clean-up, those of its members the storm; a
-member's umount2 is of a layer while it has layers bound, and of a root otherwise.
+Runs in a process of its own (`python -m pybench.claims.kernel`), which may need a mount namespace for tracefs
+and is killed if it takes too long. Calls of the crew's leader are set-up and clean-up, those of its members the
+storm; a member's umount2 is of a layer while it has layers bound, and of a root otherwise.
 """
 
 import re

@@ -20,10 +20,11 @@ def look(claim: Claim, lab: Lab) -> Finding:
     checks = [check for one in evidence for check in one.checks]
     verdict = judge(checks)
     words = fill(claim.sentences[verdict], checks)
-    missing = dict.fromkeys(check.unknown for check in checks if check.unknown and check.decides)
+    missing = list(dict.fromkeys(check.unknown for check in checks if check.unknown and check.decides))
     if verdict == "cannot tell here" and missing:
-        told = [check for check in checks if check.value is not None]
-        words = f"{words if told else 'Nothing could be looked at here.'} {_reasons(list(missing))}"
+        known = [check for check in checks if check.decides and check.holds is not None]
+        told = f" Of the rest, {_as_far(known)}" if known else ""
+        words = f"Not all of it could be looked at here: {'; '.join(missing)}.{told}"
     return Finding(
         number=claim.number,
         title=claim.title,
@@ -40,5 +41,8 @@ def look(claim: Claim, lab: Lab) -> Finding:
     )
 
 
-def _reasons(reasons: list[str]) -> str:
-    return f"Why: {'; '.join(reasons)}."
+def _as_far(known: list[Check]) -> str:
+    """What the deciding checks say that could be looked at."""
+    held = sum(check.holds is True for check in known)
+    how = where_from(known)
+    return f"{held} of {len(known)} checks hold ({'measured and simulated' if how == 'both' else how})."

@@ -110,32 +110,44 @@ def _assumptions(lab: Lab) -> list[Assumption]:
     bind = number(DEFAULT_STEPS, "launch.bind_ns")
     retries = scan(
         lab,
-        STORMS[DUAL],
+        [STORMS[DUAL]],
         "service.retry_ns",
         (20.0, 200.0, 2_000.0, 20_000.0),
+        lambda p99: p99[0] / DEADLINE_NS,
         says=f"how long a rejected request for a line waits on {DUAL}",
-        figure="p99",
-        over=DEADLINE_NS,
+        latency="p99",
         containers=CONTAINERS,
         least=1.0,
     )
-    sections = [
-        scan(
-            lab,
-            STORMS[machine],
-            "launch.bind_ns",
-            [round(bind.value * factor) for factor in FACTORS],
-            says=f"time of one id-mapped bind on {machine}, half of it or so under the locks (readers of a long "
-            "table and propagation to peers add to it)",
-            figure="p99",
-            over=DEADLINE_NS,
-            containers=CONTAINERS,
-            least=1.0,
-            known=bind,
-        )
-        for machine in (DUAL, MESH)
-    ]
-    return [retries, *sections]
+    sections = scan(
+        lab,
+        [STORMS[DUAL], STORMS[MESH]],
+        "launch.bind_ns",
+        [round(bind.value * factor) for factor in FACTORS],
+        # Nothing is reproduced if the other fails too.
+        lambda p99: p99[0] / DEADLINE_NS if p99[1] < DEADLINE_NS else 0.0,
+        says="time of one id-mapped bind, part of it under the locks, on every machine (readers of a long table "
+        "and "
+        "propagation to peers add to it)",
+        latency="p99",
+        containers=CONTAINERS,
+        varied=(0, 1),
+        least=1.0,
+        known=bind,
+    )
+    alone = scan(
+        lab,
+        [STORMS[DUAL], STORMS[MESH]],
+        "launch.bind_ns",
+        [round(bind.value * factor) for factor in FACTORS],
+        lambda p99: p99[0] / DEADLINE_NS if p99[1] < DEADLINE_NS else 0.0,
+        says=f"time of one id-mapped bind on {DUAL} alone",
+        latency="p99",
+        containers=CONTAINERS,
+        least=1.0,
+        known=bind,
+    )
+    return [retries, sections, alone]
 
 
 CLAIM = Claim(

@@ -52,6 +52,7 @@ STORMS = {
     TWO_NODES: _storm(TWO_NODES, (str(CONTAINERS),)),
     "one node": _with(_storm(TWO_NODES, (str(CONTAINERS),)), places=("single-socket",)),
     "smt off": _with(_storm(MESH, (str(CONTAINERS),)), smt=("off",)),
+    "crowded": _with(_storm(MESH, (str(CONTAINERS),)), places=("socket:0 siblings-first",), threads=str(MANY)),
     "equal cores": _with(_storm(CHIPLET, (str(CONTAINERS),)), threads=str(MANY)),
 }
 # Alone and in company, latency from when a thread takes a container up.

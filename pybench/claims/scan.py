@@ -1,18 +1,20 @@
-"""One assumed number of a machine file varied over its range and far beyond: what it would take for a finding."""
+"""One assumed number of a machine file varied over its range and far beyond: what it would take for a finding.
 
-from collections.abc import Sequence
+Everything else stands as in the files, for it is the one number whose say is looked for.
+"""
+
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from pybench.analysis.estimate import Interval
-from pybench.claims.claim import Assumption, over_draws
+from pybench.claims.claim import Assumption, exactly
 from pybench.claims.lab import Lab
 from pybench.claims.published import launches
-from pybench.claims.simulation import Wish, simulate
+from pybench.claims.simulation import Wish, simulate_as_they_stand
 from pybench.simulate.load import load_machine
 from pybench.simulate.machine import Number
 
-DRAWS = 2
+Figure = Callable[[list[float]], float]
 
 
 def number(machine: str, name: str) -> Number:
@@ -23,38 +25,42 @@ def number(machine: str, name: str) -> Number:
 
 def scan(
     lab: Lab,
-    wish: Wish,
+    wishes: Sequence[Wish],
     name: str,
     values: Sequence[float],
+    figure: Figure,
     *,
     says: str,
-    figure: str,
-    over: float | Sequence[float],
     containers: int,
+    latency: str = "mean",
+    varied: Sequence[int] = (0,),
     least: float | None = None,
     most: float | None = None,
     unit: str = " ns",
     known: Number | None = None,
 ) -> Assumption:
-    """Simulate one storm of `wish` at each value of the number.
+    """Simulate storms at each value of a number of those wishes that are `varied`; `figure` makes of the latencies
+    (`mean` or `p99`), one a wish, the finding's figure."""
 
-    The figure is the mean or p99 latency over `over`: a constant, or the same of another machine, draw by draw.
-    """
+    def make() -> list[tuple[float, list[float]]]:
+        lab.tell(f"varying {name} of {wishes[varied[0]].machine}")
+        storms = [
+            msgspec.structs.replace(wish, params=wish.params | {"containers": (str(containers),)})
+            for wish in wishes
+        ]
+        every = [
+            msgspec.structs.replace(storm, fixed={name: value}) if index in varied else storm
+            for value in values
+            for index, storm in enumerate(storms)
+        ]
+        runs = iter(simulate_as_they_stand(every, lab.seed))
+        return [
+            (value, [launches(next(runs), latency, containers=containers)[0] for _ in storms]) for value in values
+        ]
 
-    def make() -> list[tuple[float, Interval]]:
-        lab.tell(f"varying {name} of {wish.machine}")
-        params = wish.params | {"containers": (str(containers),)}
-        one = [msgspec.structs.replace(wish, params=params, fixed=wish.fixed | {name: value}) for value in values]
-        runs = simulate(one, seconds=0.0, seed=lab.seed, draws=DRAWS)
-        tried = []
-        for value, run in zip(values, runs, strict=True):
-            found = launches(run, figure, containers=containers)
-            base = [over] * len(found) if isinstance(over, float) else list(over)[: len(found)]
-            tried.append((value, over_draws([a / b for a, b in zip(found, base, strict=False)])))
-        return tried
-
-    asked = known or number(wish.machine, name)
-    tried = lab.once(f"scan {wish.machine} {name} {wish.smt} {wish.places} {wish.threads} {figure}", make)
+    asked = known or number(wishes[varied[0]].machine, name)
+    found = lab.once(f"scan of {name} for: {says}", make)
+    tried = [(value, exactly(figure(each))) for value, each in found]
     return Assumption(
         name=name, says=says, low=asked.low, high=asked.high, tried=tried, least=least, most=most, unit=unit
     )

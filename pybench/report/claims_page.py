@@ -25,8 +25,10 @@ KINDS = {"reproduced": "yes", "not reproduced": "no", "cannot tell here": "open"
 HEIGHT = 250
 METHOD = (
     "Each finding is taken apart into checks: one figure with an interval that must lie above, below or between "
-    "bounds which are fixed beforehand. A check holds if its whole interval does, and fails if its whole interval does "
-    "not. One that fails makes the finding not reproduced; all must hold to reproduce it; else it cannot be told here. "
+    "bounds which are fixed beforehand. A check holds if its whole interval does, and fails if its whole "
+    "interval does "
+    "not. One that fails makes the finding not reproduced; all must hold to reproduce it; else it cannot be "
+    "told here. "
     "Checks in grey stand beside and decide nothing.",
     "Measured: real mount operations and locks on this host, trials interleaved in a seeded order, disturbed ones "
     "kept out; medians with distribution-free 95 % intervals. Mounts are made in private mount namespaces.",
@@ -125,10 +127,10 @@ def draw(chart: Chart) -> alt.LayerChart:
     x = alt.X(
         "x:Q",
         title=chart.x,
-        scale=alt.Scale(type=kind, nice=False),
+        scale=alt.Scale(type="log" if chart.log else "linear", nice=False),
         axis=alt.Axis(values=xs, format="~s", grid=False, labelOverlap="greedy"),
     )
-    y = alt.Y("y:Q", title=chart.y, scale=alt.Scale(type=kind), axis=axis)  # type: ignore[arg-type]
+    y = alt.Y("y:Q", title=chart.y, scale=alt.Scale(type="log" if chart.log else "linear"), axis=axis)
     base = alt.Chart(data([_row(point, chart) for point in chart.points])).encode(x=x, color=series_colour(names))
     layers: list[alt.Chart] = []
     for how, dash in (("measured", [1, 0]), ("simulated", [5, 4])):
@@ -145,7 +147,7 @@ def draw(chart: Chart) -> alt.LayerChart:
         words = limit.mark_text(align="left", dy=-6, dx=4, color=COLOURS[1], fontSize=12)
         layers.append(words.encode(y="y:Q", x="x:Q", text="says:N"))
     drawn = finish(
-        alt.layer(*layers),
+        alt.LayerChart(layer=layers),
         f"{chart.title}. {_chart_note(chart)}.",
         series=names,
         axes={"y": kind},
