@@ -163,10 +163,12 @@ static void seat_goes_on(struct sim *m, struct sim_seat *s) {
         sim_wake(m, s);
         return;
     }
-    if (s->state == SIM_MEMORY)
+    if (s->state == SIM_MEMORY) {
         sim_complete(m, s->index);
-    else if (s->state == SIM_WATCHES)
+        s->missed_ps = m->now - s->asked_at;
+    } else if (s->state == SIM_WATCHES) {
         sim_unwatch(m, s);
+    }
     s->state = SIM_RUNS;
     m->limit = cpu->wants_switch ? 0 : m->stop;
     m->step(m, s);

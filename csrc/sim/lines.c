@@ -50,6 +50,7 @@ void sim_unwatch(struct sim *m, struct sim_seat *s) {
 static void notice(struct sim *m, struct sim_seat *s, uint64_t at) {
     sim_unwatch(m, s);
     s->state = SIM_RUNS;
+    s->looks += (uint32_t)((at - s->waits_since) / m->poll) + 1;
     sim_due(m, s->index, at + 1 + sim_below(m, sim_slowed(m, s, m->poll)));
     m->facts.scheduled++;
 }
@@ -82,6 +83,7 @@ bool sim_watch(struct sim *m, struct sim_seat *s, int32_t word, uint64_t until) 
     if (!sim_readable(m, line, s->core) || line->transit_exclusive)
         return sim_compute(m, s, m->pause);
     s->state = SIM_WATCHES;
+    s->waits_since = m->now;
     watch_add(m, line, s);
     if (until != SIM_NEVER)
         sim_due(m, s->index, until);
@@ -159,6 +161,7 @@ static void serve(struct sim *m, struct sim_line *line, int32_t agent, int32_t o
         took = transfer(m, farthest(m, line, core), core, line->owner);
     else
         took = sim_distance(m, line->owner, core);
+    took = took > asks->ahead + m->local ? took - asks->ahead : m->local;
     line->transit = true;
     line->transit_exclusive = asks->exclusive;
     line->transit_agent = agent;
@@ -250,10 +253,11 @@ static void serve_next(struct sim *m, struct sim_line *line) {
     }
 }
 
-void sim_request(struct sim *m, int32_t agent, int32_t index, bool exclusive, uint64_t extra) {
+void sim_request(struct sim *m, int32_t agent, int32_t index, bool exclusive, uint64_t extra,
+                 uint64_t ahead) {
     struct sim_line *line = &m->lines[index];
     m->agents[agent] = (struct sim_agent){
-        .asked_at = m->now, .extra = extra, .line = index, .exclusive = exclusive, .next = -1};
+        .asked_at = m->now, .extra = extra, .line = index, .ahead = ahead, .exclusive = exclusive, .next = -1};
     if (line->transit)
         enqueue(m, line, agent);
     else
@@ -288,7 +292,7 @@ void sim_complete(struct sim *m, int32_t agent) {
 
 /* ---- stores on their way, and atomics that wait for them ---- */
 static void store_ask(struct sim *m, struct sim_seat *s) {
-    sim_request(m, m->n_seats + s->index, s->stores[s->first_store].word / SIM_WORDS, true, 0);
+    sim_request(m, m->n_seats + s->index, s->stores[s->first_store].word / SIM_WORDS, true, 0, 0);
 }
 bool sim_store_slow(struct sim *m, struct sim_seat *s, int32_t word, int64_t value) {
     s->stores[(s->first_store + s->stores_left++) % SIM_BUFFER] = (struct sim_store){word, value};
@@ -310,9 +314,18 @@ static void rmw_ask(struct sim *m, struct sim_seat *s) {
         return;
     }
     s->state = SIM_MEMORY;
-    sim_request(m, s->index, s->line, true, atomic);
+    s->asked_at = m->now;
+    sim_request(m, s->index, s->line, true, atomic, 0);
+}
+bool sim_miss(struct sim *m, struct sim_seat *s, int32_t line, bool exclusive, uint64_t ahead) {
+    s->state = SIM_MEMORY;
+    s->asked_at = m->now;
+    s->hidden = 0;
+    sim_request(m, s->index, line, exclusive, 0, ahead);
+    return false;
 }
 bool sim_rmw_slow(struct sim *m, struct sim_seat *s, int32_t line) {
+    s->hidden = 0;
     s->line = line;
     if (s->stores_left)
         s->state = SIM_DRAINS;

@@ -23,6 +23,7 @@
 #define SIM_BUFFER 8  /* stores on their way */
 #define SIM_PACES 256
 #define SIM_HOT 8 /* lines that many want: each domain has a queue of its own there */
+#define SIM_FORESEEN 32 /* turns of a spin loop whose end a branch predictor foresees */
 #define SIM_SAMPLE_PS UINT64_C(10000000)
 
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
@@ -34,6 +35,7 @@ struct sim_agent {
     uint64_t extra; /* that the line is taken up after it came: the atomic's own time */
     int32_t line;   /* -1: asks for none */
     int32_t next;   /* behind it in the queue */
+    uint64_t ahead; /* of its time is over: it was asked for before it was known to be wanted */
     bool exclusive, served;
 };
 
@@ -95,6 +97,10 @@ struct sim_seat {
     int32_t lock; /* first word */
     int64_t a, b, c, d;
     uint64_t spin_until;
+    uint64_t asked_at, missed_ps; /* its last miss */
+    uint64_t hidden; /* time of hits since its last atomic */
+    uint32_t looks;  /* turns of the spin loop that it left last */
+    uint64_t waits_since;
     /* Stores on their way, a ring. */
     struct sim_store stores[SIM_BUFFER];
     uint32_t first_store, stores_left;
@@ -187,12 +193,13 @@ static inline bool sim_compute(struct sim *m, struct sim_seat *s, uint64_t ps) {
 }
 
 /* ---- memory: lines.c ---- */
-void sim_request(struct sim *m, int32_t agent, int32_t line, bool exclusive, uint64_t extra);
+void sim_request(struct sim *m, int32_t agent, int32_t line, bool exclusive, uint64_t extra, uint64_t ahead);
 void sim_complete(struct sim *m, int32_t agent);
 void sim_wake_siblings(struct sim *m, struct sim_line *line, int32_t cpu);
 void sim_unwatch(struct sim *m, struct sim_seat *s);
 bool sim_watch(struct sim *m, struct sim_seat *s, int32_t word, uint64_t until);
 bool sim_store_slow(struct sim *m, struct sim_seat *s, int32_t word, int64_t value);
+bool sim_miss(struct sim *m, struct sim_seat *s, int32_t line, bool exclusive, uint64_t ahead);
 bool sim_rmw_slow(struct sim *m, struct sim_seat *s, int32_t line);
 void sim_drain(struct sim *m, struct sim_seat *s);
 uint64_t sim_distance(struct sim *m, int32_t from, int32_t to);
@@ -233,22 +240,37 @@ static inline int64_t sim_value(const struct sim *m, const struct sim_seat *s, i
     return m->value[word];
 }
 
+static inline bool sim_hit(struct sim *m, struct sim_seat *s, struct sim_line *line) {
+    uint64_t took = sim_slowed(m, s, m->local) + sim_sibling(m, line, s);
+    s->hidden += took;
+    return sim_until(m, s, m->now + took);
+}
 static inline bool sim_load(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->facts.events++;
     if (sim_readable(m, line, s->core))
-        return sim_until(m, s, m->now + sim_slowed(m, s, m->local) + sim_sibling(m, line, s));
-    s->state = SIM_MEMORY;
-    sim_request(m, s->index, word / SIM_WORDS, false, 0);
-    return false;
+        return sim_hit(m, s, line);
+    return sim_miss(m, s, word / SIM_WORDS, false, 0);
 }
-/* An atomic: what is stored is out before. At its end the caller reads and writes the word in one go. */
+/* A load with a store to the same line right behind it: the line is asked for as for the store. If the wait before
+ * was foreseen to end, the request left together with the last of the loop's loads. */
+static inline bool sim_load_to_store(struct sim *m, struct sim_seat *s, int32_t word) {
+    struct sim_line *line = &m->lines[word / SIM_WORDS];
+    m->facts.events++;
+    if (sim_writable(m, line, s->core))
+        return sim_hit(m, s, line);
+    return sim_miss(m, s, word / SIM_WORDS, true, s->looks && s->looks <= SIM_FORESEEN ? s->missed_ps : 0);
+}
+/* An atomic: what is stored is out before. At its end the caller reads and writes the word in one go. Hits since the
+ * atomic before are done beside it. */
 static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->facts.events++;
     if (s->stores_left || !sim_writable(m, line, s->core))
         return sim_rmw_slow(m, s, word / SIM_WORDS);
-    uint64_t end = m->now + sim_slowed(m, s, m->atomic) + sim_sibling(m, line, s);
+    uint64_t took = sim_slowed(m, s, m->atomic);
+    uint64_t end = m->now + (took > s->hidden ? took - s->hidden : 0) + sim_sibling(m, line, s);
+    s->hidden = 0;
     line->locked_until = end;
     return sim_until(m, s, end);
 }

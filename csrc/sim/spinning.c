@@ -84,12 +84,13 @@ static bool step(struct sim *m, struct sim_seat *s) {
     for (;;) {
         s->began = m->now;
         for (;;) {
+            s->looks = 0;
             CALL(s->acquire);
             entered(m, s);
             if (m->guard < 0) {
                 arrived(m, s);
             } else if (s->counts) {
-                LOAD(GUARD(OWNER));
+                WAIT(sim_load_to_store(m, s, GUARD(OWNER)));
                 arrived(m, s);
                 STORE(GUARD(COUNT), VALUE(GUARD(COUNT)) + 1);
                 if (s->before != s->index)

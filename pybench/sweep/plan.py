@@ -63,7 +63,7 @@ def make_cells(axes: Axes, topology: Topology) -> tuple[list[Cell], list[str]]:
             except UnsupportedError as error:
                 if not axes.elsewhere:
                     raise
-                left_out[str(error)] = None
+                left_out[str(error).replace("this host", "the machine")] = None
                 continue
             counts = _threads(axes, placement, left_out)
             for threads in counts:
