@@ -109,8 +109,8 @@ class Assumption(msgspec.Struct, frozen=True, kw_only=True):
         shown = f"{self.says}: taken as {_number(self.low)} to {_number(self.high)}{self.unit}"
         if not self.gives:
             ends = [value for value, _ in self.tried]
-            return f"{shown}; no value from {_number(min(ends))} to {_number(max(ends))}{self.unit} gives the "
-            "finding."
+            tried = f"{_number(min(ends))} to {_number(max(ends))}{self.unit}"
+            return f"{shown}; no value from {tried} gives the finding."
         inside = [value for value in self.gives if self.low <= value <= self.high]
         first, last = min(inside or self.gives), max(inside or self.gives)
         values = _number(first) if first == last else f"{_number(first)} to {_number(last)}"

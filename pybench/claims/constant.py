@@ -1,12 +1,27 @@
 """Finding 10: mounting O(1) times a container, not O(layers), removes the bottleneck."""
 
-from pybench.claims.claim import Check, Claim, Evidence, exactly
+from pybench.claims.claim import Chart, Check, Claim, Evidence, Point, exactly
 from pybench.claims.domination import company
-from pybench.claims.lab import CONTAINERS, Lab, cost_over, lost_share, summary
+from pybench.claims.lab import CONTAINERS, FEW, Lab, cost, cost_over, lost_share, summary
 from pybench.claims.published import DUAL, NOTE, launches, over, simulated
 
 # What still may be between an id-mapped launch and one without any id-mapping.
 NEAR = 1.5
+
+
+def _costs(lab: Lab) -> Chart:
+    points = []
+    for strategy in ("binds", "parent", "plain"):
+        for containers in dict.fromkeys((FEW, lab.containers)):
+            each = cost(lab.launches(), strategy=strategy, containers=containers, threads=lab.threads)
+            points.append(Point(series=strategy, x=containers, value=each.value, low=each.low, high=each.high))
+    return Chart(
+        title="Time of a storm over its containers, here",
+        x="containers at once",
+        y="time a container",
+        unit="ns",
+        points=points,
+    )
 
 
 def _measured(lab: Lab) -> Evidence:
@@ -33,6 +48,7 @@ def _measured(lab: Lab) -> Evidence:
                 most=NEAR,
             ),
         ],
+        charts=[_costs(lab)],
         notes=[
             f"The table grew by {parent.peak.value - parent.base:.0f} mounts at most, against "
             f"{binds.peak.value - binds.base:.0f} with binds."

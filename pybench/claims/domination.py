@@ -21,6 +21,15 @@ def inflation(lab: Lab, strategy: str) -> Interval:
 def _measured(lab: Lab) -> Evidence:
     if lab.threads < 2:
         return Evidence(notes=["One CPU has nobody to wait for."])
+    try:
+        return _inflated(lab)
+    except (UnsupportedError, MeasurementError) as error:
+        if lab.threads >= ENOUGH_THREADS:
+            raise
+        return Evidence(notes=[f"Not measured here: {error}. {lab.threads} threads could decide nothing anyway."])
+
+
+def _inflated(lab: Lab) -> Evidence:
     enough = lab.threads >= ENOUGH_THREADS
     on = f"{lab.threads} threads"
     share = lost_share(inflation(lab, "binds"))

@@ -106,4 +106,4 @@ def asked_words(check: Check) -> str:
         return f"{bound(check.least)} to {bound(check.most)}"
     if check.least is not None:
         return f"at least {bound(check.least)}"
-    return f"at most {bound(check.most)}" if check.most is not None else "any"
+    return f"at most {bound(check.most)}" if check.most is not None else "-"
