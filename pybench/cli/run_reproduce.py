@@ -5,19 +5,18 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from pybench.claims import load_claims
-from pybench.claims.claim import Finding
-from pybench.claims.lab import Lab
-from pybench.claims.look import look
+from pybench.claims import check_numbers, load_claims
 from pybench.errors import UnsupportedError, UsageError
-from pybench.host.facts import read_facts
-from pybench.report.claims import Account, finding_details, verdict_table
-from pybench.report.terminal import host_words, make_console
 from pybench.sweep.axes import duration_ns
+
+if TYPE_CHECKING:
+    from pybench.claims.claim import Finding
+    from pybench.report.claims import Account
 
 # Less gives no figure an interval.
 LEAST_BUDGET_S = 10.0
@@ -37,18 +36,26 @@ def reproduce(
     """Look at the findings in turn, and print and keep what came of it."""
     # Matrices are small: threads would wait for each other, and run beside trials.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    claims = load_claims(_numbers(only))
+    numbers = check_numbers(_numbers(only))
     seconds = duration_ns(budget) / 1e9
     if seconds < LEAST_BUDGET_S:
         raise UsageError(f"--budget {budget} is too short for any interval; give {LEAST_BUDGET_S:.0f}s or more")
     _check_outputs(page, output, force)
+    # Libraries that take their time, after all that can be wrong is known not to be.
+    from pybench.claims.lab import Lab
+    from pybench.claims.look import look
+    from pybench.host.facts import read_facts
+    from pybench.report.claims import Account
+    from pybench.report.terminal import host_words
+
+    claims = load_claims(numbers)
     began = time.monotonic()
 
     def tell(words: str) -> None:
         click.echo(f"{time.monotonic() - began:4.0f} s  {words}", err=True)
 
     lab = Lab(budget_s=seconds, seed=seed, keep=output, tell=tell, quick=quick)
-    findings: list[Finding] = []
+    findings: list["Finding"] = []
     interrupted = False
     try:
         for claim in claims:
@@ -81,7 +88,10 @@ def reproduce(
         raise UnsupportedError("this host could give no evidence; the reasons are above")
 
 
-def _show(account: Account, details: bool) -> None:
+def _show(account: "Account", details: bool) -> None:
+    from pybench.report.claims import finding_details, verdict_table
+    from pybench.report.terminal import make_console
+
     console = make_console()
     click.echo(err=True)
     console.print(account.host, markup=False)
