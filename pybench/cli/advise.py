@@ -39,11 +39,7 @@ def command(
     pybench advise --machine r5.metal,m7i.metal-24xl --containers 200 --passes 2
     pybench advise results/*.jsonl --machine r5.metal --containers 150 --deadline 5s
     """
-    from pybench.advice import Option, Workload, options_of, simulated_options
     from pybench.errors import UsageError
-    from pybench.report.advice import advice
-    from pybench.report.terminal import make_console
-    from pybench.results.store import read
     from pybench.sweep.axes import duration_ns
     from pybench.workloads.launch import STRATEGIES
 
@@ -54,9 +50,14 @@ def command(
     for word in strategies:
         if word not in STRATEGIES:
             raise UsageError(f"strategy {word!r} is not known; choose from {', '.join(STRATEGIES)}")
-    wanted = Workload(
-        containers=containers, layers=layers, passes=passes, deadline_ns=float(duration_ns(deadline))
-    )
+    deadline_ns, budget_ns = duration_ns(deadline), duration_ns(budget)
+    # Libraries that take their time, after all that can be wrong is known not to be.
+    from pybench.advice import Option, Workload, options_of, simulated_options
+    from pybench.report.advice import advice
+    from pybench.report.terminal import make_console
+    from pybench.results.store import read
+
+    wanted = Workload(containers=containers, layers=layers, passes=passes, deadline_ns=float(deadline_ns))
     options: list[Option] = []
     left_out: list[str] = []
     for path in files:
@@ -64,7 +65,7 @@ def command(
         options += found
         left_out += reasons
     if names:
-        options += simulated_options(names, wanted, strategies, seconds=duration_ns(budget) / 1e9, seed=seed)
+        options += simulated_options(names, wanted, strategies, seconds=budget_ns / 1e9, seed=seed)
     console = make_console()
     for part in advice(options, left_out, wanted, strategies[0]):
         console.print(part)

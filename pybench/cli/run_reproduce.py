@@ -55,7 +55,7 @@ def reproduce(
         click.echo(f"{time.monotonic() - began:4.0f} s  {words}", err=True)
 
     lab = Lab(budget_s=seconds, seed=seed, keep=output, tell=tell, quick=quick)
-    findings: list["Finding"] = []
+    findings: list[Finding] = []
     interrupted = False
     try:
         for claim in claims:
