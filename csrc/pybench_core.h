@@ -179,11 +179,13 @@ struct pb_sim_spec {
     /* spin */
     char lock[24];
     int32_t guard, hold_distribution, think_distribution, writers;
-    double hold_ns, think_ns, write_think_ns, loop_ns, sample_ns;
+    int32_t extra_one_in; /* one section in so many takes extra_ns more; 0: none */
+    double extra_ns, hold_ns, think_ns, write_think_ns, loop_ns, sample_ns;
     /* launch: steps in four lists one after the other: first, for each layer, last, and after it for each layer */
     const struct pb_sim_step *steps;
     int32_t lists[4];
     int32_t containers, layers, closed;
+    int32_t after_once; /* the list after a launch is run once, not for each layer */
     double deadline_ns;
     /* oracle: work, section and what each that waits adds to it (half of home_ns) */
     double a_ns, serial_ns, home_ns;

@@ -45,6 +45,7 @@ static void set_times(struct sim *m) {
     m->wake = sim_ps(spec->wake_ns);
     m->loop = sim_ps(spec->loop_ns);
     m->sample = sim_ps(spec->sample_ns);
+    m->extra = sim_ps(spec->extra_ns);
     m->slower = spec->smt_slowdown;
     for (int class = 0; class < SIM_CLASSES; class++)
         for (int i = 0; i < SIM_PACES; i++)
@@ -71,7 +72,7 @@ static void place_seats(struct sim *m) {
         m->members[i].cpu_asked = m->members[i].cpu_start = m->members[i].cpu_stop = place->cpu;
         m->members[i].node = -1;
     }
-    for (int32_t i = 0, slot = 2 * m->n_seats; i < m->n_cpus; i++)
+    for (int32_t i = 0, slot = m->n_agents; i < m->n_cpus; i++)
         if (m->cpus[i].seats > 1)
             m->cpus[i].slot = slot++;
 }
@@ -89,7 +90,7 @@ static void make_lines(struct sim *m) {
         for (int32_t d = 0; m->slots && d < m->n_domains; d++) {
             line->domains[d].slots = slots;
             for (int32_t seat = 0; seat < m->n_seats; seat++)
-                slots += m->cores[m->seats[seat].core].domain == d ? 2 : 0;
+                slots += m->cores[m->seats[seat].core].domain == d ? SIM_BUFFER + 1 : 0;
         }
     }
     m->nodes = SIM_HOT * SIM_WORDS;
@@ -128,19 +129,20 @@ static int make_machine(struct sim *m) {
     m->n_domains = spec->service == PB_SIM_CENTRAL ? sockets : spec->service == PB_SIM_CLUSTER ? l3s : 1;
     m->n_lines = SIM_HOT + m->n_seats;
     m->n_words64 = (m->n_cores + 63) / 64;
-    size_t seats = (size_t)m->n_seats, slots = 2 * seats + (size_t)m->n_cpus;
+    m->n_agents = (SIM_BUFFER + 1) * m->n_seats;
+    size_t seats = (size_t)m->n_seats, agents = (size_t)m->n_agents, slots = agents + (size_t)m->n_cpus;
     int rc = make_queue(m, slots);
     if (rc)
         return rc;
     m->seats = make(seats, sizeof *m->seats);
-    m->agents = make(2 * seats, sizeof *m->agents);
+    m->agents = make(agents, sizeof *m->agents);
     m->cpus = make((size_t)m->n_cpus, sizeof *m->cpus);
     m->cores = make((size_t)m->n_cores, sizeof *m->cores);
     m->lines = make((size_t)m->n_lines, sizeof *m->lines);
     m->value = make((size_t)m->n_lines * SIM_WORDS, sizeof *m->value);
     m->sets = make((size_t)m->n_lines * (size_t)m->n_words64, sizeof *m->sets);
     m->queues = make(SIM_HOT * (size_t)m->n_domains, sizeof *m->queues);
-    m->slots = spec->service == PB_SIM_CENTRAL ? make(SIM_HOT * 2 * seats, sizeof *m->slots) : NULL;
+    m->slots = spec->service == PB_SIM_CENTRAL ? make(SIM_HOT * agents, sizeof *m->slots) : NULL;
     m->members = make(seats, sizeof *m->members);
     m->phases = make(2 * PB_MAX_PHASES, sizeof *m->phases);
     bool hands_off = spec->workload == PB_SIM_SPIN && m->n_seats <= PB_MAX_HANDOFF_MEMBERS;
@@ -166,6 +168,11 @@ static void seat_goes_on(struct sim *m, struct sim_seat *s) {
     if (s->state == SIM_MEMORY) {
         sim_complete(m, s->index);
         s->missed_ps = m->now - s->asked_at;
+        s->missed_until = m->now;
+        if (s->early) {
+            sim_rmw_goes_on(m, s);
+            return;
+        }
     } else if (s->state == SIM_WATCHES) {
         sim_unwatch(m, s);
     }
@@ -185,10 +192,13 @@ static int go(struct sim *m, struct pb_error *error) {
         m->now = at;
         if (slot < m->n_seats) {
             seat_goes_on(m, &m->seats[slot]);
-        } else if (slot < 2 * m->n_seats) {
+        } else if (slot < m->n_agents) {
+            int32_t place = slot - m->n_seats;
+            struct sim_seat *s = &m->seats[place / SIM_BUFFER];
             sim_due(m, slot, SIM_NEVER);
             sim_complete(m, slot);
-            sim_drain(m, &m->seats[slot - m->n_seats]);
+            s->stores[place % SIM_BUFFER].asked = false;
+            sim_drain(m, s);
         } else {
             sim_due(m, slot, SIM_NEVER);
             for (int32_t i = 0; i < m->n_cpus; i++)

@@ -81,7 +81,7 @@ static bool step(struct sim *m, struct sim_seat *s) {
             int32_t layers;
             if (s->list == AFTER)
                 launched(m, s);
-            layers = s->list == EACH || s->list == AFTER ? m->spec->layers : 1;
+            layers = s->list == EACH || (s->list == AFTER && !m->spec->after_once) ? m->spec->layers : 1;
             s->layers_left = layers;
             for (; s->layers_left; s->layers_left--) {
                 for (s->step = 0; s->step < m->spec->lists[s->list]; s->step++) {

@@ -94,9 +94,10 @@ bool sim_watch(struct sim *m, struct sim_seat *s, int32_t word, uint64_t until) 
 static struct sim_queue *queue_of(const struct sim *m, struct sim_line *line, int32_t core) {
     return line->domains ? &line->domains[m->cores[core].domain] : &line->queue;
 }
-static inline int32_t core_of(const struct sim *m, int32_t agent) {
-    return m->seats[agent < m->n_seats ? agent : agent - m->n_seats].core;
+static inline const struct sim_seat *seat_of(const struct sim *m, int32_t agent) {
+    return &m->seats[agent < m->n_seats ? agent : (agent - m->n_seats) / SIM_BUFFER];
 }
+static inline int32_t core_of(const struct sim *m, int32_t agent) { return seat_of(m, agent)->core; }
 
 static void copy_to(const struct sim *m, struct sim_line *line, int32_t core) {
     line->copies[core >> 6] |= UINT64_C(1) << (core & 63);
@@ -165,10 +166,10 @@ static void serve(struct sim *m, struct sim_line *line, int32_t agent, int32_t o
     line->transit = true;
     line->transit_exclusive = asks->exclusive;
     line->transit_agent = agent;
-    line->lost_at = start + took / 2;
+    line->lost_at = start + took / 3;
     if (line->lost_at < line->locked_until)
         line->lost_at = line->locked_until;
-    sim_due(m, agent, line->lost_at + (took - took / 2) + asks->extra);
+    sim_due(m, agent, line->lost_at + (took - took / 3) + asks->extra);
     if (asks->exclusive)
         invalidate(m, line, core, line->lost_at);
 }
@@ -279,7 +280,7 @@ void sim_complete(struct sim *m, int32_t agent) {
         line->owner = core;
         line->shared = false;
         line->sibling_saw = true;
-        line->writer = m->seats[agent < m->n_seats ? agent : agent - m->n_seats].cpu;
+        line->writer = seat_of(m, agent)->cpu;
         copy_alone(m, line, core);
     } else if (line->owner != core) {
         line->shared = true;
@@ -290,14 +291,28 @@ void sim_complete(struct sim *m, int32_t agent) {
         serve_next(m, line);
 }
 
-/* ---- stores on their way, and atomics that wait for them ---- */
-static void store_ask(struct sim *m, struct sim_seat *s) {
-    sim_request(m, m->n_seats + s->index, s->stores[s->first_store].word / SIM_WORDS, true, 0, 0);
+/* ---- stores on their way, and atomics that wait for them ----
+ * Each store asks for its line at once; they are done in their order. */
+static void store_ask(struct sim *m, struct sim_seat *s, uint32_t place) {
+    struct sim_store *store = &s->stores[place];
+    store->asked = true;
+    sim_request(m, m->n_seats + s->index * SIM_BUFFER + (int32_t)place, store->word / SIM_WORDS, true, 0, 0);
+}
+static bool asked_before(const struct sim_seat *s, int32_t line) {
+    for (uint32_t i = 0; i + 1 < s->stores_left; i++) {
+        const struct sim_store *store = &s->stores[(s->first_store + i) % SIM_BUFFER];
+        if (store->asked && store->word / SIM_WORDS == line)
+            return true;
+    }
+    return false;
 }
 bool sim_store_slow(struct sim *m, struct sim_seat *s, int32_t word, int64_t value) {
-    s->stores[(s->first_store + s->stores_left++) % SIM_BUFFER] = (struct sim_store){word, value};
-    if (s->stores_left == 1)
-        store_ask(m, s);
+    uint32_t place = (s->first_store + s->stores_left++) % SIM_BUFFER;
+    s->stores[place].word = word;
+    s->stores[place].value = value;
+    if (!s->stores[place].asked && !sim_writable(m, &m->lines[word / SIM_WORDS], s->core) &&
+        !asked_before(s, word / SIM_WORDS))
+        store_ask(m, s, place);
     if (s->stores_left < SIM_BUFFER)
         return true;
     s->state = SIM_FULL;
@@ -307,8 +322,8 @@ bool sim_store_slow(struct sim *m, struct sim_seat *s, int32_t word, int64_t val
 static void rmw_ask(struct sim *m, struct sim_seat *s) {
     struct sim_line *line = &m->lines[s->line];
     uint64_t atomic = sim_slowed(m, s, m->atomic);
-    if (sim_writable(m, line, s->core)) {
-        line->locked_until = m->now + atomic;
+    if (sim_lockable(m, line, s->core)) {
+        sim_lock_line(line, m->now + atomic);
         s->state = SIM_RUNS;
         sim_due(m, s->index, m->now + atomic);
         return;
@@ -324,29 +339,45 @@ bool sim_miss(struct sim *m, struct sim_seat *s, int32_t line, bool exclusive, u
     sim_request(m, s->index, line, exclusive, 0, ahead);
     return false;
 }
-bool sim_rmw_slow(struct sim *m, struct sim_seat *s, int32_t line) {
+bool sim_rmw_slow(struct sim *m, struct sim_seat *s, int32_t index) {
     s->hidden = 0;
-    s->line = line;
+    s->line = index;
+    if (!s->stores_left) {
+        rmw_ask(m, s);
+    } else if (sim_writable(m, &m->lines[index], s->core) || asked_before(s, index)) {
+        s->state = SIM_DRAINS;
+    } else {
+        s->early = true;
+        sim_miss(m, s, index, true, 0);
+    }
+    return false;
+}
+/* The line that was asked for early is there. */
+void sim_rmw_goes_on(struct sim *m, struct sim_seat *s) {
+    s->early = false;
     if (s->stores_left)
         s->state = SIM_DRAINS;
     else
         rmw_ask(m, s);
-    return false;
 }
 
-/* The head of the stores has its line: it is done, and all behind it that need not wait. */
+/* Do all stores from the oldest on whose line is there; then whoever waits for that goes on. */
 void sim_drain(struct sim *m, struct sim_seat *s) {
-    do {
-        const struct sim_store *store = &s->stores[s->first_store];
+    uint32_t before = s->stores_left;
+    while (s->stores_left) {
+        struct sim_store *store = &s->stores[s->first_store];
+        if (!sim_writable(m, &m->lines[store->word / SIM_WORDS], s->core)) {
+            if (!store->asked)
+                store_ask(m, s, s->first_store);
+            break;
+        }
         s->first_store = (s->first_store + 1) % SIM_BUFFER;
         s->stores_left--;
         sim_set(m, s, store->word, store->value);
-    } while (s->stores_left && sim_writable(m, &m->lines[s->stores[s->first_store].word / SIM_WORDS], s->core));
-    if (s->stores_left)
-        store_ask(m, s);
-    else if (s->state == SIM_DRAINS)
+    }
+    if (!s->stores_left && s->state == SIM_DRAINS)
         rmw_ask(m, s);
-    if (s->state == SIM_FULL) {
+    if (s->stores_left < before && s->state == SIM_FULL) {
         s->state = SIM_RUNS;
         sim_due(m, s->index, m->now);
     }

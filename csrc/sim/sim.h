@@ -23,13 +23,15 @@
 #define SIM_BUFFER 8  /* stores on their way */
 #define SIM_PACES 256
 #define SIM_HOT 8 /* lines that many want: each domain has a queue of its own there */
-#define SIM_FORESEEN 32 /* turns of a spin loop whose end a branch predictor foresees */
+#define SIM_FORESEEN 64 /* turns of a spin loop whose end a branch predictor foresees */
+#define SIM_BESIDE_PS 20000 /* how far a core runs ahead of an instruction that waits */
+#define SIM_RACED 1000   /* in their place: others raced for it, and who wins is not foreseen */
 #define SIM_SAMPLE_PS UINT64_C(10000000)
 
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
 enum sim_state { SIM_RUNS, SIM_MEMORY, SIM_DRAINS, SIM_FULL, SIM_WATCHES, SIM_READY, SIM_SLEEPS };
 
-/* Who asks for a line: a seat (0 to n - 1), or its store buffer (n to 2 n - 1). */
+/* Who asks for a line: a seat (0 to n - 1), or a store on its way (from n on, SIM_BUFFER for each seat). */
 struct sim_agent {
     uint64_t asked_at;
     uint64_t extra; /* that the line is taken up after it came: the atomic's own time */
@@ -76,6 +78,7 @@ struct sim_cpu {
 
 struct sim_store {
     int32_t word;
+    bool asked;
     int64_t value;
 };
 
@@ -87,6 +90,7 @@ typedef bool sim_program(struct sim *m, struct sim_seat *s);
 struct sim_seat {
     int32_t index, cpu, core, domain;
     uint8_t state;
+    bool early;      /* the line of its atomic is asked for while stores are still on their way */
     bool counts;     /* its sections are counted: it writes */
     bool optimistic; /* a reader that holds nothing, and reads again */
     int32_t role, line, watch_next, watch_before, next_run;
@@ -97,7 +101,7 @@ struct sim_seat {
     int32_t lock; /* first word */
     int64_t a, b, c, d;
     uint64_t spin_until;
-    uint64_t asked_at, missed_ps; /* its last miss */
+    uint64_t asked_at, missed_ps, missed_until; /* its last miss */
     uint64_t hidden; /* time of hits since its last atomic */
     uint32_t looks;  /* turns of the spin loop that it left last */
     uint64_t waits_since;
@@ -125,7 +129,7 @@ struct sim {
     uint64_t now, stop, record_from;
     uint64_t limit; /* how far the running seat may go ahead of the queue */
     struct sim_queue_of_times *queue;
-    int32_t n_seats, n_cpus, n_cores, n_lines, n_domains, n_words64;
+    int32_t n_seats, n_agents, n_cpus, n_cores, n_lines, n_domains, n_words64;
     struct sim_seat *seats;
     struct sim_agent *agents;
     struct sim_cpu *cpus;
@@ -144,7 +148,7 @@ struct sim {
     uint64_t rng, pairs_seed;
     sim_program *step;
     struct sim_lengths hold, think, write_think;
-    uint64_t loop, sample;
+    uint64_t loop, sample, extra;
     int64_t next_container;
     int32_t seats_left;
     int32_t last_owner; /* of the spin workload's lock, to tell handoffs by; -1 none */
@@ -202,6 +206,7 @@ bool sim_store_slow(struct sim *m, struct sim_seat *s, int32_t word, int64_t val
 bool sim_miss(struct sim *m, struct sim_seat *s, int32_t line, bool exclusive, uint64_t ahead);
 bool sim_rmw_slow(struct sim *m, struct sim_seat *s, int32_t line);
 void sim_drain(struct sim *m, struct sim_seat *s);
+void sim_rmw_goes_on(struct sim *m, struct sim_seat *s);
 uint64_t sim_distance(struct sim *m, int32_t from, int32_t to);
 
 static inline bool sim_in(const uint64_t *set, int32_t i) { return set[i >> 6] >> (i & 63) & 1; }
@@ -214,6 +219,15 @@ static inline bool sim_readable(const struct sim *m, const struct sim_line *line
 }
 static inline bool sim_writable(const struct sim *m, const struct sim_line *line, int32_t core) {
     return line->owner == core && !line->shared && (!line->transit || m->now < line->lost_at);
+}
+/* An atomic needs the line to itself in the second half of its time, and then keeps it to its end. */
+static inline bool sim_lockable(const struct sim *m, const struct sim_line *line, int32_t core) {
+    return line->owner == core && !line->shared && (!line->transit || m->now + m->atomic / 2 < line->lost_at);
+}
+static inline void sim_lock_line(struct sim_line *line, uint64_t end) {
+    line->locked_until = end;
+    if (line->transit && line->lost_at < end)
+        line->lost_at = end;
 }
 /* What it costs to see what the sibling wrote into the cache that both share. */
 static inline uint64_t sim_sibling(struct sim *m, struct sim_line *line, const struct sim_seat *s) {
@@ -252,26 +266,38 @@ static inline bool sim_load(struct sim *m, struct sim_seat *s, int32_t word) {
         return sim_hit(m, s, line);
     return sim_miss(m, s, word / SIM_WORDS, false, 0);
 }
+/* How long ago a request left that does not depend on the miss right before it: together with that one, if it was
+ * foreseen that it would be wanted. */
+static inline uint64_t sim_ahead(const struct sim *m, const struct sim_seat *s) {
+    return s->looks <= SIM_FORESEEN && m->now <= s->missed_until + SIM_BESIDE_PS ? s->missed_ps : 0;
+}
+static inline bool sim_load_beside(struct sim *m, struct sim_seat *s, int32_t word) {
+    struct sim_line *line = &m->lines[word / SIM_WORDS];
+    m->facts.events++;
+    if (sim_readable(m, line, s->core))
+        return sim_hit(m, s, line);
+    return sim_miss(m, s, word / SIM_WORDS, false, sim_ahead(m, s));
+}
 /* A load with a store to the same line right behind it: the line is asked for as for the store. If the wait before
- * was foreseen to end, the request left together with the last of the loop's loads. */
+ * was foreseen to end, or there was none, it left beside the last that missed. */
 static inline bool sim_load_to_store(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->facts.events++;
     if (sim_writable(m, line, s->core))
         return sim_hit(m, s, line);
-    return sim_miss(m, s, word / SIM_WORDS, true, s->looks && s->looks <= SIM_FORESEEN ? s->missed_ps : 0);
+    return sim_miss(m, s, word / SIM_WORDS, true, sim_ahead(m, s));
 }
 /* An atomic: what is stored is out before. At its end the caller reads and writes the word in one go. Hits since the
  * atomic before are done beside it. */
 static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->facts.events++;
-    if (s->stores_left || !sim_writable(m, line, s->core))
+    if (s->stores_left || !sim_lockable(m, line, s->core))
         return sim_rmw_slow(m, s, word / SIM_WORDS);
     uint64_t took = sim_slowed(m, s, m->atomic);
     uint64_t end = m->now + (took > s->hidden ? took - s->hidden : 0) + sim_sibling(m, line, s);
     s->hidden = 0;
-    line->locked_until = end;
+    sim_lock_line(line, end);
     return sim_until(m, s, end);
 }
 /* Stored when the line is there; the seat goes on meanwhile. */

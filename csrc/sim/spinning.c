@@ -79,12 +79,20 @@ static uint64_t between(struct sim *m, struct sim_seat *s) {
     return ps;
 }
 
+static uint64_t held_for(struct sim *m, struct sim_seat *s) {
+    uint64_t ps = sim_length(&m->hold, &s->hold_next);
+    if (m->spec->extra_one_in > 0 && !sim_below(m, (uint64_t)m->spec->extra_one_in))
+        ps += m->extra;
+    return ps;
+}
+
 static bool step(struct sim *m, struct sim_seat *s) {
     PROGRAM(0);
     for (;;) {
         s->began = m->now;
         for (;;) {
             s->looks = 0;
+            s->missed_ps = 0;
             CALL(s->acquire);
             entered(m, s);
             if (m->guard < 0) {
@@ -98,8 +106,8 @@ static bool step(struct sim *m, struct sim_seat *s) {
             } else {
                 LOAD(GUARD(SHADOW));
             }
-            if (m->hold.asked && !s->optimistic)
-                COMPUTE(sim_length(&m->hold, &s->hold_next));
+            if ((m->hold.asked || m->extra) && !s->optimistic)
+                COMPUTE(held_for(m, s));
             leaves(m, s);
             CALL(s->release);
             if (!s->optimistic || s->c)

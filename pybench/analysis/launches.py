@@ -1,5 +1,6 @@
 """What a launch storm did: per cell, from the counters, phases and timelines of its trials."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -12,6 +13,9 @@ from pybench.results.records import Cell, Trial
 PHASES = ("userns", "build", "overlay", "release", "clean")
 # Role -> the phase that times it.
 BESIDE = {"readers": "read", "listers": "list", "walkers": "walk", "probers": "probe"}
+
+
+NOT_TOLD = Interval(value=math.nan, low=math.nan, high=math.nan, n=0)
 
 
 class LaunchSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +77,8 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
     def attempted(t: Trial) -> int:
         return t.outcome.counters.get("launched", 0) + t.outcome.counters.get("failed", 0)
 
+    # The model counts no calls, no mounts over time, and no time on a CPU by phase.
+    simulated = any(t.simulated for t in clean)
     notes: dict[str, int] = {}
     for t in told:
         if t.outcome.note:
@@ -93,13 +99,13 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
         late=total("late"),
         notes=notes,
         mount_operations=per_container("mount_operations"),
-        syscalls=per_container("syscalls"),
-        peak=each(lambda t: t.outcome.peak),
+        syscalls=NOT_TOLD if simulated else per_container("syscalls"),
+        peak=NOT_TOLD if simulated else each(lambda t: t.outcome.peak),
         base=clean[0].outcome.mounts_before,
         phases={
             name: (
                 each(lambda t, name=name: t.outcome.phases[name].wall_ns / attempted(t)),  # type: ignore[misc]
-                each(lambda t, name=name: t.outcome.phases[name].cpu_ns / attempted(t)),  # type: ignore[misc]
+                NOT_TOLD if simulated else each(lambda t, name=name: t.outcome.phases[name].cpu_ns / attempted(t)),  # type: ignore[misc]
             )
             for name in PHASES
         },

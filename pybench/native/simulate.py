@@ -78,7 +78,7 @@ def _fill_spin(c_spec: Any, spin: "Spin") -> None:
     c_spec.lock = spin.lock.encode()
     c_spec.guard = GUARDS[spin.guard]
     c_spec.hold_distribution, c_spec.think_distribution = DISTRIBUTIONS[spin.hold_dist], DISTRIBUTIONS[spin.think_dist]
-    for name in ("writers", "hold_ns", "think_ns", "write_think_ns", "loop_ns", "sample_ns"):
+    for name in ("writers", "extra_one_in", "extra_ns", "hold_ns", "think_ns", "write_think_ns", "loop_ns", "sample_ns"):
         setattr(c_spec, name, getattr(spin, name))
 
 
@@ -121,7 +121,7 @@ def _to_c(ffi: Any, spec: "EngineSpec") -> tuple[Any, list[str], list[Any]]:
         c_spec.workload, c_spec.steps = 1, steps
         c_spec.lists = [len(part) for part in lists]
         c_spec.containers, c_spec.layers, c_spec.closed = work.containers, work.layers, work.arrival == "closed"
-        c_spec.deadline_ns = work.deadline_ns
+        c_spec.deadline_ns, c_spec.after_once = work.deadline_ns, not work.after_each
         return c_spec, phases, [*keep, steps]
     assert isinstance(work, Oracle)
     c_spec.workload = 2

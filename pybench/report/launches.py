@@ -1,5 +1,6 @@
 """Tables and conclusions of launch storms, for the terminal."""
 
+import math
 from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 
@@ -10,7 +11,7 @@ from rich.text import Text
 from pybench.analysis.estimate import Interval
 from pybench.analysis.launches import BESIDE, PHASES, LaunchSummary, cost_ratio, summarize_launches
 from pybench.analysis.summary import NOTHING, unsupported_of
-from pybench.report.numbers import count, counted, time_ns, timed
+from pybench.report.numbers import UNKNOWN, count, counted, time_ns, timed
 from pybench.report.simulated import WORD
 from pybench.results.records import Cell, Trial
 from pybench.workloads.launch import STRATEGIES
@@ -98,7 +99,7 @@ def _storm_table(group: Sequence[LaunchSummary], header: bool) -> Table:
             timed(summary.p99_ns),
             timed(summary.max_ns),
             f"{summary.success:.0%}" if summary.success in (0, 1) else f"{summary.success:.1%}",
-            f"+{peak:.0f}",
+            UNKNOWN if math.isnan(peak) else f"+{peak:.0f}",
         )
     return table
 
@@ -119,7 +120,10 @@ def _phase_table(largest: dict[str, LaunchSummary]) -> list[RenderableType]:
         parts = [both if both[0].value >= 1e4 else (NOTHING, NOTHING) for both in summary.phases.values()]
         ops = (count(summary.mount_operations.value), count(summary.syscalls.value))
         table.add_row(name or "wall time", *(time_ns(wall.value) for wall, _ in parts), *ops)
-        table.add_row("  on a CPU", *(time_ns(cpu.value) for _, cpu in parts))
+        if any(cpu.n for _, cpu in parts):
+            table.add_row("  on a CPU", *(time_ns(cpu.value) for _, cpu in parts))
+    if not any(cpu.n for summary in largest.values() for _, cpu in summary.phases.values()):
+        return [table]
     return [table, Text("What is not on a CPU waits: for grace periods (release, clean), or for locks.")]
 
 

@@ -79,6 +79,9 @@ class Spin(msgspec.Struct, frozen=True, kw_only=True):
     lock: str = "ticket"
     hold_ns: float = 0.0
     think_ns: float = 0.0
+    extra_ns: float = 0.0
+    extra_one_in: int = 0
+    """One section in so many, at random, holds extra_ns more; 0: none (locktorture's delays)."""
     hold_dist: Distribution = "fixed"
     think_dist: Distribution = "fixed"
     guard: Literal["apart", "shared", "none"] = "apart"
@@ -102,7 +105,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """Done once for each layer."""
     last: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
-    """After the latency ends, by the same seat (clean-up), once for each layer."""
+    """After the latency ends, by the same seat (clean-up), once for each layer (or once: `after_each`)."""
+    after_each: bool = True
     arrival: Literal["burst", "closed"] = "burst"
     """burst: all are wanted at time 0 and latency counts from there; closed: from when a seat takes one up."""
     deadline_ns: float = 30e9

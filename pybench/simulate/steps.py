@@ -117,6 +117,7 @@ def launch(
         # Every root but the last is taken down again before the launch is over.
         last=tuple((overlay + last) * passes + clean * (passes - 1)),
         after=tuple(clean),
+        after_each=False,
         arrival="closed" if arrival == "closed" else "burst",
         deadline_ns=deadline_ns,
     )

@@ -242,10 +242,12 @@ def test_draws_of_one_input_do_not_hang_on_the_others() -> None:
     assert draw(["core.pause_ns"], 1, 3) == [{}]
 
 
-@given(st.floats(0, 1), *[st.floats(1, 100) for _ in range(6)])
-def test_percentiles_stay_in_order_at_any_draw(share: float, *cuts: float) -> None:
-    low, value, high = sorted(cuts[:3])
-    other = sorted(max(a, b) for a, b in zip(sorted(cuts[3:]), (low, value, high), strict=True))
+@given(st.floats(0, 1), st.tuples(*[st.floats(1, 100)] * 3), st.tuples(*[st.floats(1, 100)] * 3))
+def test_percentiles_stay_in_order_at_any_draw(
+    share: float, cuts: tuple[float, float, float], more: tuple[float, float, float]
+) -> None:
+    low, value, high = sorted(cuts)
+    other = sorted(max(a, b) for a, b in zip(sorted(more), (low, value, high), strict=True))
     below, above = Number(value, low, high, "x"), Number(other[1], other[0], other[2], "x")
     assert below.at(share) <= above.at(share) + 1e-9
 

@@ -147,8 +147,9 @@ def test_what_is_not_modelled_is_refused_in_one_line() -> None:
 
 
 def test_places_and_threads_that_a_machine_has_not_are_left_out_and_named() -> None:
-    ran = shown("simulate", "--machine", "r5.metal,m7a.24xlarge", "--dry-run", "spin", "--lock", "ticket", "--threads", "1,96",
-                "--place", "single-socket,dual-socket", "--smt", "on,off")  # fmt: skip
+    words = ["--dry-run", "spin", "--lock", "ticket", "--threads", "1,96"]
+    words += ["--place", "single-socket,dual-socket", "--smt", "on,off"]
+    ran = shown("simulate", "--machine", "r5.metal,m7a.24xlarge", *words)
     text = " ".join(ran.split())
     assert "left out: threads 96: 'single-socket smt:off' has 24 CPUs (--oversubscribe shares them)" in text
     assert "left out: dual-socket needs two sockets with CPUs that may be used; the machine has one" in text

@@ -1,0 +1,163 @@
+"""The simulator as a user types it: machines, simulate, calibrate."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pybench.results.store import read
+from pybench.simulate.load import load_machine, read_machine, shipped
+
+PYBENCH = [sys.executable, "-c", "from pybench.cli import main; main()"]
+SHORT = ["--duration", "20us", "--warmup", "2us"]
+
+
+def pybench(*words: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*PYBENCH, *words],
+        cwd=cwd,
+        text=True,
+        capture_output=True,
+        timeout=110,
+        env=os.environ | {"COLUMNS": "80"},
+    )
+
+
+def test_machines_are_listed_and_drawn_with_their_sources() -> None:
+    listed = pybench("machines")
+    assert listed.returncode == 0, listed.stderr
+    assert all(name in listed.stdout for name in shipped())
+    drawn = pybench("machines", "r5.metal")
+    assert drawn.returncode == 0, drawn.stderr
+    for words in ("socket 1, 24 cores", "23+71", "NUMA distances", "transfer, ns", "assumed: ", "not this host"):
+        assert words in drawn.stdout
+    assert all(len(line.rstrip()) <= 80 for line in (listed.stdout + drawn.stdout).splitlines())
+    told = json.loads(pybench("machines", "r5.metal", "--json").stdout)
+    number = told["numbers"]["transfer.socket.median"]
+    assert (number["value"], number["assumed"]) == (47, False)
+    assert len(told["topology"]["cpus"]) == 96
+
+
+def test_the_example_of_the_help_runs_shows_and_keeps(tmp_path: Path) -> None:
+    words = ["simulate", "--machine", "r5.metal", "spin", "--lock", "ticket", "--threads", "1,24,96"]
+    words += ["--place", "single-socket,dual-socket", "--smt", "on,off", "--draws", "3", *SHORT]
+    ran = pybench(*words, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (path,) = (tmp_path / "results").glob("simulated-spin-r5.metal-*.jsonl")
+    assert str(path.relative_to(tmp_path)) in ran.stderr
+    assert ran.stdout.startswith("SIMULATED, not measured")
+    results = read(path)
+    places = {(cell.place, cell.smt, cell.threads) for cell in results.header.plan.cells}
+    assert ("dual-socket", "on", 96) in places and ("single-socket", "off", 24) in places
+    assert ("single-socket", "off", 96) not in places
+    assert results.header.simulated is not None
+    assert pybench("show", str(path)).stdout == ran.stdout.replace(str(path.relative_to(tmp_path)), str(path))
+    again = pybench(*words, "--output", "again.jsonl", "--workers", "1", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    once, twice = (p.read_bytes().splitlines()[1:-1] for p in (path, tmp_path / "again.jsonl"))
+    assert once == twice
+
+
+def test_several_machines_make_a_file_each_and_launches_have_steps_of_somewhere(tmp_path: Path) -> None:
+    words = ["simulate", "--machine", "m7i.metal-24xl,m7a.24xlarge", "launch", "--strategy", "binds,parent"]
+    words += ["--containers", "8", "--layers", "6", "--threads", "4", "--draws", "2", "--smt", "off"]
+    ran = pybench(*words, "--output", str(tmp_path / "l.jsonl"))
+    assert ran.returncode == 0, ran.stderr
+    paths = [tmp_path / f"l-{name}.jsonl" for name in ("m7i.metal-24xl", "m7a.24xlarge")]
+    assert f"pybench compare {paths[0]} {paths[1]}" in ran.stderr
+    for path in paths:
+        results = read(path)
+        assert results.header.simulated and results.header.simulated.steps.startswith("vm-epyc-2 (")
+        for trial in results.trials:
+            assert trial.outcome.counters["launched"] == 8
+            assert trial.outcome.counters["mount_operations"] == 8 * (
+                13 if trial.params["strategy"] == "binds" else 3
+            )
+        each = {
+            strategy: [t.figures.p50_ns for t in results.trials if t.figures and t.params["strategy"] == strategy]
+            for strategy in ("binds", "parent")
+        }
+        # Six layers' mounts and unmounts, each with a grace period, against one.
+        assert min(each["binds"]) > max(each["parent"])
+    compared = pybench("compare", *map(str, paths))
+    assert "SIMULATED" in compared.stdout.splitlines()[0]
+
+
+def test_sensitivity_is_told(tmp_path: Path) -> None:
+    words = [
+        "simulate",
+        "--machine",
+        "graviton3",
+        "spin",
+        "--lock",
+        "mcs",
+        "--threads",
+        "8",
+        "--sensitivity",
+        *SHORT,
+    ]
+    ran = pybench(*words, "--output", str(tmp_path / "s.jsonl"))
+    assert ran.returncode == 0, ran.stderr
+    text = " ".join(ran.stdout.split())
+    assert "which uncertain number decides the answer" in text
+    assert re.search(r"Decides most over these cells: [a-z0-9._-]+\*? \([0-9.e+]+ to [0-9.e+]+\), \d+% of", text)
+    assert "transfer.socket (41 to 51)" in text
+    assert len(read(tmp_path / "s.jsonl").trials) == 40
+
+
+def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(shipped()["r5.metal"].read_text().replace("pause_ns", "paws_ns"))
+    for words, status, said in (
+        (["machines", "r5"], 2, "no machine 'r5'"),
+        (["machines", str(wrong)], 2, "core.paws_ns is not known; did you mean pause_ns?"),
+        (["simulate", "spin"], 2, "Missing option '--machine'"),
+        (["simulate", "--machine", str(tmp_path), "spin"], 2, "cannot read"),
+        (["simulate", "--machine", "r5.metal", "spin", "--steps", "vm-epyc-2"], 2, "add the workload launch"),
+        (
+            ["simulate", "--machine", "r5.metal,r5.metal", "spin", "--smt", "maybe"],
+            2,
+            "--smt 'maybe' is not known",
+        ),
+        (["simulate", "--machine", "r5.metal", "launch", "--steps", "r5.metal"], 2, "--steps FILE"),
+        (["calibrate", "-o", str(wrong)], 2, "exists; name another -o, or give --force"),
+        (["calibrate", "-o", str(tmp_path / "x.txt")], 2, "a machine file ends in .toml"),
+        (["calibrate", "-o", str(tmp_path / "no" / "x.toml")], 2, "is no folder"),
+    ):
+        ran = pybench(*words)
+        assert ran.returncode == status, (words, ran.stderr)
+        assert said in ran.stderr
+        assert len(ran.stderr.strip().splitlines()) == 1, ran.stderr
+
+
+def test_this_host_calibrated_is_a_machine(tmp_path: Path) -> None:
+    """A busy host is refused; what is written is complete, this host's, and can be simulated."""
+    path = tmp_path / "here.toml"
+    ran = pybench("calibrate", "-o", str(path))
+    if ran.returncode == 4:
+        assert "measure on an idle host" in ran.stderr
+        assert not path.exists()
+        pytest.skip(ran.stderr.strip().splitlines()[-1])
+    assert ran.returncode == 0, ran.stderr
+    machine = read_machine(path)
+    here = len(os.sched_getaffinity(0))
+    assert len(machine.topology().cpus) >= here
+    measured = {name for name, number in machine.numbers().items() if not number.assumed}
+    assert {"core.loop_ns", "core.atomic_ns", "core.pause_ns"} <= measured
+    assert 0.1 < machine.times["core.pause_ns"].value < 1000
+    kept = tmp_path / "k.jsonl"
+    ran = pybench("simulate", "--machine", str(path), "spin", "--lock", "ticket", "--draws", "2", *SHORT,
+                  "--output", str(kept))  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    told = read(kept).header.simulated
+    assert told is not None and told.digest == machine.digest
+
+
+def test_shipped_machines_are_in_the_package() -> None:
+    assert {"r5.metal", "m7i.metal-24xl", "m7i.metal-48xl", "m7a.24xlarge", "haswell-ex-4s", "epyc-256", "c6a.metal",
+            "graviton3"} <= set(shipped())  # fmt: skip
+    assert load_machine("vm-epyc-2").launch
