@@ -17,6 +17,8 @@ from pybench.simulate.load import load_machine
 # The latency of the slowest grows with containers and with layers to a power within this, where nothing tells
 # better: 1 where all wait for each other, a little less or more as fixed costs and contention have it.
 EXPONENTS = (0.8, 1.3)
+# What was seen of the growth may change a little beyond.
+BEYOND = 0.1
 # Farther than this from what was measured nothing is told.
 FARTHEST = 4.0
 # Parameters in which a cell may differ from what is asked: it is brought there by a power.
@@ -75,7 +77,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     what: str
     kind: str
-    """strategy, SMT, sockets or machine."""
+    """strategy, strategy without id-mapping, SMT, sockets or machine."""
     gain: Interval
     """Latency now over latency then: 2 says half as long."""
     how: str
@@ -202,7 +204,7 @@ def _exponents(sizes: Sequence[tuple[tuple[int, int], float]], layers: int) -> t
         return None
     powers = [math.log(b[1] / a[1]) / math.log(b[0] / a[0]) for a, b in pairwise(points) if b[0] > a[0]]
     # Growth that was slower at first, where not all threads were busy, tells little of what comes.
-    return min(powers[-2:]), max(*powers[-2:], 1.0)
+    return min(powers[-2:]) - BEYOND, max(*powers[-2:], 1.0) + BEYOND
 
 
 def _taken(value: Interval, factor: float, low: float, high: float) -> Interval:
@@ -270,7 +272,8 @@ def changes(options: Sequence[Option], now: Option) -> list[Change]:
     best: dict[str, Change] = {}
     for change in sorted(found, key=lambda c: -c.gain.value):
         best.setdefault(change.kind, change)
-    return list(best.values())
+    # What gives up id-mapping stands last, whatever it gains.
+    return sorted(best.values(), key=lambda change: change.kind == UNMAPPED)
 
 
 def _one_change(now: Option, then: Option) -> str | None:
@@ -280,19 +283,29 @@ def _one_change(now: Option, then: Option) -> str | None:
         same = now.strategy == then.strategy and then.smt == now.smt
         return "machine" if same else None
     differs = {
-        "strategy": now.strategy != then.strategy,
+        _strategy_kind(now.strategy, then.strategy): now.strategy != then.strategy,
         "SMT": now.smt != then.smt,
         "sockets": now.place != then.place,
     }
     kinds = [kind for kind, differ in differs.items() if differ]
-    if len(kinds) != 1 or (kinds == ["strategy"] and now.threads != then.threads):
+    if len(kinds) != 1 or ("strategy" in kinds[0] and now.threads != then.threads):
         return None
     return kinds[0]
+
+
+# All containers have the host's user range, so what keeps them apart is less.
+NOT_MAPPED = ("plain", "chown")
+UNMAPPED = "strategy without id-mapping"
+
+
+def _strategy_kind(now: str, then: str) -> str:
+    return UNMAPPED if then in NOT_MAPPED and now not in NOT_MAPPED else "strategy"
 
 
 def _words(now: Option, then: Option, kind: str) -> str:
     return {
         "strategy": f"strategy {now.strategy} -> {then.strategy}",
+        UNMAPPED: f"strategy {now.strategy} -> {then.strategy} (gives up id-mapping)",
         "SMT": f"SMT {now.smt} -> {then.smt}",
         "sockets": f"{now.place} -> {then.place}",
         "machine": f"{now.host} -> {then.host}",

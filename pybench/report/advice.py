@@ -12,8 +12,8 @@ from pybench.analysis.estimate import Interval
 from pybench.claims.claim import told
 from pybench.report.numbers import count, time_ns
 
-# A gain whose interval holds 1 is none.
-LEAST_GAIN = 1.02
+# Less is no advice.
+LEAST_GAIN = 1.05
 
 
 def advice(
@@ -26,11 +26,16 @@ def advice(
         f"{time_ns(wanted.deadline_ns)}",
         style="bold",
     )
-    if options:
-        yield _table(options, wanted)
+    hosts = dict.fromkeys((one.host, one.how) for one in options)
+    for host, how in hosts:
+        yield Text(f"\n{host}, {how}", style="bold")
+        own = [one for one in options if (one.host, one.how) == (host, how)]
+        yield _table(own, wanted)
+        for line in _bases(own):
+            yield Text(f"  {line}", style="dim")
     for line in left_out:
         yield Text(f"left out: {line}")
-    yield Text(_conclusion(options, wanted))
+    yield Text(f"\n{_conclusion(options, wanted)}")
     for now in present(options, strategy):
         yield from _first(changes(options, now), now, wanted)
     if any(one.how == "simulated" for one in options):
@@ -39,42 +44,53 @@ def advice(
             "cache lines, but nobody who reads the mount table meanwhile. Measure before you rely on them.",
             style="dim",
         )
+    if options:
+        yield Text(LEGEND, style="dim")
+
+
+LEGEND = (
+    "slowest: 99th percentile of the latency of a launch, from its being wanted. margin: the deadline over it, "
+    "with "
+    "its interval; 2 says that launches could take twice as long."
+)
+COLUMNS = (
+    ("strategy", 8, "left"),
+    ("place", 14, "left"),
+    ("SMT", 3, "left"),
+    ("threads", 7, "right"),
+    ("slowest", 8, "right"),
+    ("margin", 14, "right"),
+    ("meets it", 8, "left"),
+)
 
 
 def _table(options: Sequence[Option], wanted: Workload) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), width=80)
-    for name, width in (
-        ("host", 15),
-        ("strategy", 8),
-        ("place", 13),
-        ("SMT", 3),
-        ("slowest 1 %", 12),
-        ("margin", 11),
-    ):
-        table.add_column(name, width=width, overflow="fold", justify="right" if width in (11, 12) else "left")
-    table.add_column("meets it", ratio=1, overflow="fold")
-    ordered = sorted(options, key=lambda o: -o.margin(wanted.deadline_ns).value)
-    for one in ordered:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name, width, justify in COLUMNS:
+        table.add_column(name, width=width, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for one in sorted(options, key=lambda o: -o.margin(wanted.deadline_ns).value):
         meets = {
             True: Text("yes", style="green"),
             False: Text("no", style="red"),
             None: Text("open", style="yellow"),
         }
-        word = meets[one.meets(wanted.deadline_ns)]
-        word.append(f", {one.how}", style="not bold")
         table.add_row(
-            one.host,
             one.strategy,
-            f"{one.place} {one.threads}",
+            one.place,
             one.smt,
+            str(one.threads),
             time_ns(one.slowest_ns.value),
             _span(one.margin(wanted.deadline_ns)),
-            word,
+            meets[one.meets(wanted.deadline_ns)],
         )
-        detail = one.failed or (one.basis if one.basis != "as asked" else "")
-        if detail:
-            table.add_row("", "", "", "", "", "", Text(detail, style="dim"))
     return table
+
+
+def _bases(options: Sequence[Option]) -> list[str]:
+    """How figures that are not of the very workload came about, and failures, each once."""
+    taken = [f"{one.strategy}, {one.place}: {one.basis}" for one in options if one.basis != "as asked"]
+    failed = [f"{one.strategy}, {one.place}: launches failed: {one.failed}" for one in options if one.failed]
+    return list(dict.fromkeys([*taken, *failed]))
 
 
 def _span(margin: Interval) -> str:
@@ -97,7 +113,7 @@ def _first(found: Sequence[Change], now: Option, wanted: Workload) -> Iterator[R
     gaining = [one for one in found if one.gain.value >= LEAST_GAIN]
     sure = [one for one in gaining if one.gain.known and one.gain.low > 1]
     where = f"{now.host} ({now.how}), now {now.strategy}, {now.place}, SMT {now.smt}, {now.threads} threads"
-    yield Text(f"\n{where}: {told(now.margin(wanted.deadline_ns), 'x')} within the deadline", style="bold")
+    yield Text(f"\n{where}: margin {told(now.margin(wanted.deadline_ns), 'count')}", style="bold")
     if not sure:
         yield Text("  No single change that is known here makes its slowest launches faster.")
         return
