@@ -138,7 +138,7 @@ CLAIM = Claim(
     sentences={
         "reproduced": "On a machine of that size {sim_lost} of a launch is time lost to the others, who hold "
         "the same "
-        "locks; measured here, {lost}.",
+        "locks.",
         "not reproduced": "Waiting for others takes {sim_lost} of a launch on the simulated machine, and {lost} "
         "here: "
         "not the most of it.",

@@ -168,7 +168,14 @@ class Lab:
         more: dict[str, Any] = (
             {"lock": ["ttas", "ticket", "qspinlock"], "duration": "20ms", "warmup": "5ms"}
             if workload == "spin"
-            else {"strategy": "binds", "containers": self.containers, "layers": LAYERS, "passes": PASSES}
+            # As many launch at once on one thread a core as on all of them.
+            else {
+                "strategy": "binds",
+                "containers": self.containers,
+                "layers": LAYERS,
+                "passes": PASSES,
+                "oversubscribe": True,
+            }
         )
         return self._measure(
             f"places-{workload}",

@@ -35,6 +35,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     places: tuple[str, ...] = ("all",)
     smt: tuple[str, ...] = ("on",)
     fixed: dict[str, float] = {}
+    oversubscribe: bool = False
+    """Let threads share CPUs."""
 
 
 def simulate(
@@ -89,7 +91,12 @@ def _study(wish: Wish, seed: int, draws: int) -> Study:
     if steps is not None:
         steps = _with_fixed(steps, wish.fixed, quiet=True)
     axes = Axes(
-        workloads=(wish.workload,), params=wish.params, threads=wish.threads, places=wish.places, smt=wish.smt
+        workloads=(wish.workload,),
+        params=wish.params,
+        threads=wish.threads,
+        places=wish.places,
+        smt=wish.smt,
+        oversubscribe=wish.oversubscribe,
     )
     cells, left_out = make_cells(axes, machine.topology())
     plan = Plan(
