@@ -27,6 +27,11 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "machines": ("pybench.cli.machines", "List and draw the machines to simulate: every number, and its source."),
     "calibrate": ("pybench.cli.calibrate", "Measure what a simulation of this host needs, into a machine file."),
+    "reproduce": (
+        "pybench.cli.reproduce",
+        "Look at the published findings on mount storms: a verdict for each.",
+    ),
+    "advise": ("pybench.cli.advise", "Say which hosts and settings meet a workload, and what to change first."),
     "doctor": ("pybench.cli.doctor", "Say before the run what this host will spoil, and what to do about it."),
     "locks": ("pybench.cli.locks", "List the locks of the spin workload and what sets them apart."),
     "compare": ("pybench.cli.compare", "Compare result files, or an axis of one, cell by cell."),

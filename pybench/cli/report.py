@@ -97,15 +97,20 @@ def write_report(
         if (error.name or "").startswith("pybench"):
             raise
         raise UnsupportedError(NEEDS) from None
-    if target.exists() and not force and 'content="pybench ' not in _beginning(target):
-        raise UsageError(f"{target} is there, and no pybench report; name another -o, or give --force")
+    check_page(target, force)
     with debug_mode(False):  # no check of each part of a chart against the schema: the tests do that
         report = make_report(results, transfers)
-    written = [_write(target, render(report).encode())]
+    written = [write_whole(target, render(report).encode())]
     for folder, kind in ((png, "png"), (svg, "svg")):
         if folder is not None:
             written += [_picture(one.chart, folder / f"{one.id}.{kind}", labelled) for one in report.views]
     return written
+
+
+def check_page(target: Path, force: bool) -> None:
+    """Raise UsageError if the page would take the place of a file that is no page of pybench's."""
+    if target.exists() and not force and 'content="pybench ' not in _beginning(target):
+        raise UsageError(f"{target} is there, and no pybench report; name another file, or give --force")
 
 
 def _picture(chart: Any, path: Path, labelled: bool) -> Path:
@@ -116,10 +121,10 @@ def _picture(chart: Any, path: Path, labelled: bool) -> Path:
     buffer = io.BytesIO() if path.suffix == ".png" else io.StringIO()
     chart.save(buffer, format=path.suffix[1:], scale_factor=2)
     value = buffer.getvalue()
-    return _write(path, value if isinstance(value, bytes) else value.encode())
+    return write_whole(path, value if isinstance(value, bytes) else value.encode())
 
 
-def _write(path: Path, content: bytes) -> Path:
+def write_whole(path: Path, content: bytes) -> Path:
     """Write whole or not at all. Raises UsageError."""
     begun = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -128,7 +133,7 @@ def _write(path: Path, content: bytes) -> Path:
         begun.replace(path)
     except OSError as error:
         begun.unlink(missing_ok=True)
-        raise UsageError(f"cannot write {path}: {error.strerror}; name a writable place with -o") from None
+        raise UsageError(f"cannot write {path}: {error.strerror}; name a writable place") from None
     return path
 
 

@@ -155,24 +155,11 @@ def _machines(files: Sequence[Loaded]) -> list[Machine]:
 
 def render(report: Report) -> str:
     """The page as one string."""
-    page = package_files("pybench.report") / "page"
-    environment = Environment(
-        loader=DictLoader({"page": (page / "report.html.j2").read_text(encoding="utf-8")}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    vega, script = (
-        script_text(text) for text in (vega_bundle(), (page / "report.js").read_text(encoding="utf-8"))
-    )
-    charts_there = {one.id: _chart(one) for one in report.views}
-    return environment.get_template("page").render(
-        policy=_policy([vega, script]),
-        version=VERSION,
-        css=Markup((page / "report.css").read_text(encoding="utf-8")),
-        vega=Markup(vega),
-        script=Markup(script),
+    charts_there = {one.id: chart_parts(one) for one in report.views}
+    return render_page(
+        "report.html.j2",
+        css=Markup(page_file("report.css")),
+        charts=list(charts_there.values()),
         title=report.title,
         hosts=report.hosts,
         banner=report.banner,
@@ -189,12 +176,32 @@ def render(report: Report) -> str:
             }
             for part in report.sections
         ],
-        charts=list(charts_there.values()),
         sources=report.sources,
     )
 
 
-def _chart(one: View) -> dict[str, object]:
+def page_file(name: str) -> str:
+    """The text of one of the files that pages are made of."""
+    return (package_files("pybench.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def render_page(template: str, **parts: object) -> str:
+    """A page of a template of this package, with the charts' scripts and the policy that admits no others."""
+    environment = Environment(
+        loader=DictLoader({template: page_file(template)}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    vega, script = (script_text(text) for text in (vega_bundle(), page_file("report.js")))
+    return environment.get_template(template).render(
+        policy=_policy([vega, script]), version=VERSION, vega=Markup(vega), script=Markup(script), **parts
+    )
+
+
+def chart_parts(one: View) -> dict[str, object]:
+    """A chart as templates show it: its words, and its specification as JSON for a script element."""
     with alt.data_transformers.enable(consolidate_datasets=False):
         # Checking every part against Vega-Lite's schema takes longer than making it; the tests do that.
         spec = one.chart.to_dict(validate=False)

@@ -1,8 +1,9 @@
 """Tables and sentences for the terminal: 80 columns are enough, and colour is never needed to read them."""
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -93,6 +94,11 @@ def describe_host(header: Header) -> str:
     cpus = sum(cpu["online"] for cpu in header.topology["cpus"])
     if header.simulated:
         return f"{WORD}, not measured: {header.simulated.title}, {cpus} CPUs"
+    return host_words(host, cpus)
+
+
+def host_words(host: Mapping[str, Any], cpus: int) -> str:
+    """One line of a host: its name, CPU, kernel."""
     words = [host.get("name") or "host", host["cpu"]["model"] or "unknown CPU", f"{cpus} CPUs"]
     words.append(f"Linux {host['kernel']['release']}")
     if is_emulated(host):

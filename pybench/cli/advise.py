@@ -1,0 +1,71 @@
+"""pybench advise: which hosts and settings meet a launch workload, and what to change first."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--machine", "machines", multiple=True, metavar="NAME|FILE,...", help="Machines to simulate.")
+@click.option("--containers", type=click.IntRange(1, 1_000_000), default=100, help="Wanted at once. [100]")
+@click.option("--layers", type=click.IntRange(1, 500), default=50, help="Of the image. [50]")
+@click.option("--passes", type=click.IntRange(1, 10), default=1, help="Times each root is assembled. [1]")
+@click.option("--strategy", default="binds,fds,parent,plain", metavar="NAME,...",
+              help="Ways to assemble a root; the first is what is done now. [binds,fds,parent,plain]")  # fmt: skip
+@click.option("--deadline", default="30s", metavar="TIME", help="For each launch, from when it is wanted. [30s]")
+@click.option("--budget", default="30s", metavar="TIME", help="For simulating. [30s]")
+@click.option("--seed", type=int, default=1, metavar="N", help="Of the draws. [1]")
+def command(
+    files: tuple[Path, ...],
+    machines: tuple[str, ...],
+    containers: int,
+    layers: int,
+    passes: int,
+    strategy: str,
+    deadline: str,
+    budget: str,
+    seed: int,
+) -> None:
+    """Say which hosts and settings meet a launch workload, with what margin, and what to change first.
+
+    FILES are results with launches (`pybench launch`, `pybench simulate`). Machines are simulated from their
+    descriptions (`pybench machines`). Each line says which of the two it is. A launch meets the workload if the
+    slowest (99th percentile) stay within the deadline over the whole interval. Results for other numbers of
+    containers or layers are taken at most 4 times as far, by a power of them that the table tells.
+
+    \b
+    pybench advise results/launch.jsonl --containers 200 --layers 50
+    pybench advise --machine r5.metal,m7i.metal-24xl --containers 200 --passes 2
+    pybench advise results/*.jsonl --machine r5.metal --containers 150 --deadline 5s
+    """
+    from pybench.errors import UsageError
+    from pybench.sweep.axes import duration_ns
+    from pybench.workloads.launch import STRATEGIES
+
+    names = [name.strip() for text in machines for name in text.split(",") if name.strip()]
+    if not files and not names:
+        raise UsageError("nothing to go by; name result files with launches, or --machine NAME (pybench machines)")
+    strategies = [word.strip() for word in strategy.split(",")]
+    for word in strategies:
+        if word not in STRATEGIES:
+            raise UsageError(f"strategy {word!r} is not known; choose from {', '.join(STRATEGIES)}")
+    deadline_ns, budget_ns = duration_ns(deadline), duration_ns(budget)
+    # Libraries that take their time, after all that can be wrong is known not to be.
+    from pybench.advice import Option, Workload, options_of, simulated_options
+    from pybench.report.advice import advice
+    from pybench.report.terminal import make_console
+    from pybench.results.store import read
+
+    wanted = Workload(containers=containers, layers=layers, passes=passes, deadline_ns=float(deadline_ns))
+    options: list[Option] = []
+    left_out: list[str] = []
+    for path in files:
+        found, reasons = options_of(read(path), wanted, strategies)
+        options += found
+        left_out += reasons
+    if names:
+        options += simulated_options(names, wanted, strategies, seconds=budget_ns / 1e9, seed=seed)
+    console = make_console()
+    for part in advice(options, left_out, wanted, strategies[0]):
+        console.print(part)

@@ -1,0 +1,87 @@
+"""The page of findings: what evidence says stays text, and every verdict and figure is on it."""
+
+import re
+import sys
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("altair")
+pytest.importorskip("vl_convert")
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+
+from pybench.analysis.estimate import Interval
+from pybench.claims.claim import Assumption, Chart, Check, Finding, Point, exactly, judge
+from pybench.report.claims import Account
+from pybench.report.claims_page import render_account
+
+HOSTILE = "</script><img src=x onerror=alert(1)>'\"&<b>"
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+def finding(number: int, words: str = "W") -> Finding:
+    value = Interval(number, number * 0.9, number * 1.1, 9)
+    checks = [
+        Check(key="a", says=f"{words} one", value=value, least=2.0),
+        Check(key="b", says=words, unknown=words, decides=False, how="simulated"),
+    ]
+    points = [Point(series=words, x=x, value=x, low=x / 2, high=2 * x, how="simulated") for x in (1.0, 10.0)]
+    points.append(Point(series="here", x=5.0, value=3.0))
+    return Finding(
+        number=number,
+        title=words,
+        said=words,
+        refuted_by=words,
+        verdict=judge(checks),
+        how="measured",
+        words=words,
+        checks=checks,
+        charts=[Chart(title=words, x=words, y=words, unit="ns", points=points, limit=5.0, limit_says=words)],
+        notes=[words],
+        assumptions=[Assumption(name=words, says=words, low=1, high=2, tried=[(1.0, exactly(1))], least=0.5)],
+    )
+
+
+def page(*findings: Finding, host: str = "a host") -> str:
+    return render_account(Account(host=host, findings=list(findings), seconds=61, seed=1))
+
+
+def test_what_evidence_says_is_text_everywhere() -> None:
+    text = page(finding(1, HOSTILE), host=HOSTILE)
+    tags = Tags()
+    tags.feed(text)
+    assert not [tag for tag, _ in tags.seen if tag in ("img", "iframe", "link")]
+    assert not [name for _, attributes in tags.seen for name in attributes if name.startswith("on")]
+    assert HOSTILE in unescape(text)
+
+
+def test_a_page_loads_nothing_and_admits_only_its_own_scripts() -> None:
+    text = page(finding(3))
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy
+    assert "default-src 'none'" in unescape(policy[1])
+    tags = Tags()
+    tags.feed(text)
+    assert not [a for _, a in tags.seen if "src" in a or str(a.get("href", "#"))[0] != "#"]
+
+
+def test_verdicts_and_figures_are_all_on_the_page() -> None:
+    text = unescape(page(finding(1), finding(2), finding(3)))
+    for verdict in ("1</b> reproduced", "1</b> not reproduced", "1</b> cannot tell here"):
+        assert verdict in text
+    assert "3 times [2.7, 3.3]" in text
+    assert "at least 2 times" in text
+
+
+def test_a_page_without_findings_is_one() -> None:
+    assert "Nothing was looked at" in page()

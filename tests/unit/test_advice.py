@@ -1,0 +1,104 @@
+"""Advice on planted results: who meets a workload, how far figures are taken, and what gains most."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic import cell, results, trial
+
+from pybench.advice import FARTHEST, Option, Workload, changes, options_of, present
+from pybench.analysis.estimate import Interval
+from pybench.errors import UsageError
+from pybench.results.store import Results
+
+WANTED = Workload(containers=100, layers=50, deadline_ns=1e9)
+
+
+def storm(slowest_ms: dict[tuple[str, str, int], float], threads: int = 2, trials: int = 8) -> Results:
+    """A file of launches: (strategy, SMT, containers) -> 99th percentile in ms, give or take a little."""
+    cells = [
+        cell("launch", strategy=strategy, containers=containers, smt=smt, threads=threads, place="single-socket")
+        for strategy, smt, containers in slowest_ms
+    ]
+    made = [
+        trial(index, of, latencies_ns=[int(ms * 1e6 * (1 + 0.002 * repeat))] * 5, repeat=repeat, launched=100)
+        for index, (of, ms) in enumerate(zip(cells, slowest_ms.values(), strict=True))
+        for repeat in range(trials)
+    ]
+    return results("storm.jsonl", cells, made)
+
+
+def only(file: Results, wanted: Workload = WANTED, strategies: tuple[str, ...] = ()) -> Option:
+    (one,), _ = options_of(file, wanted, strategies)
+    return one
+
+
+def test_a_setting_meets_a_deadline_by_its_whole_interval() -> None:
+    assert only(storm({("binds", "on", 100): 500})).meets(1e9) is True
+    assert only(storm({("binds", "on", 100): 1500})).meets(1e9) is False
+    assert only(storm({("binds", "on", 100): 993})).meets(1e9) is None
+    few = only(storm({("binds", "on", 100): 100}, trials=3))
+    assert few.meets(1e9) is None  # three trials have no interval
+
+
+def test_a_launch_that_failed_meets_nothing() -> None:
+    file = storm({("binds", "on", 100): 10})
+    broken = trial(0, file.header.plan.cells[0], latencies_ns=[10], repeat=8, launched=99, failed=1)
+    assert only(results("x.jsonl", file.header.plan.cells, [*file.trials, broken])).meets(1e9) is False
+
+
+@given(st.floats(1.01, FARTHEST * 0.99))
+def test_an_extrapolated_figure_is_wider_and_says_what_it_is_from(factor: float) -> None:
+    measured = only(storm({("binds", "on", 100): 100}))
+    taken = only(storm({("binds", "on", 100): 100}), Workload(containers=round(100 * factor), layers=50))
+    assert taken.slowest_ns.value >= measured.slowest_ns.value
+    assert (
+        taken.slowest_ns.high / taken.slowest_ns.low >= measured.slowest_ns.high / measured.slowest_ns.low * 0.999
+    )
+    assert measured.basis == "as asked"
+    assert round(100 * factor) == 100 or "extrapolated from 100 x 50 layers" in taken.basis
+
+
+def test_growth_that_was_seen_is_used_instead_of_an_assumed_one() -> None:
+    file = storm({("binds", "on", n): float(n) for n in (25, 50, 100)})
+    taken = only(file, Workload(containers=200, layers=50))
+    assert "seen" in taken.basis
+    assert taken.slowest_ns.value == pytest.approx(200e6, rel=0.02)
+
+
+def test_nothing_is_told_of_what_is_too_far() -> None:
+    found, reasons = options_of(storm({("binds", "on", 10): 100}), WANTED, ())
+    assert not found
+    assert "measure nearer" in reasons[0]
+
+
+def test_a_file_without_launches_names_the_fix() -> None:
+    of = cell("spin")
+    with pytest.raises(UsageError, match="pybench launch"):
+        options_of(results("spin.jsonl", [of], [trial(0, of)]), WANTED, ())
+
+
+def test_the_greatest_gain_comes_first_and_only_one_thing_changes() -> None:
+    file = storm(
+        {
+            ("binds", "on", 100): 600,
+            ("binds", "off", 100): 500,
+            ("parent", "on", 100): 60,
+            ("parent", "off", 100): 40,
+        }
+    )
+    options, _ = options_of(file, WANTED, ())
+    now = next(iter(present(options, "binds")))
+    assert (now.strategy, now.smt) == ("binds", "on")
+    found = changes(options, now)
+    assert [one.kind for one in found] == ["strategy", "SMT"]
+    assert found[0].gain.value == pytest.approx(10, rel=0.05)
+    assert found[1].what == "SMT on -> off"
+
+
+def test_measured_and_simulated_figures_are_not_set_against_each_other() -> None:
+    here = only(storm({("binds", "on", 100): 600}))
+    there = Option(
+        host="r5.metal", how="simulated", strategy="binds", place="single-socket", smt="on", threads=96,
+        slowest_ns=Interval(1e6, 9e5, 1.1e6, 9), basis="as asked", samples=[1e6] * 9,
+    )  # fmt: skip
+    assert not changes([here, there], here)
