@@ -117,6 +117,7 @@ def pybench(*words: str) -> int:
 def test_a_sweep_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "sweep.jsonl"
     words = ["--lock", "mcs", "--threads", "4", "--place", "single-socket,dual-socket", "--output", str(file)]
+    words += ["--smt", "on"]
     bounds = ["--duration", "5ms", "--warmup", "1ms", "--min-trials", "2", "--max-trials", "2"]
     assert pybench("sweep", "spin", *words, *bounds) == 0
     results = read(file)
