@@ -44,7 +44,7 @@ ENGINE = 1
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
     """A thread and where it runs. Numbers need only tell places apart; `core` must be unique in the machine.
 
-    Several seats with one `cpu` share it by time slices; with one `core` and different `cpu` they are SMT siblings.
+    Several seats with one `cpu` share it by time slices; with one `core` and another `cpu` they are SMT siblings.
     """
 
     cpu: int
