@@ -83,7 +83,7 @@ def _fill_spin(c_spec: Any, spin: "Spin") -> None:
     )
     for name in (
         "writers",
-        "extra_one_in",
+        "extra_share",
         "extra_ns",
         "hold_ns",
         "think_ns",

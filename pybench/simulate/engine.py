@@ -30,8 +30,10 @@ LOCKS = (
     "rwsem",
     "empty",
     "atomic-add",
+    "qspinlock-cna",
 )
-"""Locks of the spin workload that the engine has programs for."""
+"""What the engine has programs for: locks of the spin workload, and the queued spin lock whose queue is that of cna
+(as kernels were proposed to have it), which the core does not measure."""
 MOST_SEATS = 4096
 MOST_NS = 3.6e12
 """Of any time: an hour."""
@@ -44,7 +46,7 @@ ENGINE = 1
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
     """A thread and where it runs. Numbers need only tell places apart; `core` must be unique in the machine.
 
-    Several seats with one `cpu` share it by time slices; those with one `core` and different `cpu` are SMT siblings.
+    Several seats with one `cpu` share it by time slices; with one `core` and another `cpu` they are SMT siblings.
     """
 
     cpu: int
@@ -71,8 +73,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a container's launch. What `ns` means, by kind:
 
     compute         on-CPU work of ns
-    walk            a path walk of `count` components, each a read of mount_lock's count (spins while a writer is in;
-                    done again if one came), ns of work each
+    walk            a path walk of `count` components, each a read of mount_lock's count (spins while a writer is
+                    in; done again if one came), ns of work each
     namespace       namespace_sem taken for writing, ns of work in it, released
     namespace-read  the same for reading (a read of mountinfo)
     mount-lock      mount_lock taken for writing, ns of work in it, released
@@ -96,8 +98,8 @@ class Spin(msgspec.Struct, frozen=True, kw_only=True):
     hold_ns: float = 0.0
     think_ns: float = 0.0
     extra_ns: float = 0.0
-    extra_one_in: int = 0
-    """One section in so many, at random, holds extra_ns more; 0: none (locktorture's delays)."""
+    extra_share: float = 0.0
+    """Of the sections, at random, that hold extra_ns more (locktorture's delays)."""
     hold_dist: Distribution = "fixed"
     think_dist: Distribution = "fixed"
     guard: Literal["apart", "shared", "none"] = "apart"
@@ -194,6 +196,11 @@ class SimFacts(msgspec.Struct, frozen=True, kw_only=True):
     preemptions: int
     wall_s: float
     simulated_ns: float
+
+    @property
+    def memory_events(self) -> int:
+        """All that happens to memory: accesses, lines that move, copies that are taken away."""
+        return self.events + self.transfers + self.invalidations
 
 
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
