@@ -133,7 +133,8 @@ def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
     ):
         with pytest.raises((UsageError, click.UsageError)) as refused:
             cli.main(words, standalone_mode=False)
-        message = getattr(refused.value, "message", "") or str(refused.value)
+        error = refused.value
+        message = error.format_message() if isinstance(error, click.UsageError) else str(error)
         assert said in message
         assert "\n" not in message
     ran = pybench("simulate", "--machine", str(wrong), "spin")
