@@ -166,10 +166,10 @@ static void serve(struct sim *m, struct sim_line *line, int32_t agent, int32_t o
     line->transit = true;
     line->transit_exclusive = asks->exclusive;
     line->transit_agent = agent;
-    line->lost_at = start + took / 2;
+    line->lost_at = start + took / 3;
     if (line->lost_at < line->locked_until)
         line->lost_at = line->locked_until;
-    sim_due(m, agent, line->lost_at + (took - took / 2) + asks->extra);
+    sim_due(m, agent, line->lost_at + (took - took / 3) + asks->extra);
     if (asks->exclusive)
         invalidate(m, line, core, line->lost_at);
 }

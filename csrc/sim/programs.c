@@ -26,6 +26,7 @@ static bool tas_acquire(struct sim *m, struct sim_seat *s) {
         RMW(W(0));
         if (!m->value[W(0)])
             break;
+        s->looks = SIM_RACED;
         COMPUTE(m->pause);
     }
     SET(W(0), 1);
@@ -45,6 +46,8 @@ static bool ttas_take(struct sim *m, struct sim_seat *s) {
         if (!m->value[s->a])
             break;
         SET((int32_t)s->a, 1);
+        if (s->looks)
+            s->looks = SIM_RACED; /* it looked free, and was not */
         SPIN_WHILE((int32_t)s->a, VALUE((int32_t)s->a));
     }
     SET((int32_t)s->a, 1);
@@ -64,6 +67,7 @@ static bool ttas_backoff_acquire(struct sim *m, struct sim_seat *s) {
         if (!m->value[W(0)])
             break;
         SET(W(0), 1);
+        s->looks = SIM_RACED;
         COMPUTE(m->pause * sim_below(m, (uint64_t)s->a));
         s->a = s->a < 1024 ? 2 * s->a : s->a;
         SPIN_WHILE(W(0), VALUE(W(0)));
@@ -104,7 +108,7 @@ static bool mcs_acquire(struct sim *m, struct sim_seat *s) {
 }
 static bool mcs_release(struct sim *m, struct sim_seat *s) {
     PROGRAM(1);
-    LOAD(MINE(NEXT));
+    LOAD_BESIDE(MINE(NEXT));
     if (!VALUE(MINE(NEXT))) {
         RMW(W(0));
         if (m->value[W(0)] == ME) {
@@ -166,6 +170,7 @@ static bool qspinlock_acquire(struct sim *m, struct sim_seat *s) {
     }
     RMW(W(0));
     SET(W(0), 1);
+    LOAD_BESIDE(MINE(NEXT));
     SPIN_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
     STORE(NODE(VALUE(MINE(NEXT)) - 1, TURN), 1);
 out:
@@ -211,9 +216,9 @@ static bool cna_find(struct sim *m, struct sim_seat *s) {
 }
 static bool cna_release(struct sim *m, struct sim_seat *s) {
     PROGRAM(1);
-    LOAD(MINE(TURN));
+    LOAD_BESIDE(MINE(TURN));
     s->a = VALUE(MINE(TURN));
-    LOAD(MINE(NEXT));
+    LOAD_BESIDE(MINE(NEXT));
     s->b = VALUE(MINE(NEXT));
     if (!s->b) {
         s->d = 0;

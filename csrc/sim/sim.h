@@ -23,7 +23,9 @@
 #define SIM_BUFFER 8  /* stores on their way */
 #define SIM_PACES 256
 #define SIM_HOT 8 /* lines that many want: each domain has a queue of its own there */
-#define SIM_FORESEEN 32 /* turns of a spin loop whose end a branch predictor foresees */
+#define SIM_FORESEEN 64 /* turns of a spin loop whose end a branch predictor foresees */
+#define SIM_BESIDE_PS 20000 /* how far a core runs ahead of an instruction that waits */
+#define SIM_RACED 1000   /* in their place: others raced for it, and who wins is not foreseen */
 #define SIM_SAMPLE_PS UINT64_C(10000000)
 
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
@@ -99,7 +101,7 @@ struct sim_seat {
     int32_t lock; /* first word */
     int64_t a, b, c, d;
     uint64_t spin_until;
-    uint64_t asked_at, missed_ps; /* its last miss */
+    uint64_t asked_at, missed_ps, missed_until; /* its last miss */
     uint64_t hidden; /* time of hits since its last atomic */
     uint32_t looks;  /* turns of the spin loop that it left last */
     uint64_t waits_since;
@@ -146,7 +148,7 @@ struct sim {
     uint64_t rng, pairs_seed;
     sim_program *step;
     struct sim_lengths hold, think, write_think;
-    uint64_t loop, sample;
+    uint64_t loop, sample, extra;
     int64_t next_container;
     int32_t seats_left;
     int32_t last_owner; /* of the spin workload's lock, to tell handoffs by; -1 none */
@@ -264,14 +266,26 @@ static inline bool sim_load(struct sim *m, struct sim_seat *s, int32_t word) {
         return sim_hit(m, s, line);
     return sim_miss(m, s, word / SIM_WORDS, false, 0);
 }
+/* How long ago a request left that does not depend on the miss right before it: together with that one, if it was
+ * foreseen that it would be wanted. */
+static inline uint64_t sim_ahead(const struct sim *m, const struct sim_seat *s) {
+    return s->looks <= SIM_FORESEEN && m->now <= s->missed_until + SIM_BESIDE_PS ? s->missed_ps : 0;
+}
+static inline bool sim_load_beside(struct sim *m, struct sim_seat *s, int32_t word) {
+    struct sim_line *line = &m->lines[word / SIM_WORDS];
+    m->facts.events++;
+    if (sim_readable(m, line, s->core))
+        return sim_hit(m, s, line);
+    return sim_miss(m, s, word / SIM_WORDS, false, sim_ahead(m, s));
+}
 /* A load with a store to the same line right behind it: the line is asked for as for the store. If the wait before
- * was foreseen to end, or there was none, the request left together with the last that missed. */
+ * was foreseen to end, or there was none, it left beside the last that missed. */
 static inline bool sim_load_to_store(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->facts.events++;
     if (sim_writable(m, line, s->core))
         return sim_hit(m, s, line);
-    return sim_miss(m, s, word / SIM_WORDS, true, s->looks <= SIM_FORESEEN ? s->missed_ps : 0);
+    return sim_miss(m, s, word / SIM_WORDS, true, sim_ahead(m, s));
 }
 /* An atomic: what is stored is out before. At its end the caller reads and writes the word in one go. Hits since the
  * atomic before are done beside it. */

@@ -79,6 +79,13 @@ static uint64_t between(struct sim *m, struct sim_seat *s) {
     return ps;
 }
 
+static uint64_t held_for(struct sim *m, struct sim_seat *s) {
+    uint64_t ps = sim_length(&m->hold, &s->hold_next);
+    if (m->extra && (double)(sim_rand(m) >> 11) * 0x1p-53 < m->spec->extra_share)
+        ps += m->extra;
+    return ps;
+}
+
 static bool step(struct sim *m, struct sim_seat *s) {
     PROGRAM(0);
     for (;;) {
@@ -99,8 +106,8 @@ static bool step(struct sim *m, struct sim_seat *s) {
             } else {
                 LOAD(GUARD(SHADOW));
             }
-            if (m->hold.asked && !s->optimistic)
-                COMPUTE(sim_length(&m->hold, &s->hold_next));
+            if ((m->hold.asked || m->extra) && !s->optimistic)
+                COMPUTE(held_for(m, s));
             leaves(m, s);
             CALL(s->release);
             if (!s->optimistic || s->c)
