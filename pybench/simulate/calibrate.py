@@ -156,12 +156,12 @@ def _lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
     outcomes = {lock: _clean("spin", (cpu,), REPEATS, lock=lock) for lock in (*PRIMITIVES, CHECK)}
     seen = {lock: [_ns_an_operation(one) for one in some] for lock, some in outcomes.items()}
     fewest = min(map(len, seen.values()))
-    counts = np.array([_made_of(lock) for lock in PRIMITIVES])
+    counts = np.array([made_of(lock) for lock in PRIMITIVES])
     solved = [nnls(counts, np.array([seen[lock][i] for lock in PRIMITIVES]))[0] for i in range(fewest)]
     columns = list(zip(*solved, strict=True))
     middle = [statistics.median(column) for column in columns]
     misses = {
-        lock: float(np.array(_made_of(lock)) @ np.array(middle)) / statistics.median(some) - 1
+        lock: float(np.array(made_of(lock)) @ np.array(middle)) / statistics.median(some) - 1
         for lock, some in seen.items()
     }
     how = f"measured: lone operations of {', '.join(PRIMITIVES)} solved for loop, hits and atomics"
@@ -188,7 +188,7 @@ def _lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
     }, misses
 
 
-def _made_of(lock: str) -> tuple[float, float, float]:
+def made_of(lock: str) -> tuple[float, float, float]:
     """How many turns of the loop, hits and atomics the model makes of a lone operation: it is asked for it."""
 
     def ns(loop: float, local: float, atomic: float) -> float:
@@ -230,7 +230,7 @@ def _transfers(topology: Topology, budget_ns: int) -> dict[str, Spread]:
         how = f"measured: compare-and-swap ping-pong, {count} of {pairs} pairs, {len(seen)} rounds"
         # Of a pair that was always spoiled in some round, that round tells nothing: it is not among these.
         columns = [measured(column, how, 0.1) for column in zip(*seen, strict=True)]
-        found[distance] = Spread(*_ascending(columns))
+        found[distance] = Spread(*ascending(columns))
     missing = [name for name in plan.pairs_there if name not in found]
     if missing:
         raise MeasurementError(
@@ -252,7 +252,7 @@ def _percentiles(trials: list[PairTrial]) -> dict[str, list[float]]:
     return {name: [float(q) for q in np.percentile(values, (5, 50, 95))] for name, values in by_class.items()}
 
 
-def _ascending(numbers: list[Number]) -> list[Number]:
+def ascending(numbers: list[Number]) -> list[Number]:
     """Percentiles whose medians and bounds ascend, as medians over rounds of each need not quite."""
     kept = [numbers[0]]
     for one in numbers[1:]:
