@@ -34,8 +34,8 @@ def _simulated(lab: Lab) -> Evidence:
     checks = [
         (
             "off",
-            f"{CONTAINERS} at once on {MESH}: a launch takes 15 to 35 % less with SMT off (published: 20 to 30); "
-            f"{2 * MANY} launch at once both times",
+            f"{CONTAINERS} at once on {MESH}: a launch takes 15 to 35 % less with SMT off (published: 20 to "
+            f"30); {2 * MANY} launch at once both times",
             over(off, on),
             True,
         ),
@@ -72,9 +72,8 @@ def _simulated(lab: Lab) -> Evidence:
         notes=[
             NOTE,
             "A runtime launches as many at once with SMT off as with it on, on half the CPUs, so that decides. "
-            "If only "
-            "as many launch at once as there are CPUs, others wait for their turn before they begin: the average "
-            "falls, and the last is done as late as before.",
+            "If only as many launch at once as there are CPUs, others wait for their turn before they begin: "
+            "the average falls, and the last is done as late as before.",
         ],
         assumptions=[
             scan(
@@ -101,11 +100,11 @@ CLAIM = Claim(
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
         "reproduced": "With SMT off a launch takes {off} what it takes with it on, as many launching at once.",
-        "not reproduced": "In the simulation a launch with SMT off takes {off} what it takes with it on, as many "
-        "launching at once: not 20 to 30 % less. On average it takes {fewer}, but the slowest {fewer_slowest}, if only "
-        "as many launch at once as there are CPUs: then fewer wait for each other, which limiting launches would do "
-        "as well.",
-        "cannot tell here": "In the simulation a launch with SMT off takes {off} what it takes with it on: the assumed "
-        "inputs decide whether that is 20 to 30 % less.",
+        "not reproduced": "In the simulation a launch with SMT off takes {off} what it takes with it on, as "
+        "many launching at once: not 20 to 30 % less. On average it takes {fewer}, but the slowest "
+        "{fewer_slowest}, if only as many launch at once as there are CPUs: then fewer wait for each other, "
+        "which limiting launches would do as well.",
+        "cannot tell here": "In the simulation a launch with SMT off takes {off} what it takes with it on: the "
+        "assumed inputs decide whether that is 20 to 30 % less.",
     },
 )
