@@ -179,7 +179,7 @@ struct pb_sim_spec {
     /* spin */
     char lock[24];
     int32_t guard, hold_distribution, think_distribution, writers;
-    int32_t extra_one_in; /* one section in so many takes extra_ns more; 0: none */
+    double extra_share; /* of the sections that take extra_ns more */
     double extra_ns, hold_ns, think_ns, write_think_ns, loop_ns, sample_ns;
     /* launch: steps in four lists one after the other: first, for each layer, last, and after it for each layer */
     const struct pb_sim_step *steps;

@@ -32,8 +32,9 @@ static void *make(size_t count, size_t bytes) { return calloc(count ? count : 1,
 
 static void set_times(struct sim *m) {
     const struct pb_sim_spec *spec = m->spec;
-    m->stop = sim_ps(spec->warmup_ns + spec->duration_ns);
-    m->record_from = sim_ps(spec->warmup_ns);
+    bool launches = spec->workload == PB_SIM_LAUNCH;
+    m->stop = launches ? SIM_NEVER / 2 : sim_ps(spec->warmup_ns + spec->duration_ns);
+    m->record_from = launches ? 0 : sim_ps(spec->warmup_ns);
     m->local = sim_ps(spec->local_ns);
     m->atomic = sim_ps(spec->atomic_ns);
     m->pause = sim_ps(spec->pause_ns);
@@ -212,8 +213,11 @@ static int go(struct sim *m, struct pb_error *error) {
     }
     if (sim_next_due(m) == SIM_NEVER && !m->broken && m->spec->workload == PB_SIM_SPIN)
         m->broken = "all wait, and nothing will come";
-    if (m->spec->workload == PB_SIM_LAUNCH)
-        m->stop = m->seats_left ? m->stop : m->now;
+    if (m->spec->workload == PB_SIM_LAUNCH) {
+        if (m->seats_left)
+            m->broken = "all wait, and nothing will come";
+        m->stop = m->now;
+    }
     m->now = m->stop;
     return 0;
 }

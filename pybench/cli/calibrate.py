@@ -62,7 +62,7 @@ def command(output: Path | None, force: bool) -> None:
         click.echo(f"transfer, {distance}: {spread.median.value:.3g} ns", err=True)
     worst = max(done.misses, key=lambda lock: abs(done.misses[lock]))
     click.echo(
-        f"lone operations fit the model within {abs(done.misses[worst]):.0%} (worst: {worst}); "
+        f"lone operations fit the model within {abs(done.misses[worst]):.0%} ({worst}); "
         f"{len(assumed)} of {len(numbers)} numbers are assumed",
         err=True,
     )

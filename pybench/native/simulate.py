@@ -77,8 +77,20 @@ def _fill_seats(slots: Any, spec: "EngineSpec") -> None:
 def _fill_spin(c_spec: Any, spin: "Spin") -> None:
     c_spec.lock = spin.lock.encode()
     c_spec.guard = GUARDS[spin.guard]
-    c_spec.hold_distribution, c_spec.think_distribution = DISTRIBUTIONS[spin.hold_dist], DISTRIBUTIONS[spin.think_dist]
-    for name in ("writers", "extra_one_in", "extra_ns", "hold_ns", "think_ns", "write_think_ns", "loop_ns", "sample_ns"):
+    c_spec.hold_distribution, c_spec.think_distribution = (
+        DISTRIBUTIONS[spin.hold_dist],
+        DISTRIBUTIONS[spin.think_dist],
+    )
+    for name in (
+        "writers",
+        "extra_share",
+        "extra_ns",
+        "hold_ns",
+        "think_ns",
+        "write_think_ns",
+        "loop_ns",
+        "sample_ns",
+    ):
         setattr(c_spec, name, getattr(spin, name))
 
 

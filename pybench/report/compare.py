@@ -252,9 +252,9 @@ def _cell_lines(cells: Sequence[Cell], axis: str) -> list[str]:
 def _legend(compared: Compared) -> str:
     if all(pair.a.simulated or pair.b.simulated for pair in compared.pairs):
         return (
-            f"{WORD}: B/A is the ratio of the medians, with the range of its draws (draw by draw where "
-            "both sides are simulated and have as many). In all draws: whatever the uncertain inputs are within their "
-            "ranges; it is no evidence about hardware."
+            f"{WORD}: B/A is the ratio of the medians, with the range of its draws (draw by draw where both "
+            "sides are simulated and have as many). In all draws: whatever the uncertain inputs are within "
+            "their ranges; it is no evidence about hardware."
         )
     several = compared.family > 1
     family = f"all {compared.family} ratios together" if several else "one ratio"

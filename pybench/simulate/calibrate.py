@@ -36,9 +36,10 @@ REPEATS, TRIES = 5, 20
 TRIAL_NS, WARMUP_NS = 40_000_000, 5_000_000
 # A range narrower than this would claim more than a short measurement can.
 NARROWEST = 0.02
-# Locks whose lone operation is made of a loop, hits and atomics in the model, and of little else in fact. None of
-# them is a lock that calibration is checked with.
-PRIMITIVES = ("empty", "atomic-add", "tas", "qspinlock")
+# Their lone operations are a turn of the loop, an atomic beside it, three hits beside it, in the model as in fact.
+PRIMITIVES = ("empty", "atomic-add", "seqlock")
+# Another one, which enters no number and shows how well they fit.
+CHECK = "tas"
 LAUNCH_LAYERS, LAUNCH_CONTAINERS = 50, 10
 
 Say = Callable[[str], None]
@@ -50,7 +51,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     seconds: float
     misses: dict[str, float]
-    """Lone operation of each primitive: the model's time over the measured, less one."""
+    """Lone operations: the model's time over the measured, less one. Of primitives near 0 by construction."""
 
 
 def calibrate(topology: Topology, say: Say = lambda _: None, *, budget_ns: int = BUDGET_NS) -> Calibration:
@@ -152,16 +153,16 @@ def _ns_an_operation(outcome: Outcome) -> float:
 
 def _lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
     """Loop, hit and atomic from the lone operations of primitives; pause and timer by themselves."""
-    outcomes = {lock: _clean("spin", (cpu,), REPEATS, lock=lock) for lock in PRIMITIVES}
+    outcomes = {lock: _clean("spin", (cpu,), REPEATS, lock=lock) for lock in (*PRIMITIVES, CHECK)}
     seen = {lock: [_ns_an_operation(one) for one in some] for lock, some in outcomes.items()}
     fewest = min(map(len, seen.values()))
-    counts = np.array([_made_of(lock) for lock in PRIMITIVES])
+    counts = np.array([made_of(lock) for lock in PRIMITIVES])
     solved = [nnls(counts, np.array([seen[lock][i] for lock in PRIMITIVES]))[0] for i in range(fewest)]
     columns = list(zip(*solved, strict=True))
     middle = [statistics.median(column) for column in columns]
     misses = {
-        lock: float(counts[i] @ np.array(middle)) / statistics.median(seen[lock]) - 1
-        for i, lock in enumerate(PRIMITIVES)
+        lock: float(np.array(made_of(lock)) @ np.array(middle)) / statistics.median(some) - 1
+        for lock, some in seen.items()
     }
     how = f"measured: lone operations of {', '.join(PRIMITIVES)} solved for loop, hits and atomics"
     step = [one.timer_ns for some in outcomes.values() for one in some]
@@ -187,7 +188,7 @@ def _lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
     }, misses
 
 
-def _made_of(lock: str) -> tuple[float, float, float]:
+def made_of(lock: str) -> tuple[float, float, float]:
     """How many turns of the loop, hits and atomics the model makes of a lone operation: it is asked for it."""
 
     def ns(loop: float, local: float, atomic: float) -> float:
@@ -229,7 +230,7 @@ def _transfers(topology: Topology, budget_ns: int) -> dict[str, Spread]:
         how = f"measured: compare-and-swap ping-pong, {count} of {pairs} pairs, {len(seen)} rounds"
         # Of a pair that was always spoiled in some round, that round tells nothing: it is not among these.
         columns = [measured(column, how, 0.1) for column in zip(*seen, strict=True)]
-        found[distance] = Spread(*_ascending(columns))
+        found[distance] = Spread(*ascending(columns))
     missing = [name for name in plan.pairs_there if name not in found]
     if missing:
         raise MeasurementError(
@@ -251,7 +252,7 @@ def _percentiles(trials: list[PairTrial]) -> dict[str, list[float]]:
     return {name: [float(q) for q in np.percentile(values, (5, 50, 95))] for name, values in by_class.items()}
 
 
-def _ascending(numbers: list[Number]) -> list[Number]:
+def ascending(numbers: list[Number]) -> list[Number]:
     """Percentiles whose medians and bounds ascend, as medians over rounds of each need not quite."""
     kept = [numbers[0]]
     for one in numbers[1:]:

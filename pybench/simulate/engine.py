@@ -1,7 +1,7 @@
 """The engine's specification and its one call: a machine, seats on its CPUs, and a workload, to an Outcome.
 
-The engine itself is C (csrc/sim/). It models cores with private caches, lines that move between them, the queue at a
-line's home, PAUSE, SMT siblings and a round-robin scheduler; locks are small programs on that memory. See
+The engine itself is C (csrc/sim/). It models cores with private caches, lines that move between them, the queue at
+a line's home, PAUSE, SMT siblings and a round-robin scheduler; locks are small programs on that memory. See
 docs/simulator-engine.md for what is modelled, what is not, and where the model is from.
 """
 
@@ -18,9 +18,25 @@ TransferClass = Literal["smt", "l3", "socket", "cross-socket"]
 StepKind = Literal["compute", "walk", "namespace", "namespace-read", "mount-lock", "sleep", "lock", "unlock"]
 
 TRANSFERS: tuple[TransferClass, ...] = ("smt", "l3", "socket", "cross-socket")
-LOCKS = ("tas", "ttas", "ttas-backoff", "ticket", "mcs", "qspinlock", "cna", "seqlock", "rwsem", "empty", "atomic-add")
+LOCKS = (
+    "tas",
+    "ttas",
+    "ttas-backoff",
+    "ticket",
+    "mcs",
+    "qspinlock",
+    "cna",
+    "seqlock",
+    "rwsem",
+    "empty",
+    "atomic-add",
+)
 """Locks of the spin workload that the engine has programs for."""
 MOST_SEATS = 4096
+MOST_NS = 3.6e12
+"""Of any time: an hour."""
+MOST_TRANSFER_NS = 1e6
+LEAST = {"smt_slowdown": 1.0, "duration_ns": 1.0, "a_ns": 0.001}
 ENGINE = 1
 """Version of the model: goes up when the same spec gives other figures."""
 
@@ -28,7 +44,7 @@ ENGINE = 1
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
     """A thread and where it runs. Numbers need only tell places apart; `core` must be unique in the machine.
 
-    Several seats with one `cpu` share it by time slices. Seats with one `core` and different `cpu` are SMT siblings.
+    Several seats with one `cpu` share it by time slices; with one `core` and another `cpu` they are SMT siblings.
     """
 
     cpu: int
@@ -55,8 +71,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a container's launch. What `ns` means, by kind:
 
     compute         on-CPU work of ns
-    walk            a path walk of `count` components, each a read of mount_lock's count (spins while a writer is in; it
-                    is done again if one came), ns of work each
+    walk            a path walk of `count` components, each a read of mount_lock's count (spins while a writer is
+                    in; done again if one came), ns of work each
     namespace       namespace_sem taken for writing, ns of work in it, released
     namespace-read  the same for reading (a read of mountinfo)
     mount-lock      mount_lock taken for writing, ns of work in it, released
@@ -80,8 +96,8 @@ class Spin(msgspec.Struct, frozen=True, kw_only=True):
     hold_ns: float = 0.0
     think_ns: float = 0.0
     extra_ns: float = 0.0
-    extra_one_in: int = 0
-    """One section in so many, at random, holds extra_ns more; 0: none (locktorture's delays)."""
+    extra_share: float = 0.0
+    """Of the sections, at random, that hold extra_ns more (locktorture's delays)."""
     hold_dist: Distribution = "fixed"
     think_dist: Distribution = "fixed"
     guard: Literal["apart", "shared", "none"] = "apart"
@@ -113,8 +129,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Oracle(msgspec.Struct, frozen=True, kw_only=True):
-    """The queueing model's assumptions instead of the machine: each seat works for an exponential time of mean a, then
-    queues, first come first served, for a section of mean serial + home * k / 2 while k others wait behind the holder.
+    """The queueing model's assumptions instead of the machine: each seat works for an exponential time of mean a,
+    then queues, first come first served, for a section of mean serial + home * k / 2 while k others wait behind.
 
     Boyd-Wickizer, Kaashoek, Morris, Zeldovich, "Non-scalable locks are dangerous", Linux Symposium (2012). With
     home=0: the machine repairman, M/M/1//N; with section="fixed": M/D/1//N.
@@ -156,6 +172,7 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """From waking a sleeper to its running on an idle CPU."""
     duration_ns: float = 1e6
     warmup_ns: float = 0.0
+    """spin and oracle; a launch storm goes on until all are launched."""
     seed: int = 0
     max_events: int = 500_000_000
     """The run stops there, failed, with a word about it."""
@@ -178,6 +195,11 @@ class SimFacts(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
     simulated_ns: float
 
+    @property
+    def memory_events(self) -> int:
+        """All that happens to memory: accesses, lines that move, copies that are taken away."""
+        return self.events + self.transfers + self.invalidations
+
 
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     """An outcome as a trial gives it, and what the engine did for it."""
@@ -194,8 +216,23 @@ def check(spec: EngineSpec) -> None:
     """Raise UsageError, one line naming the fix, if the engine cannot take the spec."""
     if not 1 <= len(spec.seats) <= MOST_SEATS:
         raise UsageError(f"{len(spec.seats)} seats; the engine takes 1 to {MOST_SEATS}")
-    if isinstance(spec.workload, Spin) and spec.workload.lock not in LOCKS:
-        raise UsageError(f"no program for lock {spec.workload.lock}; the engine has {', '.join(LOCKS)}")
+    work = spec.workload
+    if isinstance(work, Spin) and work.lock not in LOCKS:
+        raise UsageError(f"no program for lock {work.lock}; the engine has {', '.join(LOCKS)}")
+    for owner in (spec, work):
+        for name in owner.__struct_fields__:
+            value = getattr(owner, name)
+            least = LEAST.get(name, 0.0)
+            if isinstance(value, float) and not least <= value <= MOST_NS:
+                raise UsageError(f"{name}={value:g} must lie between {least:g} and {MOST_NS:g}")
+    for name, latency in spec.transfer.items():
+        if name not in TRANSFERS or not 0 < latency.p5 <= latency.median <= latency.p95 <= MOST_TRANSFER_NS:
+            raise UsageError(
+                f"transfer {name}: the class must be one of {', '.join(TRANSFERS)}, "
+                f"and 0 < p5 <= median <= p95 <= {MOST_TRANSFER_NS:g}"
+            )
+    if isinstance(work, Oracle) and work.section == "fixed" and work.home_ns > 0:
+        raise UsageError("section=fixed needs home_ns=0: a fixed section does not grow while it is served")
 
 
 def run(spec: EngineSpec) -> Simulated:

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from pybench.cli import cli
+from pybench.errors import UsageError
 from pybench.results.store import read
-from pybench.simulate.load import load_machine, read_machine, shipped
+from pybench.simulate.load import read_machine, shipped
 
 PYBENCH = [sys.executable, "-c", "from pybench.cli import main; main()"]
 SHORT = ["--duration", "20us", "--warmup", "2us"]
@@ -27,16 +31,20 @@ def pybench(*words: str, cwd: Path | None = None) -> "subprocess.CompletedProces
     )
 
 
+def inside(*words: str) -> str:
+    """What a command prints that needs no process of its own."""
+    ran = CliRunner(env={"COLUMNS": "80"}).invoke(cli, words, catch_exceptions=False)
+    assert ran.exit_code == 0
+    return ran.output
+
+
 def test_machines_are_listed_and_drawn_with_their_sources() -> None:
-    listed = pybench("machines")
-    assert listed.returncode == 0, listed.stderr
-    assert all(name in listed.stdout for name in shipped())
-    drawn = pybench("machines", "r5.metal")
-    assert drawn.returncode == 0, drawn.stderr
+    listed, drawn = inside("machines"), inside("machines", "r5.metal")
+    assert all(name in listed for name in shipped())
     for words in ("socket 1, 24 cores", "23+71", "NUMA distances", "transfer, ns", "assumed: ", "not this host"):
-        assert words in drawn.stdout
-    assert all(len(line.rstrip()) <= 80 for line in (listed.stdout + drawn.stdout).splitlines())
-    told = json.loads(pybench("machines", "r5.metal", "--json").stdout)
+        assert words in drawn
+    assert all(len(line.rstrip()) <= 80 for line in (listed + drawn).splitlines())
+    told = json.loads(inside("machines", "r5.metal", "--json"))
     number = told["numbers"]["transfer.socket.median"]
     assert (number["value"], number["assumed"]) == (47, False)
     assert len(told["topology"]["cpus"]) == 96
@@ -105,33 +113,32 @@ def test_sensitivity_is_told(tmp_path: Path) -> None:
     text = " ".join(ran.stdout.split())
     assert "which uncertain number decides the answer" in text
     assert re.search(r"Decides most over these cells: [a-z0-9._-]+\*? \([0-9.e+]+ to [0-9.e+]+\), \d+% of", text)
-    assert "transfer.socket (41 to 51)" in text
     assert len(read(tmp_path / "s.jsonl").trials) == 40
 
 
 def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(shipped()["r5.metal"].read_text().replace("pause_ns", "paws_ns"))
-    for words, status, said in (
-        (["machines", "r5"], 2, "no machine 'r5'"),
-        (["machines", str(wrong)], 2, "core.paws_ns is not known; did you mean pause_ns?"),
-        (["simulate", "spin"], 2, "Missing option '--machine'"),
-        (["simulate", "--machine", str(tmp_path), "spin"], 2, "cannot read"),
-        (["simulate", "--machine", "r5.metal", "spin", "--steps", "vm-epyc-2"], 2, "add the workload launch"),
-        (
-            ["simulate", "--machine", "r5.metal,r5.metal", "spin", "--smt", "maybe"],
-            2,
-            "--smt 'maybe' is not known",
-        ),
-        (["simulate", "--machine", "r5.metal", "launch", "--steps", "r5.metal"], 2, "--steps FILE"),
-        (["calibrate", "-o", str(wrong)], 2, "exists; name another -o, or give --force"),
-        (["calibrate", "-o", str(tmp_path / "x.txt")], 2, "a machine file ends in .toml"),
-        (["calibrate", "-o", str(tmp_path / "no" / "x.toml")], 2, "is no folder"),
+    for words, said in (
+        (["machines", "r5"], "no machine 'r5'"),
+        (["machines", str(wrong)], "core.paws_ns is not known; did you mean pause_ns?"),
+        (["simulate", "spin"], "Missing option '--machine'"),
+        (["simulate", "--machine", str(tmp_path), "spin"], "cannot read"),
+        (["simulate", "--machine", "r5.metal", "spin", "--steps", "vm-epyc-2"], "add the workload launch"),
+        (["simulate", "--machine", "r5.metal,r5.metal", "spin", "--smt", "maybe"], "--smt 'maybe' is not known"),
+        (["simulate", "--machine", "r5.metal", "launch", "--steps", "r5.metal"], "--steps FILE"),
+        (["calibrate", "-o", str(wrong)], "exists; name another -o, or give --force"),
+        (["calibrate", "-o", str(tmp_path / "x.txt")], "a machine file ends in .toml"),
+        (["calibrate", "-o", str(tmp_path / "no" / "x.toml")], "is no folder"),
     ):
-        ran = pybench(*words)
-        assert ran.returncode == status, (words, ran.stderr)
-        assert said in ran.stderr
-        assert len(ran.stderr.strip().splitlines()) == 1, ran.stderr
+        with pytest.raises((UsageError, click.UsageError)) as refused:
+            cli.main(words, standalone_mode=False)
+        error = refused.value
+        message = error.format_message() if isinstance(error, click.UsageError) else str(error)
+        assert said in message
+        assert "\n" not in message
+    ran = pybench("simulate", "--machine", str(wrong), "spin")
+    assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (2, "", 1)
 
 
 def test_this_host_calibrated_is_a_machine(tmp_path: Path) -> None:
@@ -155,9 +162,3 @@ def test_this_host_calibrated_is_a_machine(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     told = read(kept).header.simulated
     assert told is not None and told.digest == machine.digest
-
-
-def test_shipped_machines_are_in_the_package() -> None:
-    assert {"r5.metal", "m7i.metal-24xl", "m7i.metal-48xl", "m7a.24xlarge", "haswell-ex-4s", "epyc-256", "c6a.metal",
-            "graviton3"} <= set(shipped())  # fmt: skip
-    assert load_machine("vm-epyc-2").launch

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pybench import native
 from pybench.errors import UsageError
 from pybench.host.distance import distances
 from pybench.placement import place
+from pybench.simulate.calibrate import ascending, made_of, measured
 from pybench.simulate.inputs import draw, uncertain
 from pybench.simulate.load import load_machine, read_machine, shipped
 from pybench.simulate.machine import CpuPlace, Machine, Number, Shape, grid, seats
@@ -255,3 +257,35 @@ def test_percentiles_stay_in_order_at_any_draw(
 def test_a_machine_is_plain_data() -> None:
     assert isinstance(msgspec.to_builtins(load_machine("graviton3")), dict)
     assert isinstance(load_machine("graviton3"), Machine)
+
+
+# ------------------------------------------------------------------------------------------------- calibration
+
+
+def test_a_measured_number_is_never_narrower_than_its_repeats() -> None:
+    number = measured([10.0, 12.0, 11.0], "measured: here")
+    assert (number.low, number.value, number.high) == (10, 11, 12)
+    alone = measured([100.0, 100.0, 100.0], "measured: here")
+    assert (alone.low, alone.high) == (98, 102)
+
+
+@given(st.lists(st.lists(st.floats(1, 1000), min_size=3, max_size=3).map(sorted), min_size=3, max_size=7))
+def test_percentiles_of_rounds_make_a_spread_that_a_file_takes(rounds: list[list[float]]) -> None:
+    columns = [measured(column, "measured: here", 0.1) for column in zip(*rounds, strict=True)]
+    kept = ascending(columns)
+    for part in ("value", "low", "high"):
+        values = [getattr(number, part) for number in kept]
+        assert values == sorted(values)
+    assert all(number.low <= number.value <= number.high for number in kept)
+
+
+def test_the_model_tells_what_its_primitives_are_made_of() -> None:
+    """Loop, hits and atomics of a lone operation: what calibration solves for must be told apart by them."""
+    assert made_of("empty") == (1, 0, 0)
+    assert made_of("atomic-add") == (1, 0, 1)
+    loop, hits, atomics = made_of("seqlock")
+    assert loop == 1 and hits > 0 and atomics == 0
+
+
+def test_a_pause_takes_some_time() -> None:
+    assert 0 < native.relax_ns() < 10_000

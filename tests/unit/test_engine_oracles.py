@@ -1,0 +1,96 @@
+"""The engine against exact results and against SimPy, on queues that are solved."""
+
+import math
+import statistics
+
+import pytest
+
+from pybench.simulate.engine import EngineSpec, Oracle, Seat, run
+
+
+def interval(n: int, work: Oracle, runs: int = 6, length_ns: float = 2e7) -> tuple[float, float]:
+    """Throughput in operations a ns times a: mean over seeds, and four standard errors of it."""
+    seats = tuple(Seat(cpu=i, core=i) for i in range(n))
+    rates = []
+    for seed in range(runs):
+        spec = EngineSpec(seats=seats, workload=work, duration_ns=length_ns, warmup_ns=length_ns / 5, seed=seed)
+        rates.append(sum(run(spec).outcome.members.operations) / length_ns * work.a_ns)
+    return statistics.mean(rates), 4 * statistics.stdev(rates) / math.sqrt(runs)
+
+
+@pytest.mark.parametrize(
+    ("home", "threads", "speedup"),
+    [
+        (0, 24, 23.69),
+        (0, 96, 89.83),
+        (100, 32, 9.03),
+        (100, 48, 4.51),
+        (100, 96, 2.11),
+        (300, 32, 2.28),
+        (300, 96, 0.70),
+    ],
+)
+def test_the_queueing_model(home, threads, speedup):
+    """Oracles of Boyd-Wickizer et al. for a = 10,000 and s = 100 (arrivals and sections exponential)."""
+    mean, half = interval(threads, Oracle(a_ns=10_000, serial_ns=100, home_ns=home))
+    assert abs(mean - speedup) <= half + 0.006
+
+
+def repairman(n: int, a: float, s: float) -> float:
+    """Throughput times a of M/M/1//n, from its balance equations."""
+    weights = [1.0]
+    for k in range(n):
+        weights.append(weights[-1] * (n - k) * s / a)
+    return sum(w * (n - k) for k, w in enumerate(weights)) / sum(weights)
+
+
+def deterministic(n: int, a: float, s: float) -> float:
+    """Throughput times a of M/D/1//n, from the chain embedded at departures."""
+    arrives = 1 - math.exp(-s / a)
+
+    def to(left: int, others: int) -> list[float]:
+        chances = [0.0] * n
+        for k in range(others + 1):
+            chances[left + k] = math.comb(others, k) * arrives**k * (1 - arrives) ** (others - k)
+        return chances
+
+    rows = [to(0, n - 1)] + [to(j - 1, n - j) for j in range(1, n)]
+    p = [1 / n] * n
+    for _ in range(3000):
+        p = [sum(p[i] * rows[i][j] for i in range(n)) for j in range(n)]
+    return a / (s + p[0] * a / n)
+
+
+@pytest.mark.parametrize(("n", "a", "s"), [(2, 100, 100), (8, 700, 100), (30, 2000, 100)])
+def test_closed_queues(n, a, s):
+    mean, half = interval(n, Oracle(a_ns=a, serial_ns=s), length_ns=3e6)
+    assert abs(mean - repairman(n, a, s)) <= half + 0.002
+    mean, half = interval(n, Oracle(a_ns=a, serial_ns=s, section="fixed"), length_ns=3e6)
+    assert abs(mean - deterministic(n, a, s)) <= half + 0.002
+
+
+def test_simpy_gives_the_same():
+    import random
+
+    simpy = pytest.importorskip("simpy")
+    n, a, s, length = 6, 500.0, 100.0, 2e5
+    rates = []
+    for seed in range(6):
+        rng, env, done = random.Random(seed), simpy.Environment(), []
+        lock = simpy.Resource(env)
+
+        def worker(env=env, lock=lock, rng=rng, done=done):
+            while True:
+                yield env.timeout(rng.expovariate(1 / a))
+                with lock.request() as mine:
+                    yield mine
+                    yield env.timeout(rng.expovariate(1 / s))
+                done.append(env.now)
+
+        for _ in range(n):
+            env.process(worker())
+        env.run(until=length * 1.2)
+        rates.append(sum(t > length * 0.2 for t in done) / length * a)
+    mean, half = interval(n, Oracle(a_ns=a, serial_ns=s), length_ns=3e6)
+    spread = 4 * statistics.stdev(rates) / math.sqrt(len(rates))
+    assert abs(mean - statistics.mean(rates)) <= half + spread
