@@ -103,7 +103,7 @@ CLAIM = Claim(
         "and launches slow each other down. Reading alone is {read}, far from 30 s.",
         "not reproduced": "Not all of it holds here: containers add {added} mounts each, a table ten times as "
         "long takes {grown} as long to read, a launch beside a reader {slower} as long.",
-        "cannot tell here": "Containers add {added} mounts each, a table ten times as long takes {grown} as long to "
-        "read, a launch beside a reader {slower} as long: not enough evidence.",
+        "cannot tell here": "Containers add {added} mounts each, a table ten times as long takes {grown} as "
+        "long to read, a launch beside a reader {slower} as long: not enough evidence.",
     },
 )
