@@ -52,7 +52,7 @@ STORMS = {
     "one node": _with(_storm(TWO_NODES, (str(CONTAINERS),)), places=("single-socket",)),
     "smt off": _with(_storm(MESH, (str(CONTAINERS),)), smt=("off",)),
     # As many launch at once as with all CPUs.
-    "smt off, shared": _with(
+    "smt off shared": _with(
         _storm(MESH, (str(CONTAINERS),)), smt=("off",), threads=str(2 * MANY), oversubscribe=True
     ),
     "crowded": _with(_storm(MESH, (str(CONTAINERS),)), places=("socket:0 siblings-first",), threads=str(MANY)),

@@ -94,7 +94,7 @@ CLAIM = Claim(
     title="A long mount table makes reading it slow",
     said="The mount table grows to tens of thousands of lines; reading it takes up to 30 s; systemd and the "
     "kubelet re-read it at every change, and health checks with a deadline of 30 s fail.",
-    refuted_by="the time of one read does not grow with the table, launches add no mounts to it, or launches "
+    refuted_by="a read whose time does not grow with the table, launches that add no mounts to it, or launches that "
     "are as fast beside a reader as without",
     looks=(("measured", _look),),
     sentences={

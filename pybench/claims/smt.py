@@ -30,7 +30,7 @@ def _simulated(lab: Lab) -> Evidence:
     def latencies(name: str, figure: str = "mean") -> list[float]:
         return launches(simulated(lab, "storms", name), figure, containers=CONTAINERS)
 
-    on, off = latencies(MESH), latencies("smt off, shared")
+    on, off = latencies(MESH), latencies("smt off shared")
     checks = [
         (
             "off",
@@ -42,7 +42,7 @@ def _simulated(lab: Lab) -> Evidence:
         (
             "slowest",
             "and so do the slowest (99th percentile)",
-            over(latencies("smt off, shared", "p99"), latencies(MESH, "p99")),
+            over(latencies("smt off shared", "p99"), latencies(MESH, "p99")),
             False,
         ),
         (
@@ -78,7 +78,7 @@ def _simulated(lab: Lab) -> Evidence:
         assumptions=[
             scan(
                 lab,
-                [STORMS[MESH], STORMS["smt off, shared"]],
+                [STORMS[MESH], STORMS["smt off shared"]],
                 "core.smt_slowdown",
                 (1.1, 1.4, 1.9, 3.0, 5.0, 8.0),
                 lambda mean: mean[1] / mean[0],

@@ -126,7 +126,7 @@ def draw(chart: Chart) -> alt.LayerChart:
         "x:Q",
         title=chart.x,
         scale=alt.Scale(type="log" if chart.log else "linear", nice=False),
-        axis=alt.Axis(values=xs, format="~s", grid=False, labelOverlap="greedy"),
+        axis=alt.Axis(values=xs, format=".2~s", grid=False, labelOverlap="greedy"),
     )
     y = alt.Y("y:Q", title=chart.y, scale=alt.Scale(type="log" if chart.log else "linear"), axis=axis)
     base = alt.Chart(data([_row(point, chart) for point in chart.points])).encode(x=x, color=series_colour(names))
