@@ -34,8 +34,8 @@ SCHEMA = {
     ),
     "cells": (
         "a row a cell: the same of host and cell; trials, clean, flagged, failed, unsupported; the median over "
-        "the clean trials with its 95 % interval as NAME, NAME_low, NAME_high: throughput_ops_per_s, p50_ns, "
-        "p99_ns, max_ns, jain, speedup; timer_step_ns"
+        "the clean trials with its 95 % interval (simulated: the central 95 % of draws) as NAME, NAME_low, "
+        "NAME_high: throughput_ops_per_s, p50_ns, p99_ns, max_ns, jain, speedup; timer_step_ns"
     ),
     "members": (
         "a row a thread (or process) of a trial: file, source, cell, repeat, member; cpu, node, role, operations, "

@@ -59,6 +59,8 @@ def start_sweep(request: Request) -> None:
 def resume_sweep(path: Path) -> None:
     """Go on with the plan of a file where it stopped. Raises UsageError if it is another host's."""
     results = read(path)
+    if results.header.simulated:
+        raise UsageError(f"{path} is simulated, and measurements do not go into it; simulate it again instead")
     here, there = read_facts(), results.header.host
     for topic, key in (("cpu", "model"), ("kernel", "release")):
         if here[topic][key] != there.get(topic, {}).get(key):

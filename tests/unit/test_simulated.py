@@ -155,6 +155,13 @@ def test_places_and_threads_that_a_machine_has_not_are_left_out_and_named() -> N
     assert "left out: dual-socket needs two sockets with CPUs that may be used; the machine has one" in text
 
 
+def test_measurements_do_not_go_into_a_simulated_file(files: tuple[Path, Path]) -> None:
+    before = files[0].read_bytes()
+    with pytest.raises(UsageError, match="is simulated, and measurements do not go into it"):
+        cli.main(["sweep", "--resume", str(files[0])], standalone_mode=False)
+    assert files[0].read_bytes() == before
+
+
 # ----------------------------------------------------------------------------------------------- the marks on them
 
 
