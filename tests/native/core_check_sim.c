@@ -44,7 +44,7 @@ static void check_run(const char *what, const struct pb_sim_spec *spec, bool lau
 
 void check_simulator(void) {
     static const char *const locks[] = {"tas", "ttas", "ttas-backoff", "ticket", "mcs", "qspinlock",
-                                        "cna", "seqlock", "rwsem", "atomic-add"};
+                                        "cna", "qspinlock-cna", "seqlock", "rwsem", "atomic-add"};
     static const struct pb_sim_step steps[] = {
         {.kind = PB_SIM_LOCK, .count = 1, .phase = 1}, {.kind = PB_SIM_MOUNT_LOCK, .count = 1, .phase = 1, .ns = 200},
         {.kind = PB_SIM_UNLOCK, .count = 1, .phase = 1}, {.kind = PB_SIM_WALK, .count = 3, .phase = 2, .ns = 50},
