@@ -94,8 +94,8 @@ CLAIM = Claim(
     title="A long mount table makes reading it slow",
     said="The mount table grows to tens of thousands of lines; reading it takes up to 30 s; systemd and the "
     "kubelet re-read it at every change, and health checks with a deadline of 30 s fail.",
-    refuted_by="a read whose time does not grow with the table, launches that add no mounts to it, or launches that "
-    "are as fast beside a reader as without",
+    refuted_by="a read whose time does not grow with the table, launches that add no mounts to it, or launches "
+    "that are as fast beside a reader as without",
     looks=(("measured", _look),),
     sentences={
         "reproduced": "Each container on its way adds {added} mounts, a read of a table ten times as long takes "
