@@ -17,8 +17,7 @@ def _simulated(lab: Lab) -> Evidence:
             Check(
                 key="ahead",
                 says=f"{CONTAINERS} at once on {MANY} cores: a launch on {CHIPLET} takes 10 to 30 % less than "
-                f"on {MESH} "
-                "without SMT (published: about 20)",
+                f"on {MESH} without SMT (published: about 20)",
                 value=over(chiplet, mesh),
                 least=LEAST,
                 most=MOST,
@@ -52,10 +51,8 @@ CLAIM = Claim(
     sentences={
         "reproduced": f"A launch on {CHIPLET} takes {{ahead}} what it takes on {MESH}.",
         "not reproduced": f"In the simulation a launch on {CHIPLET} takes {{ahead}} what it takes on {MESH}, if "
-        "the "
-        "kernel's code is as fast on both: caches and locks alone put neither ahead.",
+        "the kernel's code is as fast on both: caches and locks alone put neither ahead.",
         "cannot tell here": f"A launch on {CHIPLET} takes {{ahead}} what it takes on {MESH} in the simulation: "
-        "the "
-        "assumed inputs decide.",
+        "the assumed inputs decide.",
     },
 )

@@ -97,15 +97,14 @@ CLAIM = Claim(
     said="containerd 2.0.7, 2.1.5 and 2.2.0 id-map the layers' common parent once: a constant number of mount "
     "operations a container, and the lock-ups are gone.",
     refuted_by="launches by one id-mapped parent that cost about what id-mapped binds cost, or far more than "
-    "launches "
-    "without id-mapping",
+    "launches without id-mapping",
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
-        "reproduced": "Binds cost {cheaper} what one id-mapped parent costs here ({sim_cheaper} on the simulated "
-        "dual-socket machine), which is {near} a launch with no id-mapping at all: the bottleneck is gone.",
+        "reproduced": "Binds cost {cheaper} what one id-mapped parent costs here ({sim_cheaper} on the "
+        "simulated dual-socket machine), which is {near} a launch with no id-mapping at all: the bottleneck is "
+        "gone.",
         "not reproduced": "Binds cost {cheaper} what one id-mapped parent costs here ({sim_cheaper} simulated), "
-        "which "
-        "is {near} a launch with no id-mapping: not all of the bottleneck is gone.",
+        "which is {near} a launch with no id-mapping: not all of the bottleneck is gone.",
         "cannot tell here": "Binds cost {cheaper} what one id-mapped parent costs here, {near} a launch with no "
         "id-mapping; not enough evidence.",
     },

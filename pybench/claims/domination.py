@@ -38,8 +38,7 @@ def _inflated(lab: Lab) -> Evidence:
     if not enough:
         notes.append(
             f"This host launches with {on} at once; the finding is of hosts with about a hundred. What is "
-            "measured "
-            "here shows the trend and decides nothing."
+            "measured here shows the trend and decides nothing."
         )
     checks = [
         Check(
@@ -103,8 +102,7 @@ def _simulated(lab: Lab) -> Evidence:
             Check(
                 key="sim_lost",
                 says=f"on {DUAL} with {threads} threads, more than half of a launch by id-mapped binds is time "
-                "that "
-                "it would not take alone",
+                "that it would not take alone",
                 value=shares["binds"],
                 least=HALF,
                 unit="share",
@@ -131,19 +129,16 @@ def _simulated(lab: Lab) -> Evidence:
 CLAIM = Claim(
     number=3,
     title="Launches are dominated by time under global locks",
-    said="Under the launch storm the CPUs spend their time spinning in the kernel's global mount locks; 95.5 % of "
-    "pipeline slots were on contested accesses.",
+    said="Under the launch storm the CPUs spend their time spinning in the kernel's global mount locks; 95.5 % "
+    "of pipeline slots were on contested accesses.",
     refuted_by="launches that take little longer in company than alone, with as many threads as such hosts have",
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
         "reproduced": "On a machine of that size {sim_lost} of a launch is time lost to the others, who hold "
-        "the same "
-        "locks.",
+        "the same locks.",
         "not reproduced": "Waiting for others takes {sim_lost} of a launch on the simulated machine, and {lost} "
-        "here: "
-        "not the most of it.",
+        "here: not the most of it.",
         "cannot tell here": "Measured here, {lost} of a launch is lost to others; on the simulated machine "
-        "{sim_lost}: "
-        "not enough evidence either way.",
+        "{sim_lost}: not enough evidence either way.",
     },
 )

@@ -1,5 +1,6 @@
 """What the claims look at on this host: each measurement is made once, when the first claim asks for it."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -127,7 +128,7 @@ class Lab:
             "reading mount tables of up to 30,000 lines",
             workload="launch",
             strategy="plain",
-            containers=8,
+            containers=16,
             layers=1,
             arrival="closed",
             think_ns=5_000_000,
@@ -254,12 +255,15 @@ def trials_of(run: Run, **settings: Any) -> tuple[Cell, list[Trial]]:
 
 
 def clean_samples(run: Run, figure: Callable[[Trial], float], **settings: Any) -> list[float]:
-    """A figure of each clean trial of a cell. Raises MeasurementError saying why there is none."""
+    """A figure of each clean trial of a cell that has it (is not NaN). Raises MeasurementError."""
     _, trials = trials_of(run, **settings)
     clean = [trial for trial in trials if trial.clean]
     if not clean:
         raise MeasurementError(_why_none(trials))
-    return [figure(trial) for trial in clean]
+    found = [value for trial in clean if not math.isnan(value := figure(trial))]
+    if not found:
+        raise MeasurementError(f"{len(clean)} trials had nothing to tell of {settings}; raise --budget")
+    return found
 
 
 def container_ns(trial: Trial) -> float:

@@ -25,6 +25,8 @@ def look(claim: Claim, lab: Lab) -> Finding:
         known = [check for check in checks if check.decides and check.holds is not None]
         told = f" Of the rest, {_as_far(known)}" if known else ""
         words = f"Not all of it could be looked at here: {'; '.join(missing)}.{told}"
+    elif verdict == "cannot tell here":
+        words = f"{words} {_open(checks)}"
     return Finding(
         number=claim.number,
         title=claim.title,
@@ -46,3 +48,12 @@ def _as_far(known: list[Check]) -> str:
     held = sum(check.holds is True for check in known)
     how = where_from(known)
     return f"{held} of {len(known)} checks hold ({'measured and simulated' if how == 'both' else how})."
+
+
+def _open(checks: list[Check]) -> str:
+    """Why the deciding checks that are open are."""
+    left = [check for check in checks if check.decides and check.holds is None]
+    few = [check for check in left if check.value is None or not check.value.known]
+    if few:
+        return f"{len(few)} of its checks had too few undisturbed trials for an interval: a longer --budget helps."
+    return f"The intervals of {len(left)} of its checks reach to both sides of the bound."

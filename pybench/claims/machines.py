@@ -127,8 +127,7 @@ def _assumptions(lab: Lab) -> list[Assumption]:
         # Nothing is reproduced if the other fails too.
         lambda p99: p99[0] / DEADLINE_NS if p99[1] < DEADLINE_NS else 0.0,
         says="time of one id-mapped bind, part of it under the locks, on every machine (readers of a long table "
-        "and "
-        "propagation to peers add to it)",
+        "and propagation to peers add to it)",
         latency="p99",
         containers=CONTAINERS,
         varied=(0, 1),
@@ -154,8 +153,7 @@ CLAIM = Claim(
     number=5,
     title="Alike up to about 20 containers; from about 100 the dual-socket machine fails",
     said="Below about 20 containers at once every machine was alike. r5.metal (two sockets) failed from about "
-    "100; "
-    "m7i.metal-24xl and m7a.24xlarge (one socket) kept low launch times.",
+    "100; m7i.metal-24xl and m7a.24xlarge (one socket) kept low launch times.",
     refuted_by="machines that differ at 20 already, a dual-socket machine that keeps the deadline at 100, or "
     "single-socket ones that do not",
     looks=(("simulated", _simulated),),

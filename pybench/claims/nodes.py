@@ -98,8 +98,7 @@ CLAIM = Claim(
     sentences={
         "reproduced": "A launch on two nodes takes {two} as long as on one.",
         "not reproduced": "In the simulation a launch on two nodes takes {two} as long as on one of them: what "
-        "a line's "
-        "way between sockets adds is small beside the waiting for the locks' holders.",
+        "a line's way between sockets adds is small beside the waiting for the locks' holders.",
         "cannot tell here": "A launch on two nodes takes {two} as long as on one in the simulation; not enough "
         "evidence.",
     },

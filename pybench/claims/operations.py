@@ -29,10 +29,8 @@ def _look(lab: Lab) -> Evidence:
         unit="count",
     )
     notes = [
-        f"1 overlay, {LAYERS} id-mapped binds and {LAYERS} unmounts, twice: "
-        f"{lab.containers} x 2 x (1 + {LAYERS} + {LAYERS}) = {wanted:,}. Taking the roots down afterwards is "
-        "not in it "
-        f"({seen.core_clean:,} more)."
+        f"1 overlay, {LAYERS} id-mapped binds and {LAYERS} unmounts, twice: {lab.containers} x 2 x (1 + {LAYERS} "
+        f"+ {LAYERS}) = {wanted:,}. Taking the roots down afterwards is not in it ({seen.core_clean:,} more)."
     ]
     if not seen.kernel:
         notes.append(f"The kernel's own count is left out: {count.without_kernel}.")

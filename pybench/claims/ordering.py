@@ -75,8 +75,8 @@ def _simulated(lab: Lab) -> Evidence:
     dual, mesh, chiplet = (simulated(lab, "spins", name) for name in (DUAL, MESH, CHIPLET))
     checks: list[Check] = []
     notes = [
-        "The published microbenchmark's lock is not known. Its profile shows a loop of load, test and pause, so "
-        f"{PROFILED} decides; a fair lock (ticket) and the kernel's own (qspinlock) stand beside it.",
+        "The published microbenchmark's lock is not known. Its profile shows a loop of load, test and pause, "
+        f"so {PROFILED} decides; a fair lock (ticket) and the kernel's own (qspinlock) stand beside it.",
         "Simulated: every range is over draws of the assumed inputs. Time to take the lock: threads over "
         "throughput.",
     ]
@@ -104,8 +104,7 @@ def _simulated(lab: Lab) -> Evidence:
             Check(
                 key=f"smt_{lock}",
                 says=f"lock {lock}: {MESH} with SMT off ({MANY} threads) takes it more often a second than with "
-                "it on "
-                f"({2 * MANY})",
+                f"it on ({2 * MANY})",
                 value=over(off, on),
                 least=MORE,
                 how="simulated",
@@ -164,12 +163,12 @@ CLAIM = Claim(
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
         "reproduced": f"Under {PROFILED} the order is the published one: two sockets wait {{two_{PROFILED}}} as "
-        "long as "
-        f"one, SMT off does {{smt_{PROFILED}}} as much, the chiplet machine {{best_{PROFILED}}} the next best.",
+        f"long as one, SMT off does {{smt_{PROFILED}}} as much, the chiplet machine {{best_{PROFILED}}} the "
+        "next best.",
         "not reproduced": f"Under {PROFILED} two sockets wait {{two_{PROFILED}}} as long as one, SMT off does "
-        f"{{smt_{PROFILED}}} as much as on, and the chiplet machine {{best_{PROFILED}}} the next best. Under the "
-        "kernel's qspinlock it is {two_qspinlock}, {smt_qspinlock} and {best_qspinlock}: the lock decides the "
-        "order.",
+        f"{{smt_{PROFILED}}} as much as on, and the chiplet machine {{best_{PROFILED}}} the next best. Under "
+        f"the kernel's qspinlock it is {{two_qspinlock}}, {{smt_qspinlock}} and {{best_qspinlock}}: the lock "
+        "decides the order.",
         "cannot tell here": f"Under {PROFILED} two sockets wait {{two_{PROFILED}}} as long as one, SMT off does "
         f"{{smt_{PROFILED}}} as much, the chiplet machine {{best_{PROFILED}}} the next best: the assumed inputs "
         "decide.",

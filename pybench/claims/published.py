@@ -19,9 +19,8 @@ MANY = 48
 SPIN_THREADS = "1,8,24,48"
 NOTE = (
     "Simulated: every range is over draws of the assumed inputs. Durations of a launch's steps are those "
-    "measured on "
-    "a 2-CPU virtual machine, and the same on every machine in one draw, as is the speed of the kernel's code; so "
-    "differences come from how CPUs, caches and locks interact."
+    "measured on a 2-CPU virtual machine, and the same on every machine in one draw, as is the speed of the "
+    "kernel's code; so differences come from how CPUs, caches and locks interact."
 )
 
 
@@ -53,7 +52,7 @@ STORMS = {
     "one node": _with(_storm(TWO_NODES, (str(CONTAINERS),)), places=("single-socket",)),
     "smt off": _with(_storm(MESH, (str(CONTAINERS),)), smt=("off",)),
     # As many launch at once as with all CPUs.
-    "smt off, shared": _with(
+    "smt off shared": _with(
         _storm(MESH, (str(CONTAINERS),)), smt=("off",), threads=str(2 * MANY), oversubscribe=True
     ),
     "crowded": _with(_storm(MESH, (str(CONTAINERS),)), places=("socket:0 siblings-first",), threads=str(MANY)),

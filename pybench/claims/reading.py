@@ -1,5 +1,7 @@
 """Finding 1: the mount table grows long, and reading it gets slow."""
 
+import math
+
 from pybench.analysis.estimate import Interval, median_interval, ratio_interval
 from pybench.analysis.latency import percentiles_ns
 from pybench.claims.claim import Chart, Check, Claim, Evidence, Point
@@ -12,9 +14,7 @@ LATE_NS = 30e9
 
 def _probe_ns(trial: Trial) -> float:
     phase = trial.outcome.phases.get("probe")
-    if phase is None or not phase.calls:
-        raise MeasurementError("no health check came to run")
-    return percentiles_ns(phase, (0.5,))[0]
+    return percentiles_ns(phase, (0.5,))[0] if phase and phase.calls else math.nan
 
 
 def _look(lab: Lab) -> Evidence:
@@ -61,8 +61,7 @@ def _look(lab: Lab) -> Evidence:
         ],
         notes=[
             f"At this rate a quiet read would take 30 s only of a table of {needed:,.0f} mounts. The 30 s that "
-            "were "
-            "published are time spent waiting, not the reading of a long table by itself."
+            "were published are time spent waiting, not the reading of a long table by itself."
         ],
     )
 
@@ -94,19 +93,17 @@ CLAIM = Claim(
     number=1,
     title="A long mount table makes reading it slow",
     said="The mount table grows to tens of thousands of lines; reading it takes up to 30 s; systemd and the "
-    "kubelet "
-    "re-read it at every change, and health checks with a deadline of 30 s fail.",
-    refuted_by="the time of one read does not grow with the table, launches add no mounts to it, or launches "
-    "are as "
-    "fast beside a reader as without",
+    "kubelet re-read it at every change, and health checks with a deadline of 30 s fail.",
+    refuted_by="a read whose time does not grow with the table, launches that add no mounts to it, or launches "
+    "that are as fast beside a reader as without",
     looks=(("measured", _look),),
     sentences={
         "reproduced": "Each container on its way adds {added} mounts, a read of a table ten times as long takes "
-        "{grown} as long, and a launch beside a reader of a long table takes {slower} as long: table, readers and "
-        "launches slow each other down. Reading alone is {read}, far from 30 s.",
+        "{grown} as long, and a launch beside a reader of a long table takes {slower} as long: table, readers "
+        "and launches slow each other down. Reading alone is {read}, far from 30 s.",
         "not reproduced": "Not all of it holds here: containers add {added} mounts each, a table ten times as "
-        "long "
-        "takes {grown} as long to read, a launch beside a reader {slower} as long.",
-        "cannot tell here": "This host does not let it be told.",
+        "long takes {grown} as long to read, a launch beside a reader {slower} as long.",
+        "cannot tell here": "Containers add {added} mounts each, a table ten times as long takes {grown} as "
+        "long to read, a launch beside a reader {slower} as long: not enough evidence.",
     },
 )

@@ -29,8 +29,8 @@ def _measured(lab: Lab) -> Evidence:
         notes=[
             f"A storm of {lab.containers} added {added:.0f} mounts to the table at most, against "
             f"{binds.peak.value - binds.base:.0f} with id-mapped binds. Unpacking, which the shared range made "
-            "slow "
-            "(every file changes owner), is not in these figures; `pybench launch --strategy chown` measures it."
+            "slow (every file changes owner), is not in these figures; `pybench launch --strategy chown` "
+            "measures it."
         ],
     )
 

@@ -50,8 +50,7 @@ def advice(
 
 LEGEND = (
     "slowest: 99th percentile of the latency of a launch, from its being wanted. margin: the deadline over it, "
-    "with "
-    "its interval; 2 says that launches could take twice as long."
+    "with its interval; 2 says that launches could take twice as long."
 )
 COLUMNS = (
     ("strategy", 8, "left"),

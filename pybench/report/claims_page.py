@@ -26,12 +26,10 @@ HEIGHT = 250
 METHOD = (
     "Each finding is taken apart into checks: one figure with an interval that must lie above, below or between "
     "bounds which are fixed beforehand. A check holds if its whole interval does, and fails if its whole "
-    "interval does "
-    "not. One that fails makes the finding not reproduced; all must hold to reproduce it; else it cannot be "
-    "told here. "
-    "Checks in grey stand beside and decide nothing.",
-    "Measured: real mount operations and locks on this host, trials interleaved in a seeded order, disturbed ones "
-    "kept out; medians with distribution-free 95 % intervals. Mounts are made in private mount namespaces.",
+    "interval does not. One that fails makes the finding not reproduced; all must hold to reproduce it; else it "
+    "cannot be told here. Checks in grey stand beside and decide nothing.",
+    "Measured: real mount operations and locks on this host, trials interleaved in a seeded order, disturbed "
+    "ones kept out; medians with distribution-free 95 % intervals. Mounts are made in private mount namespaces.",
     "Simulated: nothing was measured on those machines. A discrete-event model of their CPUs, caches and lock "
     "protocols ran on descriptions in which every number has a published source or is assumed within a range; a "
     "figure's interval is what 95 % of the draws of those inputs give. No description was fitted to a finding.",
@@ -128,7 +126,7 @@ def draw(chart: Chart) -> alt.LayerChart:
         "x:Q",
         title=chart.x,
         scale=alt.Scale(type="log" if chart.log else "linear", nice=False),
-        axis=alt.Axis(values=xs, format="~s", grid=False, labelOverlap="greedy"),
+        axis=alt.Axis(values=xs, format=".2~s", grid=False, labelOverlap="greedy"),
     )
     y = alt.Y("y:Q", title=chart.y, scale=alt.Scale(type="log" if chart.log else "linear"), axis=axis)
     base = alt.Chart(data([_row(point, chart) for point in chart.points])).encode(x=x, color=series_colour(names))
