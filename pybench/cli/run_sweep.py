@@ -70,13 +70,16 @@ def run_plan(request: Request, plan: Plan, topology: Topology, *, name: str) -> 
         topology=topology.to_dict(),
         plan=plan,
     )
-    with Writer(request.output or _new_name(name)) as writer:
-        writer.write(header)
-        click.echo(f"{describe_host(header)}\n{budget_words(plan, *expected_ns(plan))}", err=True)
-        for line in switch_words(plan, topology):
-            click.echo(line, err=True)
-        _measure(plan, topology, writer, [])
-        return writer.path
+    with ExitStack() as host:
+        # Before there is a file: a host that cannot be had leaves none.
+        controls = host.enter_context(_host(plan))
+        with Writer(request.output or _new_name(name)) as writer:
+            writer.write(header)
+            click.echo(f"{describe_host(header)}\n{budget_words(plan, *expected_ns(plan))}", err=True)
+            for line in switch_words(plan, topology):
+                click.echo(line, err=True)
+            _measure(Sweep(plan, topology=topology, controls=controls), host, writer, [])
+            return writer.path
 
 
 def check_allowed(plan: Plan, allowed: bool) -> None:
@@ -102,9 +105,14 @@ def resume_sweep(path: Path, *, allow_host_changes: bool = False) -> None:
     # The last end counts all that was before it; a sweep that was killed has none.
     before = max([sum(trial.seconds for trial in results.trials), *(end.seconds for end in results.ends)])
     check_allowed(results.header.plan, allow_host_changes)
-    with Writer(path, resume_at=results.good_bytes) as writer:
-        click.echo(f"{path}: {len(results.trials)} trials are there, going on", err=True)
-        _measure(results.header.plan, read_topology(), writer, results.trials, seconds_before=before)
+    plan = results.header.plan
+    with ExitStack() as host:
+        topology = read_topology()
+        controls = host.enter_context(_host(plan))
+        with Writer(path, resume_at=results.good_bytes) as writer:
+            click.echo(f"{path}: {len(results.trials)} trials are there, going on", err=True)
+            sweep = Sweep(plan, results.trials, seconds_before=before, topology=topology, controls=controls)
+            _measure(sweep, host, writer, results.trials)
 
 
 def _new_name(what: str) -> Path:
@@ -127,25 +135,22 @@ def _host(plan: Plan) -> Iterator[Controls | None]:
             os.close(shared)
 
 
-def _measure(
-    plan: Plan, topology: Topology, writer: Writer, before: list[Trial], seconds_before: float = 0.0
-) -> None:
-    """Run what is left of a sweep, show its tables, and say how to go on if it was interrupted."""
+def _measure(sweep: Sweep, host: ExitStack, writer: Writer, before: list[Trial]) -> None:
+    """Run what is left of a sweep, show its tables, and say how to go on if it was interrupted.
+
+    `host` is left before tables and pages are made, which takes a while: it is put back by then.
+    """
     trials, interrupted, failed = list(before), False, None
-    with ExitStack() as stack:
-        # The host is as it was before tables and pages are made, which takes a while.
-        controls = stack.enter_context(_host(plan))
-        sweep = Sweep(plan, before, seconds_before=seconds_before, topology=topology, controls=controls)
-        try:
-            with stack.pop_all(), _Progress(sweep) as progress:
-                for trial in sweep.trials():
-                    writer.write(trial)
-                    trials.append(trial)
-                    progress.show(trial)
-        except KeyboardInterrupt:
-            interrupted = True
-        except MeasurementError as error:
-            failed = error
+    try:
+        with host.pop_all(), _Progress(sweep) as progress:
+            for trial in sweep.trials():
+                writer.write(trial)
+                trials.append(trial)
+                progress.show(trial)
+    except KeyboardInterrupt:
+        interrupted = True
+    except MeasurementError as error:
+        failed = error
     writer.write(sweep.end(interrupted or failed is not None))
     if failed:
         click.echo(f"kept in {writer.path}; go on with: pybench sweep --resume {writer.path}", err=True)
