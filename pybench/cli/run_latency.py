@@ -14,6 +14,7 @@ from pybench._version import VERSION
 from pybench.analysis.transfers import why_spoiled
 from pybench.errors import MeasurementError, UsageError
 from pybench.host.facts import read_facts
+from pybench.host.journal import undisturbed
 from pybench.host.topology import Topology, read_topology
 from pybench.placement import parse_placements, place
 from pybench.report.terminal import make_console
@@ -70,7 +71,7 @@ def measure(
     )
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     path = output or RESULTS / f"latency-{platform.node() or 'host'}-{stamp}.jsonl"
-    with Writer(path, resumable=False) as writer:
+    with undisturbed(), Writer(path, resumable=False) as writer:
         writer.write(header)
         click.echo(plan_words(plan), err=True)
         interrupted = _run(TransferRun(plan, topology), writer)

@@ -1,7 +1,6 @@
 """What `pybench sweep` does once its options are read: plan, measure, keep, show."""
 
 import datetime
-import os
 import platform
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from pybench.errors import MeasurementError, UsageError
 from pybench.host.capture import open_sysroot
 from pybench.host.controls import Controls
 from pybench.host.facts import read_facts
-from pybench.host.journal import Store
+from pybench.host.journal import undisturbed
 from pybench.host.topology import Topology, read_topology
 from pybench.report.terminal import budget_words, describe_host, first_figure, make_console, plan_table, varying
 from pybench.results.records import Header, Plan, Trial
@@ -127,12 +126,8 @@ def _host(plan: Plan) -> Iterator[Controls | None]:
         with Controls(states_of(plan.cells)) as controls:
             yield controls
         return
-    shared = Store().share()
-    try:
+    with undisturbed():
         yield None
-    finally:
-        if shared is not None:
-            os.close(shared)
 
 
 def _measure(sweep: Sweep, host: ExitStack, writer: Writer, before: list[Trial]) -> None:
