@@ -12,6 +12,7 @@ from pybench._version import VERSION
 from pybench.api.run import Run
 from pybench.errors import UnsupportedError
 from pybench.host.facts import read_facts
+from pybench.host.journal import undisturbed
 from pybench.host.topology import read_topology
 from pybench.native.outcome import Outcome, TrialSpec
 from pybench.results.records import Header, Trial
@@ -65,6 +66,7 @@ def measure(
     sweep = Sweep(plan, topology=topology, run_trial=run_trial or native.run_trial)
     trials: list[Trial] = []
     with ExitStack() as stack:
+        stack.enter_context(undisturbed())
         writer = stack.enter_context(Writer(Path(output), resumable=False)) if output else None
         if writer:
             writer.write(header)

@@ -10,6 +10,7 @@ import click
 from pybench.analysis.transfers import why_spoiled
 from pybench.cli.runs import new_name, origin, progress_bar
 from pybench.errors import MeasurementError, UsageError
+from pybench.host.journal import undisturbed
 from pybench.host.topology import Topology, read_topology
 from pybench.placement import parse_placements, place
 from pybench.report.terminal import make_console
@@ -60,7 +61,7 @@ def measure(
     plan = _plan(topology, place or "all", methods, rounds, duration, budget, every_pair, seed)
     header = TransferHeader(**origin(topology), plan=plan)
     path = output or new_name("latency")
-    with Writer(path, resumable=False) as writer:
+    with undisturbed(), Writer(path, resumable=False) as writer:
         writer.write(header)
         click.echo(plan_words(plan), err=True)
         interrupted = _run(TransferRun(plan, topology), writer)

@@ -1,6 +1,5 @@
 """What `pybench sweep` does once its options are read: plan, measure, keep, show."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +14,7 @@ from pybench.errors import MeasurementError, UnsupportedError, UsageError
 from pybench.host.capture import open_sysroot
 from pybench.host.controls import Controls
 from pybench.host.facts import read_facts
-from pybench.host.journal import Store
+from pybench.host.journal import undisturbed
 from pybench.host.topology import Topology, read_topology
 from pybench.report.terminal import budget_words, describe_host, first_figure, make_console, plan_table, varying
 from pybench.results.records import Header, Plan, Trial
@@ -59,13 +58,16 @@ def run_plan(request: Request, plan: Plan, topology: Topology, *, name: str, rep
     check_allowed(plan, request.allow_host_changes)
     check_supported(plan.cells, native.locks())
     header = Header(**origin(topology), plan=plan)
-    with Writer(request.output or new_name(name)) as writer:
-        writer.write(header)
-        click.echo(f"{describe_host(header)}\n{budget_words(plan, *expected_ns(plan))}", err=True)
-        for line in switch_words(plan, topology):
-            click.echo(line, err=True)
-        _measure(plan, topology, writer, [], report=report)
-        return writer.path
+    with ExitStack() as host:
+        # Before there is a file: a host that cannot be had leaves none.
+        controls = host.enter_context(_host(plan))
+        with Writer(request.output or new_name(name)) as writer:
+            writer.write(header)
+            click.echo(f"{describe_host(header)}\n{budget_words(plan, *expected_ns(plan))}", err=True)
+            for line in switch_words(plan, topology):
+                click.echo(line, err=True)
+            _measure(Sweep(plan, topology=topology, controls=controls), host, writer, [], report)
+            return writer.path
 
 
 def check_allowed(plan: Plan, allowed: bool) -> None:
@@ -93,9 +95,14 @@ def resume_sweep(path: Path, report: bool | None = None, *, allow_host_changes: 
     # The last end counts all that was before it; a sweep that was killed has none.
     before = max([sum(trial.seconds for trial in results.trials), *(end.seconds for end in results.ends)])
     check_allowed(results.header.plan, allow_host_changes)
-    with Writer(path, resume_at=results.good_bytes) as writer:
-        click.echo(f"{path}: {len(results.trials)} trials are there, going on", err=True)
-        _measure(results.header.plan, read_topology(), writer, results.trials, before, report=report)
+    plan = results.header.plan
+    with ExitStack() as host:
+        topology = read_topology()
+        controls = host.enter_context(_host(plan))
+        with Writer(path, resume_at=results.good_bytes) as writer:
+            click.echo(f"{path}: {len(results.trials)} trials are there, going on", err=True)
+            sweep = Sweep(plan, results.trials, seconds_before=before, topology=topology, controls=controls)
+            _measure(sweep, host, writer, results.trials, report)
 
 
 @contextmanager
@@ -105,39 +112,26 @@ def _host(plan: Plan) -> Iterator[Controls | None]:
         with Controls(states_of(plan.cells)) as controls:
             yield controls
         return
-    shared = Store().share()
-    try:
+    with undisturbed():
         yield None
-    finally:
-        if shared is not None:
-            os.close(shared)
 
 
-def _measure(
-    plan: Plan,
-    topology: Topology,
-    writer: Writer,
-    before: list[Trial],
-    seconds_before: float = 0.0,
-    *,
-    report: bool | None,
-) -> None:
-    """Run what is left of a sweep, show its tables, and say how to go on if it was interrupted."""
+def _measure(sweep: Sweep, host: ExitStack, writer: Writer, before: list[Trial], report: bool | None) -> None:
+    """Run what is left of a sweep, show its tables, and say how to go on if it was interrupted.
+
+    `host` is left before tables and pages are made, which takes a while: it is put back by then.
+    """
     trials, interrupted, failed = list(before), False, None
-    with ExitStack() as stack:
-        # The host is as it was before tables and pages are made, which takes a while.
-        controls = stack.enter_context(_host(plan))
-        sweep = Sweep(plan, before, seconds_before=seconds_before, topology=topology, controls=controls)
-        try:
-            with stack.pop_all(), _Progress(sweep) as progress:
-                for trial in sweep.trials():
-                    writer.write(trial)
-                    trials.append(trial)
-                    progress.show(trial)
-        except KeyboardInterrupt:
-            interrupted = True
-        except MeasurementError as error:
-            failed = error
+    try:
+        with host.pop_all(), _Progress(sweep) as progress:
+            for trial in sweep.trials():
+                writer.write(trial)
+                trials.append(trial)
+                progress.show(trial)
+    except KeyboardInterrupt:
+        interrupted = True
+    except MeasurementError as error:
+        failed = error
     writer.write(sweep.end(interrupted or failed is not None))
     if failed:
         click.echo(f"kept in {writer.path}; go on with: pybench sweep --resume {writer.path}", err=True)

@@ -1,7 +1,10 @@
 """The verdict of `pybench compare-smt` and `compare-sockets`, a line a question and workload."""
 
+import math
+
 from pybench.analysis.compared import CellComparison, Compared, Comparison
 from pybench.analysis.equal import Kind, largest
+from pybench.host.sysfs import counted
 from pybench.report.compare import ratio_words
 from pybench.report.terminal import threads_word
 from pybench.workloads import workload
@@ -49,11 +52,16 @@ def _line(cell: CellComparison, one: Comparison, kind: Kind, question: int, fact
     operation = workload(cell.cell.workload).operation
     if kind == "smt":
         name = f"equal cores ({a})" if question == 0 else f"equal threads ({a})"
-        one_side, other = f"{threads_word(a)}, a core each", f"{threads_word(b)} on {b // factor} cores with SMT"
+        one_side, other = (
+            f"{threads_word(a)}, a core each",
+            f"{threads_word(b)} on {counted(b // factor, 'core')} with SMT",
+        )
     else:
         name = f"equal cores a socket ({a})" if question == 0 else f"equal threads ({a})"
         one_side, other = f"{threads_word(a)} on one socket", f"{threads_word(b)} over two sockets"
     advice = ADVICE[kind][question].get(one.verdict, one.words)
+    if math.isnan(one.ratio.value):
+        return f"{cell.cell.workload}, {name}: {advice}"
     ratio = ratio_words(one.ratio)
     return (
         f"{cell.cell.workload}, {name}: {other} do {ratio} times the {operation} a second of {one_side}: {advice}"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pybench.host.switches import AS_FOUND, HostState, off_in
-from pybench.host.sysfs import counted, format_list
+from pybench.host.sysfs import counted, format_list, named
 from pybench.host.topology import Topology
 from pybench.results.records import Cell, Plan
 from pybench.sweep.plan import KERNEL_OFF, trial_ns
@@ -74,8 +74,9 @@ def switch_words(plan: Plan, topology: Topology) -> list[str]:
         gone = sorted(set(off_in(state, siblings)) & online)
         cells = counted(sum(host_state(cell) == state for cell in plan.cells), "cell")
         what = "the host as it is" if state == AS_FOUND else state.words()
-        already = "" if gone or state == AS_FOUND else ": off already, nothing to turn"
-        lines.append(f"  {cells}: {what}" + (f": CPUs {format_list(gone)} go off" if gone else already))
+        if state != AS_FOUND:
+            what += f" ({named('CPU', gone)} to turn)" if gone else " already, nothing to turn"
+        lines.append(f"  {cells}: {what}")
     turn = block_order(plan, 0, states)
     if len(states) > 1:
         a_block = rounds_in_block(plan)
@@ -83,8 +84,8 @@ def switch_words(plan: Plan, topology: Topology) -> list[str]:
         least, most = (math.ceil(n / a_block) * per_turn + 1 for n in (plan.min_trials, plan.max_trials))
         words = f"{least} switches" if least == most else f"{least} to {most} switches"
         lines.append(
-            f"  in blocks of {counted(a_block, 'trial')} a cell, first {', then '.join(s.words() for s in turn)}, "
-            f"the next turn from the other end: {words}"
+            f"  in blocks of {counted(a_block, 'trial')} a cell, first {' | '.join(s.words() for s in turn)}, "
+            f"the next turn from where it ends: {words}"
         )
     woken = [cpu.number for cpu in topology.cpus if not cpu.online]
     if woken and any(state.smt_off for state in states) and siblings:

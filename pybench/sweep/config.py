@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from pybench.errors import UsageError
+from pybench.errors import UnsupportedError, UsageError
+from pybench.host.switches import why_no_smt_switch
 from pybench.host.sysfs import format_list, parse_list
 from pybench.host.topology import Topology
 from pybench.placement import parse_placements
@@ -133,6 +134,8 @@ def make_plan(request: Request, topology: Topology) -> Plan:
         for word in getattr(request, name):
             if word not in allowed:
                 raise UsageError(f"--{name} {word!r} is not known; choose from {', '.join(allowed)}")
+    if KERNEL_OFF in request.smt and (why := why_no_smt_switch(topology.smt_control)):
+        raise UnsupportedError(f"--smt {KERNEL_OFF}: {why}")
     default = default_axes(topology)
     cells, left_out = make_cells(
         Axes(

@@ -61,12 +61,11 @@ def left_journal(state: Path) -> Store:
     return store
 
 
-@pytest.mark.parametrize("words", [["--smt", "off:kernel"], ["--offline", "0"]])
-def test_switches_are_refused_without_leave(tmp_path: Path, pybench: Pybench, words: list[str]) -> None:
+def test_switches_are_refused_without_leave(tmp_path: Path, pybench: Pybench) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs a second CPU, as the first is the one to go")
     cpu = max(os.sched_getaffinity(0))
-    ran = pybench("sweep", "spin", "--place", str(cpu), "--threads", "1", *words)
+    ran = pybench("sweep", "spin", "--place", str(cpu), "--threads", "1", "--offline", "0")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "--allow-host-changes" in ran.stderr
     assert ran.stderr.count("\n") == 1
@@ -78,7 +77,7 @@ def test_the_plan_shows_the_switches(pybench: Pybench) -> None:
     how = ("--dry-run", "--sysroot", str(tree), "--threads", "max", "--place", "all")
     ran = pybench("sweep", "spin", "--smt", "on,off:kernel", "--offline", "none", "--offline", "5", *how)
     assert ran.returncode == 0, ran.stderr
-    for part in ("off:kernel", "all offline:5", "CPUs 48-95 go off", "CPUs 5,48-95 go off", "in blocks of"):
+    for part in ("off:kernel", "all offline:5", "CPUs 48-95 to turn", "CPUs 5,48-95 to turn", "in blocks of"):
         assert part in ran.stdout
 
 

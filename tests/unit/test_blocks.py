@@ -16,7 +16,7 @@ from test_controls import host, state
 from test_runner import plan_of, ran
 
 from pybench.cli.run_sweep import check_allowed
-from pybench.errors import MeasurementError, UsageError
+from pybench.errors import MeasurementError, UnsupportedError, UsageError
 from pybench.host.controls import Controls
 from pybench.host.meters import Around, compare
 from pybench.host.switches import AS_FOUND
@@ -25,6 +25,7 @@ from pybench.native.outcome import Outcome, TrialSpec
 from pybench.results.records import Cell, Plan
 from pybench.sweep import runner
 from pybench.sweep.blocks import block_order, host_state, rounds_in_block, states_of, switch_words, turns_switches
+from pybench.sweep.config import Request, make_plan
 from pybench.sweep.plan import Axes, make_cells
 
 QUIET: Any = lambda _: Around  # noqa: E731 - a host that nothing else runs on
@@ -203,10 +204,10 @@ def test_switches_are_planned_told_and_refused_without_leave(tmp_path: Path) -> 
     assert turns_switches(plan)
     words = "\n".join(switch_words(plan, topology))
     for part in (
-        "2 cells: the host as it is",
-        "SMT off: CPUs 4-6 go off",
-        "CPU 5 off",
-        "off already (3)",
+        "the host as it is",
+        "SMT off (CPUs 4-6 to turn)",
+        "CPU 5 off (CPU 5 to turn)",
+        "already (3)",
         "in blocks",
     ):
         assert part in words
@@ -225,3 +226,10 @@ def test_switches_are_planned_told_and_refused_without_leave(tmp_path: Path) -> 
 def test_a_state_without_a_word_is_the_host_as_found() -> None:
     assert state().words() == "as found"
     assert state({4, 5, 6}, smt_off=True).words() == "SMT off, CPUs 4-6 off"
+
+
+@pytest.mark.parametrize("control", [None, "notsupported", "notimplemented"])
+def test_a_host_without_the_switch_cannot_be_planned_for(control: str | None) -> None:
+    topology = msgspec.structs.replace(two_sockets(), smt_control=control)
+    with pytest.raises(UnsupportedError, match="--smt off:kernel: "):
+        make_plan(Request(workloads=("spin",), smt=("off:kernel",)), topology)
