@@ -32,8 +32,8 @@ LOCKS = (
     "atomic-add",
     "qspinlock-cna",
 )
-"""What the engine has programs for: locks of the spin workload, and the queued spin lock whose queue is that of cna
-(as kernels were proposed to have it), which the core does not measure."""
+"""What the engine has programs for: locks of the spin workload, and the queued spin lock with the queue of cna
+(as proposed for kernels), which the core does not measure."""
 MOST_SEATS = 4096
 MOST_NS = 3.6e12
 """Of any time: an hour."""
