@@ -32,8 +32,8 @@ LOCKS = (
     "atomic-add",
     "qspinlock-cna",
 )
-"""What the engine has programs for: locks of the spin workload, and the queued spin lock whose queue is that of
-cna (as kernels were proposed to have it), which the core does not measure."""
+"""What the engine has programs for: locks of the spin workload, and the queued spin lock with the queue of cna
+(as proposed for kernels), which the core does not measure."""
 MOST_SEATS = 4096
 MOST_NS = 3.6e12
 """Of any time: an hour."""
@@ -123,8 +123,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """Done once for each layer."""
     last: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
-    """After the latency ends, by the same seat (clean-up), once for each layer (or once: `after_each`)."""
-    after_each: bool = True
+    """After the latency ends, by the same seat (clean-up), once for each layer."""
     arrival: Literal["burst", "closed"] = "burst"
     """burst: all are wanted at time 0 and latency counts from there; closed: from when a seat takes one up."""
     deadline_ns: float = 30e9
