@@ -123,8 +123,10 @@ out:
 }
 
 /* ---- qspinlock: one line of three words, which its atomics see as one: held, pending, tail ---- */
-static bool qspinlock_acquire(struct sim *m, struct sim_seat *s) {
-    PROGRAM(1);
+/* Without the queue: s->c tells whether it has the lock. */
+static bool qspinlock_try(struct sim *m, struct sim_seat *s) {
+    PROGRAM(2);
+    s->c = 1;
     RMW(W(0));
     if (!m->value[W(0)] && !m->value[W(1)] && !m->value[W(2)]) {
         SET(W(0), 1);
@@ -147,6 +149,13 @@ static bool qspinlock_acquire(struct sim *m, struct sim_seat *s) {
             SET(W(1), 0);
         }
     }
+    s->c = 0;
+out:
+    PROGRAM_END;
+}
+/* Become the first of the queue; s->a: who was last before. */
+static bool qspinlock_queue(struct sim *m, struct sim_seat *s) {
+    PROGRAM(2);
     STORE(MINE(NEXT), 0);
     STORE(MINE(TURN), 0);
     LOAD(W(2));
@@ -157,6 +166,14 @@ static bool qspinlock_acquire(struct sim *m, struct sim_seat *s) {
         STORE(NODE(s->a - 1, NEXT), ME);
         SPIN_WHILE(MINE(TURN), !VALUE(MINE(TURN)));
     }
+    PROGRAM_END;
+}
+static bool qspinlock_acquire(struct sim *m, struct sim_seat *s) {
+    PROGRAM(1);
+    CALL(qspinlock_try);
+    if (s->c)
+        goto out;
+    CALL(qspinlock_queue);
     for (;;) {
         SPIN_WHILE(W(0), VALUE(W(0)) || VALUE(W(1)));
         if (VALUE(W(2)) != ME)
@@ -214,6 +231,23 @@ static bool cna_find(struct sim *m, struct sim_seat *s) {
     }
     PROGRAM_END;
 }
+/* To the waiter s->b or one behind it, or to the skipped (s->a). */
+static bool cna_hand_over(struct sim *m, struct sim_seat *s) {
+    PROGRAM(3);
+    s->c = 0;
+    if (s->a <= 0 || sim_below(m, CNA_LEAVES_ONE_IN))
+        CALL(cna_find);
+    if (s->c) {
+        STORE(NODE(s->c - 1, TURN), s->a);
+    } else if (s->a > 0) {
+        LOAD(NODE(s->a - 1, SKIPPED_TAIL));
+        STORE(NODE(VALUE(NODE(s->a - 1, SKIPPED_TAIL)) - 1, NEXT), s->b);
+        STORE(NODE(s->a - 1, TURN), -1);
+    } else {
+        STORE(NODE(s->b - 1, TURN), -1);
+    }
+    PROGRAM_END;
+}
 static bool cna_release(struct sim *m, struct sim_seat *s) {
     PROGRAM(1);
     LOAD_BESIDE(MINE(TURN));
@@ -236,18 +270,44 @@ static bool cna_release(struct sim *m, struct sim_seat *s) {
         SPIN_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
         s->b = VALUE(MINE(NEXT));
     }
-    s->c = 0;
-    if (s->a <= 0 || sim_below(m, CNA_LEAVES_ONE_IN))
-        CALL(cna_find);
-    if (s->c) {
-        STORE(NODE(s->c - 1, TURN), s->a);
-    } else if (s->a > 0) {
-        LOAD(NODE(s->a - 1, SKIPPED_TAIL));
-        STORE(NODE(VALUE(NODE(s->a - 1, SKIPPED_TAIL)) - 1, NEXT), s->b);
-        STORE(NODE(s->a - 1, TURN), -1);
-    } else {
-        STORE(NODE(s->b - 1, TURN), -1);
+    CALL(cna_hand_over);
+out:
+    PROGRAM_END;
+}
+
+/* ---- the same with the queue of cna, as kernels were proposed to have it: the first of the queue chooses who is first
+ * after it when it takes the lock, not when it leaves ---- */
+static bool qspinlock_cna_acquire(struct sim *m, struct sim_seat *s) {
+    PROGRAM(1);
+    CALL(qspinlock_try);
+    if (s->c)
+        goto out;
+    CALL(qspinlock_queue);
+    s->a = s->a ? VALUE(MINE(TURN)) : -1;
+    for (;;) {
+        SPIN_WHILE(W(0), VALUE(W(0)) || VALUE(W(1)));
+        if (VALUE(W(2)) != ME)
+            break;
+        s->d = 0;
+        if (s->a > 0) {
+            LOAD(NODE(s->a - 1, SKIPPED_TAIL));
+            s->d = VALUE(NODE(s->a - 1, SKIPPED_TAIL));
+        }
+        RMW(W(0));
+        if (!m->value[W(0)] && !m->value[W(1)] && m->value[W(2)] == ME) {
+            SET(W(0), 1);
+            SET(W(2), s->d);
+            if (s->a > 0)
+                STORE(NODE(s->a - 1, TURN), -1);
+            goto out;
+        }
     }
+    RMW(W(0));
+    SET(W(0), 1);
+    LOAD_BESIDE(MINE(NEXT));
+    SPIN_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
+    s->b = VALUE(MINE(NEXT));
+    CALL(cna_hand_over);
 out:
     PROGRAM_END;
 }
@@ -290,6 +350,7 @@ const struct sim_lock_kind sim_locks[] = {
     {.name = "mcs", .acquire = mcs_acquire, .release = mcs_release},
     {.name = "qspinlock", .acquire = qspinlock_acquire, .release = tas_release},
     {.name = "cna", .acquire = cna_acquire, .release = cna_release},
+    {.name = "qspinlock-cna", .acquire = qspinlock_cna_acquire, .release = tas_release},
     {.name = "seqlock", .acquire = sim_seqlock_acquire, .release = sim_seqlock_release,
      .read_acquire = sim_seqlock_read_acquire, .read_release = sim_seqlock_read_release, .readers_retry = true},
     {.name = "rwsem", .acquire = sim_rwsem_acquire, .release = sim_rwsem_release,

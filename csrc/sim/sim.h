@@ -19,7 +19,7 @@
 #include "queue.h"
 
 #define SIM_PS 1000.0 /* in a ns */
-#define SIM_WORDS 4   /* a line */
+#define SIM_WORDS 8   /* a line; what the lock guards may lie on the upper half of its own */
 #define SIM_BUFFER 8  /* stores on their way */
 #define SIM_PACES 256
 #define SIM_HOT 8 /* lines that many want: each domain has a queue of its own there */

@@ -166,7 +166,9 @@ int sim_spin_start(struct sim *m) {
         return -EINVAL;
     bool empty = !strcmp(kind->name, "empty"), atomic = !strcmp(kind->name, "atomic-add");
     m->step = empty || atomic ? step_control : step;
-    m->guard = spec->guard == PB_SIM_GUARD_NONE && !atomic ? -1 : spec->guard == PB_SIM_GUARD_SHARED ? 2 : 2 * SIM_WORDS;
+    bool untouched = spec->guard == PB_SIM_GUARD_NONE && !atomic;
+    int32_t guard = spec->guard == PB_SIM_GUARD_SHARED ? SIM_WORDS / 2 : 2 * SIM_WORDS;
+    m->guard = untouched ? -1 : guard;
     m->last_owner = -1;
     sim_lengths_make(&m->hold, spec->hold_ns, spec->hold_distribution, &m->rng);
     sim_lengths_make(&m->think, spec->think_ns, spec->think_distribution, &m->rng);

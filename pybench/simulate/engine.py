@@ -30,8 +30,10 @@ LOCKS = (
     "rwsem",
     "empty",
     "atomic-add",
+    "qspinlock-cna",
 )
-"""Locks of the spin workload that the engine has programs for."""
+"""What the engine has programs for: locks of the spin workload, and the queued spin lock with the queue of cna
+(as proposed for kernels), which the core does not measure."""
 MOST_SEATS = 4096
 MOST_NS = 3.6e12
 """Of any time: an hour."""
@@ -44,7 +46,7 @@ ENGINE = 1
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
     """A thread and where it runs. Numbers need only tell places apart; `core` must be unique in the machine.
 
-    Several seats with one `cpu` share it by time slices; with one `core` and different `cpu` they are SMT siblings.
+    Several seats with one `cpu` share it by time slices; with one `core` and another `cpu` they are SMT siblings.
     """
 
     cpu: int

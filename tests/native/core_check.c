@@ -348,6 +348,7 @@ int main(int argc, char **argv) {
                                           PB_CREW_THREADS, 2);
         bound.memory = PB_MEMORY_BIND;
         check_trial(&bound);
+        check_simulator();
         check_bad_requests();
         check_meddling();
     }

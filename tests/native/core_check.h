@@ -49,3 +49,6 @@ int run(const struct request *request, struct pb_trial **trial, struct pb_error 
 /* core_check_faults.c: what must end as refused or failed. */
 void check_bad_requests(void);
 void check_meddling(void);
+
+/* core_check_sim.c: the simulator. */
+void check_simulator(void);

@@ -115,7 +115,7 @@ def test_more_distance_is_never_faster(lock, count, near, seed):
             seats=seats(count, per_socket=64, per_l3=64),
             transfer={"l3": latency},
             jitter=0,
-            workload=Spin(lock=lock, hold_ns=20),
+            workload=Spin(lock=lock, hold_ns=400),
             duration_ns=100_000,
             seed=seed,
         )
