@@ -27,9 +27,9 @@ _RENAMED = {"throughput": "throughput_ops_per_s"}
 SCHEMA = {
     "trials": (
         "a row a trial: file, source (measured, emulated or simulated), cell, repeat, sequence; of the host: "
-        "host, cpu_model, kernel, pybench; of the cell workload, operation (what is counted), threads, place, smt, "
-        "crew, cpus, memory, oversubscribed and each parameter (lock, hold_ns, ...); started, seconds, status, "
-        "reason; "
+        "host, cpu_model, kernel, pybench; of the cell workload, operation (what is counted), threads, place, "
+        "smt, crew, cpus, memory, oversubscribed and each parameter (lock, hold_ns, ...); started, seconds, "
+        "status, reason; "
         "throughput_ops_per_s, ns_per_operation, p50_ns, p90_ns, p99_ns, p999_ns, max_ns, jain, "
         "cpu_ns_per_operation; start_skew_ns, overlap, off_cpu, steal, load; flags (comma list), flagged, clean"
     ),

@@ -123,7 +123,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """Done once for each layer."""
     last: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
-    """After the latency ends, by the same seat (clean-up), once for each layer."""
+    """After the latency ends, by the same seat (clean-up), once for each layer (or once: `after_each`)."""
+    after_each: bool = True
     arrival: Literal["burst", "closed"] = "burst"
     """burst: all are wanted at time 0 and latency counts from there; closed: from when a seat takes one up."""
     deadline_ns: float = 30e9
