@@ -113,7 +113,7 @@ def pybench(*words: str) -> int:
     return int(ended.value.code or 0)
 
 
-@pytest.mark.lab("server")
+@pytest.mark.lab("server", slow=True)
 def test_a_sweep_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "sweep.jsonl"
     words = ["--lock", "mcs", "--threads", "4", "--place", "single-socket,dual-socket", "--output", str(file)]
