@@ -19,4 +19,4 @@ def test_the_examples_run(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, text=True, capture_output=True, timeout=100)
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert "<pybench.Run" in ran.stdout or "<pybench." in ran.stdout
-    assert (tmp_path / "a.csv").read_text().startswith("file,cell,")
+    assert (tmp_path / "a.csv").read_text().startswith("file,source,cell,")
