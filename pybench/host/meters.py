@@ -287,6 +287,8 @@ def compare(
     crew_ns = after.crew_ns - before.crew_ns + after.own_ns - before.own_ns
     # Each CPU's busy time is cut to whole ticks at both ends.
     others_ns = (total.busy - len(own)) * TICK_NS - crew_ns
+    # What the crew did beyond the time of its own CPUs, as its leader does in set-up and clean-up, was elsewhere.
+    crew_elsewhere_ns = max(crew_ns - total.busy * TICK_NS, 0)
     idle_siblings = {s for cpu in cpus for s in siblings_of(cpu)} - set(cpus)
     rest = [ticks for cpu, ticks in spent.items() if cpu not in cpus and cpu not in idle_siblings]
     return Around(
@@ -298,7 +300,7 @@ def compare(
         other_work=max(others_ns / time_ns, 0.0),
         siblings_busy=max((_least_ns(spent[s], elapsed) for s in idle_siblings if s in spent), default=0)
         / elapsed,
-        elsewhere=sum(_least_ns(ticks, elapsed) for ticks in rest) / elapsed,
+        elsewhere=max(sum(_least_ns(ticks, elapsed) for ticks in rest) - crew_elsewhere_ns, 0) / elapsed,
         interrupts=_rates(before.counts, after.counts, elapsed),
         throttled=(after.throttled_ns - before.throttled_ns) / elapsed,
         thermal_throttles=after.thermal - before.thermal,

@@ -136,6 +136,13 @@ def test_what_ran_elsewhere_and_on_a_sibling(monkeypatch: pytest.MonkeyPatch) ->
     assert seen.other_work == 0
 
 
+def test_what_the_crew_s_leader_does_elsewhere_is_the_crew_s() -> None:
+    idle = {cpu: Ticks() for cpu in (9001, 9003)}
+    busy = {9001: Ticks(20), 9003: Ticks(15, 0, 5)}
+    assert compare(snapshot(0, 0, idle), snapshot(200, 340, busy), (9001,)).elsewhere == pytest.approx(0.0)
+    assert compare(snapshot(0, 0, idle), snapshot(200, 200, busy), (9001,)).elsewhere == pytest.approx(0.7)
+
+
 def test_idle_time_that_stands_still_is_no_work() -> None:
     seen = compare(
         snapshot(0, 0, {9001: Ticks(), 9003: Ticks()}), snapshot(200, 0, {9001: Ticks(), 9003: Ticks(2)}), (9001,)
