@@ -25,7 +25,7 @@ DEADLINE_NS = 30e9
 # Lines of a mount table; the last is what the incident's hosts had.
 TABLES = (0, 1_000, 10_000, 30_000)
 # Seconds of the whole budget that each measurement may take, and how they share a smaller or a larger one.
-SHARES = {"launches": 28.0, "reading": 9.0, "starving": 7.0, "places": 16.0, "simulated": 40.0}
+SHARES = {"launches": 28.0, "reading": 18.0, "starving": 10.0, "places": 16.0, "simulated": 40.0}
 BUDGET_S = sum(SHARES.values())
 
 Answer = TypeVar("Answer")

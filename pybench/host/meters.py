@@ -236,10 +236,10 @@ class Meters:
 
     @staticmethod
     def _running() -> tuple[float, int]:
-        """The least of a few looks: a kernel thread that is up for a moment is no load."""
+        """The least of some looks over 20 ms: a kernel thread that ends the trial before is no load."""
         looks = [running(read_file("/proc/loadavg"))]
-        while looks[-1][1] and len(looks) < 4:
-            time.sleep(0.0003)
+        while looks[-1][1] and len(looks) < 7:
+            time.sleep(0.0003 * 2 ** (len(looks) - 1))
             looks.append(running(read_file("/proc/loadavg")))
         return min(looks, key=lambda look: look[1])
 
