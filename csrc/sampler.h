@@ -9,15 +9,24 @@
 #include "rng.h"
 
 #define PB_SAMPLE_NS 10000.0
+/* Of members that share a CPU: one operation of a fair lock may then take a time slice of each. */
+#define PB_MOST_SHARED 16
 
 struct pb_sampler {
     uint64_t target_ticks;
     uint64_t last_tick;
     uint64_t batch; /* operations before the next sample */
+    uint64_t most;  /* of the same */
 };
 
 static inline struct pb_sampler pb_sampler_start(struct pb_seat *seat, uint64_t tick) {
-    return (struct pb_sampler){(uint64_t)(PB_SAMPLE_NS / seat->crew->ns_per_tick), tick, 0};
+    const struct pb_spec *spec = seat->crew->spec;
+    int32_t here = 0;
+    for (int32_t i = 0; i < spec->n_members; i++)
+        here += spec->cpus[i] == spec->cpus[seat->index];
+    return (struct pb_sampler){.target_ticks = (uint64_t)(PB_SAMPLE_NS / seat->crew->ns_per_tick),
+                               .last_tick = tick,
+                               .most = here > 1 ? PB_MOST_SHARED : UINT64_MAX};
 }
 
 /* After a sample at `tick`: how many operations to let pass. At most four times as many as before, so that a
@@ -25,7 +34,7 @@ static inline struct pb_sampler pb_sampler_start(struct pb_seat *seat, uint64_t 
 static inline void pb_sampler_next(struct pb_sampler *sampler, struct pb_seat *seat, uint64_t tick) {
     uint64_t took = tick - sampler->last_tick + 1, done = sampler->batch + 1;
     uint64_t fits = done * sampler->target_ticks / took;
-    uint64_t most = 4 * done;
+    uint64_t most = 4 * done < sampler->most ? 4 * done : sampler->most;
     fits = fits < most ? fits : most;
     uint64_t jitter = fits ? pb_random(&seat->rng) % (fits / 2 + 1) : 0;
     sampler->batch = fits - fits / 4 + jitter;
