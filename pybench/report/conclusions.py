@@ -167,9 +167,9 @@ def _one_curve(
             "; one thread count is no curve."
         )
     gain = _ratio(line, measured[most][1], line, measured[least][1])
-    told = f"[{gain.low:.2f}, {gain.high:.2f}]" if gain.known else "(too few trials for an interval)"
+    told = f"[{gain.low:.3g}, {gain.high:.3g}]" if gain.known else "(too few trials for an interval)"
     words = (
-        f"{who}: {threads_word(most)} do {gain.value:.2f} times {told} the work of {threads_word(least)}"
+        f"{who}: {threads_word(most)} do {gain.value:.3g} times {told} the work of {threads_word(least)}"
         f"{': more threads make it slower' if gain.known and gain.high < 1 else ''}."
     )
     fit = line.fits.models[0] if line.fits and line.fits.models else None
