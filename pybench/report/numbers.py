@@ -61,10 +61,8 @@ def timed(interval: Interval, least_ns: float = 0.0) -> str:
 
 
 def ratio(interval: Interval) -> str:
-    """`1.44 ±2.5%`, `0.037 ±2.5%`."""
-    if math.isnan(interval.value):
-        return UNKNOWN
-    return f"{interval.value:{'.2f' if interval.value >= 0.1 else '.2g'}} {spread(interval)}"
+    """`1.44 ±2.5%`."""
+    return UNKNOWN if math.isnan(interval.value) else f"{interval.value:.2f} {spread(interval)}"
 
 
 def between(interval: Interval) -> str:
