@@ -97,7 +97,7 @@ WORKLOAD = Workload(
             choices=("closed", "burst"),
             pattern=r"rate:[1-9]\d{0,6}",
             shape="closed|burst|rate:N",
-            help="all at once, N a second (latency counts from there), or when a thread is free",
+            help="when a thread is free, all at once, or N a second (latency counts from there)",
         ),
         Parameter(
             name="userns",
