@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-import numpy as np
 from numpy.typing import ArrayLike
 
-from pybench.analysis.estimate import Interval, finite_samples
+from pybench.analysis.estimate import Interval, finite_samples, range_interval
 
 if TYPE_CHECKING:
     from pybench.claims.lab import Lab
@@ -217,9 +216,11 @@ def over_draws(samples: ArrayLike) -> Interval:
     Each sample is of one draw of the uncertain inputs. The interval of the median, which sweeps print, would
     shrink with the number of draws, and says nothing of how far the inputs can move the answer.
     """
+    found = range_interval(samples)
+    if found.n >= 40:
+        return found
     values = finite_samples(samples)
-    low, high = (float(np.quantile(values, q)) for q in ((0.025, 0.975) if values.size >= 40 else (0.0, 1.0)))
-    return Interval(float(np.median(values)), low, high, int(values.size))
+    return Interval(found.value, float(values.min()), float(values.max()), found.n)
 
 
 def paired_ratio(upper: Sequence[float], lower: Sequence[float]) -> Interval:

@@ -1,8 +1,8 @@
 """Finding 10: mounting O(1) times a container, not O(layers), removes the bottleneck."""
 
 from pybench.claims.claim import Chart, Check, Claim, Evidence, Point, exactly
-from pybench.claims.domination import company
-from pybench.claims.lab import CONTAINERS, FEW, Lab, cost, cost_over, lost_share, summary
+from pybench.claims.domination import not_lost
+from pybench.claims.lab import CONTAINERS, FEW, Lab, cost, cost_over, summary
 from pybench.claims.published import DUAL, NOTE, launches, over, simulated
 
 # What still may be between an id-mapped launch and one without any id-mapping.
@@ -77,15 +77,7 @@ def _simulated(lab: Lab) -> Evidence:
                 how="simulated",
                 decides=False,
             ),
-            Check(
-                key="sim_lost",
-                says="and less than half of it is lost to others",
-                value=lost_share(company(lab, "parent")),
-                most=0.5,
-                unit="share",
-                how="simulated",
-                decides=False,
-            ),
+            not_lost(lab, "parent", "and less than half of it"),
         ],
         notes=[NOTE],
     )

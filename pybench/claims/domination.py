@@ -92,6 +92,19 @@ def company(lab: Lab, strategy: str) -> Interval:
     return over(many, one)
 
 
+def not_lost(lab: Lab, strategy: str, says: str) -> Check:
+    """Beside a finding: less than half of a launch by this strategy is lost to others there. `says` begins it."""
+    return Check(
+        key="sim_lost",
+        says=f"{says} is lost to others",
+        value=lost_share(company(lab, strategy)),
+        most=HALF,
+        unit="share",
+        how="simulated",
+        decides=False,
+    )
+
+
 def _simulated(lab: Lab) -> Evidence:
     factor = company(lab, "binds")
     shares = {name: lost_share(company(lab, name)) for name in ("binds", "plain")}

@@ -1,8 +1,8 @@
 """Finding 4: with one user range shared by all containers, nothing of it happens."""
 
 from pybench.claims.claim import Check, Claim, Evidence, exactly
-from pybench.claims.domination import company
-from pybench.claims.lab import CONTAINERS, Lab, cost_over, lost_share, summary
+from pybench.claims.domination import not_lost
+from pybench.claims.lab import CONTAINERS, Lab, cost_over, summary
 from pybench.claims.published import DUAL, NOTE, launches, over, simulated
 
 
@@ -50,15 +50,7 @@ def _simulated(lab: Lab) -> Evidence:
                 most=0.5,
                 how="simulated",
             ),
-            Check(
-                key="sim_lost",
-                says="and less than half of that is lost to others",
-                value=lost_share(company(lab, "plain")),
-                most=0.5,
-                unit="share",
-                how="simulated",
-                decides=False,
-            ),
+            not_lost(lab, "plain", "and less than half of that"),
         ],
         notes=[NOTE],
     )

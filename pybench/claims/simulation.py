@@ -11,13 +11,13 @@ import msgspec
 
 from pybench.api.run import Run
 from pybench.errors import MeasurementError, UsageError
-from pybench.results.records import Cell, Plan, Trial
+from pybench.results.records import Cell, Trial
 from pybench.results.store import Results, Writer
 from pybench.simulate.load import load_machine
 from pybench.simulate.machine import Machine, Number
-from pybench.simulate.run import Runner, Study, header
+from pybench.simulate.run import Runner, Study, header, make_study
 from pybench.simulate.steps import DEFAULT_STEPS
-from pybench.sweep.plan import Axes, make_cells
+from pybench.sweep.plan import Axes
 
 DURATION_NS, WARMUP_NS = 400_000, 60_000
 # Draws of the uncertain inputs: the most, and what a figure needs to be told with a range.
@@ -98,12 +98,8 @@ def _study(wish: Wish, seed: int, draws: int) -> Study:
         smt=wish.smt,
         oversubscribe=wish.oversubscribe,
     )
-    cells, left_out = make_cells(axes, machine.topology())
-    plan = Plan(
-        cells=cells, seed=seed, duration_ns=DURATION_NS, warmup_ns=WARMUP_NS, min_trials=draws, max_trials=draws
-    )
-    return Study(
-        plan=msgspec.structs.replace(plan, left_out=left_out), machine=machine, steps_from=steps, draws=draws
+    return make_study(
+        machine, axes, steps_from=steps, seed=seed, draws=draws, duration_ns=DURATION_NS, warmup_ns=WARMUP_NS
     )
 
 

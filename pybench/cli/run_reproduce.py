@@ -46,7 +46,7 @@ def reproduce(
     from pybench.claims.look import look
     from pybench.host.facts import read_facts
     from pybench.report.claims import Account
-    from pybench.report.terminal import host_words
+    from pybench.report.hosts import host_words
 
     claims = load_claims(numbers)
     began = time.monotonic()

@@ -1,6 +1,5 @@
 """What `pybench simulate` does once its options are read: plan, simulate, keep, show."""
 
-import datetime
 import sys
 import time
 from collections.abc import Mapping
@@ -8,22 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pybench.cli.runs import new_name, progress_bar
 from pybench.errors import MeasurementError, UsageError
 from pybench.report.simulated import banner
 from pybench.report.terminal import make_console, plan_table
-from pybench.results.records import End, Plan, Trial
+from pybench.results.records import End, Trial
 from pybench.results.store import Writer, read
 from pybench.simulate.load import load_machine
 from pybench.simulate.machine import Machine
-from pybench.simulate.run import DRAWS, DURATION_NS, WARMUP_NS, WORKLOADS, Runner, Study, check, header
+from pybench.simulate.run import DRAWS, DURATION_NS, WARMUP_NS, WORKLOADS, Runner, Study, check, header, make_study
 from pybench.simulate.steps import DEFAULT_STEPS
 from pybench.sweep.axes import duration_ns
 from pybench.sweep.config import Request, from_options
-from pybench.sweep.plan import Axes, default_axes, make_cells
+from pybench.sweep.plan import Axes, default_axes
 
-RESULTS = Path("results")
 # Fewer draws tell no correlation from chance.
 LEAST_FOR_SENSITIVITY = 40
 AXES = ("threads", "places", "smt", "params", "oversubscribe")
@@ -66,31 +64,18 @@ def _machines(texts: tuple[str, ...]) -> list[Machine]:
 
 
 def _study(machine: Machine, request: Request, options: Mapping[str, Any], draws: int) -> Study:
-    topology = machine.topology()
-    default = default_axes(topology)
+    default = default_axes(machine.topology())
     for word in request.smt:
         if word not in ("on", "off"):
             raise UsageError(f"--smt {word!r} is not known; choose from on, off")
-    cells, left_out = make_cells(
-        Axes(
-            workloads=request.workloads,
-            params=request.param,
-            threads=request.threads or default.threads,
-            places=request.place or default.places,
-            smt=request.smt or default.smt,
-            oversubscribe=request.oversubscribe,
-            elsewhere=True,
-        ),
-        topology,
-    )
-    plan = Plan(
-        cells=cells,
-        seed=options["seed"],
-        duration_ns=duration_ns(options["duration"]) if options["duration"] else DURATION_NS,
-        warmup_ns=_warmup(options["warmup"]),
-        min_trials=draws,
-        max_trials=draws,
-        left_out=left_out,
+    axes = Axes(
+        workloads=request.workloads,
+        params=request.param,
+        threads=request.threads or default.threads,
+        places=request.place or default.places,
+        smt=request.smt or default.smt,
+        oversubscribe=request.oversubscribe,
+        elsewhere=True,
     )
     steps = None
     if "launch" in request.workloads:
@@ -99,7 +84,15 @@ def _study(machine: Machine, request: Request, options: Mapping[str, Any], draws
             steps = load_machine(DEFAULT_STEPS)
     elif options["steps"]:
         raise UsageError("--steps has the durations of a launch; add the workload launch")
-    study = Study(plan=plan, machine=machine, steps_from=steps, draws=draws)
+    study = make_study(
+        machine,
+        axes,
+        steps_from=steps,
+        seed=options["seed"],
+        draws=draws,
+        duration_ns=duration_ns(options["duration"]) if options["duration"] else DURATION_NS,
+        warmup_ns=_warmup(options["warmup"]),
+    )
     check(study)
     return study
 
@@ -113,8 +106,7 @@ def _warmup(text: str | None) -> int:
 def _path(study: Study, output: Path | None, several: bool) -> Path:
     name = study.machine.name
     if output is None:
-        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        return RESULTS / f"simulated-{study.plan.cells[0].workload}-{name}-{stamp}.jsonl"
+        return new_name(f"simulated-{study.plan.cells[0].workload}", name)
     return output.with_name(f"{output.stem}-{name}{output.suffix or '.jsonl'}") if several else output
 
 
@@ -171,18 +163,7 @@ class _Progress:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        console = make_console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._bar = progress_bar(make_console(stderr=True), auto_refresh=True)
         self._task = self._bar.add_task("simulating", total=1.0)
 
     def __enter__(self) -> "_Progress":

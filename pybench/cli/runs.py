@@ -16,10 +16,10 @@ from pybench.host.topology import Topology
 RESULTS = Path("results")
 
 
-def new_name(what: str) -> Path:
-    """A name for the result of a run that begins now."""
+def new_name(what: str, where: str | None = None) -> Path:
+    """A name for the result of a run that begins now, on this host unless told."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return RESULTS / f"{what}-{platform.node() or 'host'}-{stamp}.jsonl"
+    return RESULTS / f"{what}-{where or platform.node() or 'host'}-{stamp}.jsonl"
 
 
 def origin(topology: Topology) -> dict[str, Any]:
@@ -33,8 +33,9 @@ def origin(topology: Topology) -> dict[str, Any]:
     }
 
 
-def progress_bar(console: Console) -> Progress:
-    """A bar on a terminal, which moves only when told: Python must not run beside a trial."""
+def progress_bar(console: Console, *, auto_refresh: bool = False) -> Progress:
+    """A bar on a terminal, which moves only when told: Python must not run beside a trial, but may beside a
+    simulation (`auto_refresh`)."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -43,7 +44,7 @@ def progress_bar(console: Console) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
-        auto_refresh=False,
+        auto_refresh=auto_refresh,
         transient=True,
         disable=not console.is_terminal,
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pybench.cli.sweep import SectionedCommand, option_of
+from pybench.cli.sweep import SectionedCommand, option_of, place_option
 from pybench.workloads import WORKLOADS
 
 MODELLED = ("spin", "launch")
@@ -34,13 +34,7 @@ def _parameter_options(function: Any) -> Any:
     help="What to simulate: see `pybench machines`, or a file from `pybench calibrate`. Several: a file each.",
 )
 @click.option("--threads", metavar="LIST", help="Thread counts: 1,2,4..max or 1..8. [1,2,4..max]")
-@click.option(
-    "--place",
-    "places",
-    multiple=True,
-    metavar="WORDS,...",
-    help="Placements, as `pybench topology --place` takes them. [single-socket, and dual-socket if there are two]",
-)
+@place_option
 @click.option("--smt", metavar="on,off", help="With SMT siblings, or one a core. [on, and off if there are any]")
 @click.option("--param", "params", multiple=True, metavar="NAME=V,...", help="Any parameter as an axis.")
 @_parameter_options

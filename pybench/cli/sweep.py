@@ -15,6 +15,15 @@ def option_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+place_option = click.option(
+    "--place",
+    "places",
+    multiple=True,
+    metavar="WORDS,...",
+    help="Placements, as `pybench topology --place` takes them. [single-socket, and dual-socket if there are two]",
+)
+
+
 def parameter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """An option for each parameter of any workload; one name is one option for all that have it."""
     unique = {p.name: p for kind in WORKLOADS.values() for p in kind.parameters}
@@ -44,13 +53,7 @@ class SectionedCommand(click.Command):
 @click.command(cls=SectionedCommand)
 @click.argument("workloads", nargs=-1, metavar=f"[{'|'.join(WORKLOADS)}]...")
 @click.option("--threads", metavar="LIST", help="Thread counts: 1,2,4..max or 1..8. [1,2,4..max]")
-@click.option(
-    "--place",
-    "places",
-    multiple=True,
-    metavar="WORDS,...",
-    help="Placements, as `pybench topology --place` takes them. [single-socket, and dual-socket if there are two]",
-)
+@place_option
 @click.option(
     "--smt",
     metavar="on,off,off:kernel",

@@ -31,7 +31,7 @@ from pybench.report.machine_svg import Picture, pictures
 from pybench.report.sections import Section, View, compare_all, sections, view
 from pybench.report.simulated import WORD, banner
 from pybench.report.terminal import describe_host
-from pybench.report.transfers import host_words
+from pybench.report.transfers import host_of
 from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.records import Header
 from pybench.results.store import Results
@@ -81,7 +81,7 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
     parts = [part for part in parts if part.charts or part.groups]
     facts = [*(one.header.host for one in results), *(one.header.host for one in transfers)]
     caution = [Conclusion(text=NOTE, kind="doubt")] if any(map(is_emulated, facts)) else []
-    hosts = [describe_host(one.header) for one in results] or [host_words(one.header) for one in transfers]
+    hosts = [describe_host(one.header) for one in results] or [host_of(one.header) for one in transfers]
     return Report(
         title=_title(results, transfers),
         hosts=[
@@ -119,7 +119,7 @@ def _title(results: Sequence[Results], transfers: Sequence[TransferFile]) -> str
 
 def _transfer_words(transfers: Sequence[TransferFile]) -> list[Conclusion]:
     return [
-        Conclusion(text=f"Transfers of a cache line between CPUs: {host_words(one.header)}.") for one in transfers
+        Conclusion(text=f"Transfers of a cache line between CPUs: {host_of(one.header)}.") for one in transfers
     ]
 
 
@@ -285,7 +285,7 @@ def vega_bundle() -> str:
             return text
     except OSError:
         pass
-    # The stub asks for a snippet, but any text, even an empty one, stands in the place of Vega-Embed.
+    # Its type asks for a snippet, but any text, even an empty one, stands in the place of Vega-Embed.
     text = str(vl_convert.javascript_bundle()) + END  # type: ignore[call-arg]
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from pybench.report.fit import fit_legend, fit_report
 from pybench.report.loaded import MOST_FITTED, Loaded
 from pybench.report.numbers import count, time_ns
 from pybench.report.terminal import evidence_line, finding_words, legend, result_tables, threads_word, varying
-from pybench.report.transfers import class_table, complaints, host_words
+from pybench.report.transfers import class_table, complaints, host_of
 from pybench.results.columns import columns_of
 from pybench.results.records import Trial
 from pybench.results.transfers import TransferFile
@@ -245,7 +245,7 @@ def _transfers(transfers: Sequence[TransferFile]) -> Section:
             f"transfers-{number}",
             "Core to core: one-way transfer of a cache line",
             partial(chart_maps.transfers_chart, file),
-            host_words(file.header),
+            host_of(file.header),
         )
         plan = file.header.plan
         table = class_table([summarize_transfers(file.trials, method) for method in plan.methods], plan)
@@ -368,7 +368,7 @@ def _environment(files: Sequence[Loaded], transfers: Sequence[TransferFile]) -> 
         table.add_row("created", Text(one.results.header.created))
         groups.append(Group(blocks=blocks([table]), title=title, open=len(files) == 1))
     for file in transfers:
-        groups.append(Group(blocks=blocks([Text(f"latency: {host_words(file.header)}, {file.header.created}")])))
+        groups.append(Group(blocks=blocks([Text(f"latency: {host_of(file.header)}, {file.header.created}")])))
     return Section(id="environment", title="Environment", groups=groups)
 
 

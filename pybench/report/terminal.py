@@ -1,9 +1,8 @@
 """Tables and sentences for the terminal: 80 columns are enough, and colour is never needed to read them."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -15,10 +14,10 @@ from pybench.analysis.scaling import LEVELS_NEEDED, Fit
 from pybench.analysis.summary import CellSummary, Series
 from pybench.host.sysfs import format_list
 from pybench.report.handoffs import handoff_table
+from pybench.report.hosts import host_words
 from pybench.report.launches import launch_report
 from pybench.report.numbers import UNKNOWN, between, count, counted, ratio, time_ns, timed
 from pybench.report.simulated import WORD
-from pybench.results.emulated import LABEL, is_emulated
 from pybench.results.records import Cell, Header, Plan, Trial
 from pybench.sweep.axes import show_duration
 from pybench.sweep.validity import Finding, cell_findings, explain
@@ -95,17 +94,6 @@ def describe_host(header: Header) -> str:
     if header.simulated:
         return f"{WORD}, not measured: {header.simulated.title}, {cpus} CPUs"
     return host_words(host, cpus)
-
-
-def host_words(host: Mapping[str, Any], cpus: int) -> str:
-    """One line of a host: its name, CPU, kernel."""
-    words = [host.get("name") or "host", host["cpu"]["model"] or "unknown CPU", f"{cpus} CPUs"]
-    words.append(f"Linux {host['kernel']['release']}")
-    if is_emulated(host):
-        words.append(f"{LABEL} machine")
-    elif host["hypervisor"]["virtual"]:
-        words.append("virtual machine")
-    return ", ".join(words)
 
 
 def result_tables(

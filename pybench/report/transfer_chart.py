@@ -10,7 +10,8 @@ import numpy as np
 from pybench.analysis.transfer_matrix import axis, finest, matrix
 from pybench.analysis.transfers import pair_figures
 from pybench.errors import UnsupportedError, UsageError
-from pybench.report.transfers import host_words, plain
+from pybench.report.hosts import plain
+from pybench.report.transfers import host_of
 from pybench.results.transfers import TransferFile
 
 # Beyond this, cells are too small to be told apart, and an SVG grows to megabytes.
@@ -53,7 +54,7 @@ def chart_spec(file: TransferFile) -> dict[str, Any]:
     chart = (
         altair.hconcat(*panels)
         .resolve_scale(color="shared")
-        .properties(title=altair.TitleParams(host_words(file.header), subtitle=subtitle, anchor="start"))
+        .properties(title=altair.TitleParams(host_of(file.header), subtitle=subtitle, anchor="start"))
         .configure_view(stroke=None)
         .configure_axis(grid=False, domain=False)
     )

@@ -13,8 +13,8 @@ from rich.text import Text
 from pybench.analysis.transfer_matrix import Axis, axis, finest, matrix
 from pybench.analysis.transfers import PairFigure, Transfers, pair_figures, summarize
 from pybench.host.distance import Distance
+from pybench.report.hosts import host_words, plain
 from pybench.report.numbers import time_ns, timed
-from pybench.results.emulated import LABEL, is_emulated
 from pybench.results.transfers import PairTrial, TransferFile, TransferHeader, TransferPlan
 from pybench.sweep.axes import show_duration
 from pybench.sweep.transfers import expected_ns
@@ -42,26 +42,9 @@ UNMEASURED, SPOILED, ITSELF = ".", "!", "-"
 NUMBERS = ((6, 1), (4, 0))
 
 
-def plain(text: object, most: int = 60) -> str:
-    """Text from a file as it may be printed: no control characters, and not endless."""
-    shown = "".join(c if c.isprintable() else "?" for c in str(text))
-    return shown if len(shown) <= most else f"{shown[: most - 3]}..."
-
-
-def host_words(header: TransferHeader) -> str:
-    """One line: what was measured. Nothing of it is taken for granted, as the file may be anyone's."""
-
-    def fact(topic: str, key: str) -> object:
-        facts = header.host.get(topic)
-        return facts.get(key) if isinstance(facts, dict) else None
-
-    words = [header.host.get("name") or "host", fact("cpu", "model") or "unknown CPU"]
-    words += [f"{len(header.topology.get('cpus', []))} CPUs", f"Linux {fact('kernel', 'release') or 'unknown'}"]
-    if is_emulated(header.host):
-        words.append(f"{LABEL} machine")
-    elif fact("hypervisor", "virtual"):
-        words.append("virtual machine")
-    return ", ".join(plain(word) for word in words)
+def host_of(header: TransferHeader) -> str:
+    """One line: what was measured."""
+    return host_words(header.host, len(header.topology.get("cpus", [])))
 
 
 class Levels:
@@ -253,7 +236,7 @@ def _restless(file: TransferFile) -> str:
 def transfer_report(file: TransferFile, width: int = 80) -> Iterable[RenderableType]:
     """Host, a heat map a method, the classes, and what to know about them."""
     plan = file.header.plan
-    yield Text(f"{host_words(file.header)}\n")
+    yield Text(f"{host_of(file.header)}\n")
     for method in plan.methods:
         title = Text(plain(method), style="bold")
         title.append(f"  {METHODS.get(method, '')}", style="not bold")

@@ -227,6 +227,20 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tr
         return self.figures is not None and not self.flags
 
 
+def trial_of(cell: Cell, index: int, **fields: Any) -> Trial:
+    """A trial of the plan's cell `index`, with that cell's settings; `fields` are the others of Trial."""
+    return Trial(
+        cell=index,
+        workload=cell.workload,
+        params=cell.params,
+        threads=cell.threads,
+        place=cell.place,
+        smt=cell.smt,
+        crew=cell.crew,
+        **fields,
+    )
+
+
 class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"):
     """Why a sweep stopped: `sure`, `limit` (trials or budget), or `interrupted`."""
 

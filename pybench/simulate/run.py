@@ -22,12 +22,13 @@ from pybench.errors import MeasurementError, UsageError
 from pybench.host.distance import DISTANCES, Distance, distances
 from pybench.host.topology import Topology
 from pybench.native.outcome import Outcome, Phase
-from pybench.results.records import Cell, Header, InputRange, Plan, Simulated, Trial
+from pybench.results.records import Cell, Header, InputRange, Plan, Simulated, Trial, trial_of
 from pybench.simulate import steps
 from pybench.simulate.engine import ENGINE, LOCKS, EngineSpec, Latency, Spin, run
 from pybench.simulate.inputs import Shares, draw, uncertain
 from pybench.simulate.machine import LOOP_FIELDS, Machine, seats, with_machine
 from pybench.sweep.figures import figures, handoffs_by_distance
+from pybench.sweep.plan import Axes, make_cells
 from pybench.sweep.runner import lean
 from pybench.workloads import workload
 
@@ -77,6 +78,30 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     def shares(self) -> list[Shares]:
         """The draws, each a share of the range of each uncertain input."""
         return draw(uncertain(self.inputs, self.launches), self.draws, self.plan.seed)
+
+
+def make_study(
+    machine: Machine,
+    axes: Axes,
+    *,
+    steps_from: Machine | None,
+    seed: int,
+    draws: int,
+    duration_ns: int,
+    warmup_ns: int,
+) -> Study:
+    """The cells of these axes on a machine, each under so many draws. Raises UsageError as `make_cells` does."""
+    cells, left_out = make_cells(axes, machine.topology())
+    plan = Plan(
+        cells=cells,
+        seed=seed,
+        duration_ns=duration_ns,
+        warmup_ns=warmup_ns,
+        min_trials=draws,
+        max_trials=draws,
+        left_out=left_out,
+    )
+    return Study(plan=plan, machine=machine, steps_from=steps_from, draws=draws)
 
 
 def check(study: Study) -> None:
@@ -216,16 +241,11 @@ class _Simulator:
         """One cell under one draw."""
         cell = self._study.plan.cells[index]
         spec = engine_spec(self._study, self._topology, cell, self._shares[repeat], repeat)
-        trial = Trial(
-            cell=index,
+        trial = trial_of(
+            cell,
+            index,
             repeat=repeat,
             sequence=sequence,
-            workload=cell.workload,
-            params=cell.params,
-            threads=cell.threads,
-            place=cell.place,
-            smt=cell.smt,
-            crew=cell.crew,
             started=0.0,
             seconds=0.0,
             outcome=Outcome(status="failed"),

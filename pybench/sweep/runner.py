@@ -16,7 +16,7 @@ from pybench.host.meters import Around, forget_topology
 from pybench.host.switches import HostState
 from pybench.host.topology import Topology
 from pybench.native.outcome import Members, Outcome, TrialSpec
-from pybench.results.records import Cell, End, Plan, Trial
+from pybench.results.records import Cell, End, Plan, Trial, trial_of
 from pybench.sweep.blocks import block_order, host_state, rounds_in_block, states_of
 from pybench.sweep.figures import Usual, figures, handoffs_by_distance
 from pybench.sweep.needs import unsupported_words
@@ -220,16 +220,11 @@ class Sweep:
         spec = trial_spec(self.plan, cell, state.repeats)
         measured = measure(cell, spec, self._run_trial, self._meters, state.usual())
         outcome = measured.outcome
-        trial = Trial(
-            cell=index,
+        trial = trial_of(
+            cell,
+            index,
             repeat=state.repeats,
             sequence=self._sequence,
-            workload=cell.workload,
-            params=cell.params,
-            threads=cell.threads,
-            place=cell.place,
-            smt=cell.smt,
-            crew=cell.crew,
             started=measured.started,
             seconds=measured.seconds,
             outcome=outcome,
