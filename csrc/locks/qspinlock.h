@@ -18,6 +18,7 @@ struct qspinlock_lock {
     union {
         atomic_uint word;
         _Atomic(uint8_t) held;
+        _Atomic(uint16_t) held_and_pending;
     };
 };
 _Static_assert(sizeof(struct qspinlock_lock) == 4, "it is four bytes");
@@ -49,7 +50,8 @@ static inline bool qspinlock_acquire_pending(struct qspinlock_lock *lock) {
         PB_PLACED();
         while (atomic_load_explicit(&lock->word, memory_order_acquire) & QSPINLOCK_HELD)
             pb_relax();
-        atomic_fetch_add_explicit(&lock->word, QSPINLOCK_HELD - QSPINLOCK_PENDING, memory_order_relaxed);
+        /* Nobody else writes this half of the word now. */
+        atomic_store_explicit(&lock->held_and_pending, QSPINLOCK_HELD, memory_order_relaxed);
         return true;
     }
     /* There is a queue, or another is pending: not this one. */
@@ -94,7 +96,7 @@ static inline void qspinlock_acquire(struct qspinlock_lock *lock, struct qspinlo
             return;
     }
     /* While there is a queue only its first may take the lock. */
-    atomic_fetch_or_explicit(&lock->word, QSPINLOCK_HELD, memory_order_relaxed);
+    atomic_store_explicit(&lock->held, QSPINLOCK_HELD, memory_order_relaxed);
     struct qspinlock_self *next;
     while (!(next = atomic_load_explicit(&self->next, memory_order_acquire)))
         pb_relax();

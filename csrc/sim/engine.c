@@ -48,6 +48,7 @@ static void set_times(struct sim *m) {
     m->sample = sim_ps(spec->sample_ns);
     m->extra = sim_ps(spec->extra_ns);
     m->slower = spec->smt_slowdown;
+    m->overlap = spec->atomic_overlap;
     for (int class = 0; class < SIM_CLASSES; class++)
         for (int i = 0; i < SIM_PACES; i++)
             m->transfer[class][i] = (uint32_t)sim_ps(spec->transfer[class * SIM_PACES + i]);
@@ -170,6 +171,7 @@ static void seat_goes_on(struct sim *m, struct sim_seat *s) {
         sim_complete(m, s->index);
         s->missed_ps = m->now - s->asked_at;
         s->missed_until = m->now;
+        s->fenced &= s->early || m->agents[s->index].extra;
         if (s->early) {
             sim_rmw_goes_on(m, s);
             return;

@@ -204,17 +204,15 @@ static int32_t take(struct sim *m, struct sim_line *line, struct sim_queue *queu
     return agent;
 }
 
-/* A central queue in each socket: one in service, whoever comes first after it is next. Of the other sockets each has
- * one request that comes to this one. */
+/* A central queue in each socket: one in service, whoever comes first after it is next there. Between the sockets, each
+ * with one request in service, the line's home has no favourites. */
 static int32_t choose_central(struct sim *m, struct sim_line *line) {
-    int32_t here = line->owner < 0 ? 0 : m->cores[line->owner].domain, contenders = line->domains[here].count;
+    int32_t contenders = 0;
     for (int32_t i = 0; i < m->n_domains; i++)
-        contenders += i != here && line->domains[i].count;
-    int32_t chosen = (int32_t)sim_below(m, (uint64_t)contenders) - line->domains[here].count;
-    if (chosen < 0)
-        return take(m, line, &line->domains[here]);
+        contenders += line->domains[i].count > 0;
+    int32_t chosen = (int32_t)sim_below(m, (uint64_t)contenders);
     for (int32_t i = 0;; i++)
-        if (i != here && line->domains[i].count && chosen-- == 0)
+        if (line->domains[i].count && chosen-- == 0)
             return take(m, line, &line->domains[i]);
 }
 /* By L3 cluster: in the cluster where the line is, those inside and one probe from outside are served in the order in

@@ -122,7 +122,8 @@ out:
     PROGRAM_END;
 }
 
-/* ---- qspinlock: one line of three words, which its atomics see as one: held, pending, tail ---- */
+/* ---- qspinlock: one line of three words, which its atomics see as one: held, pending, tail. Who waits alone, and the
+ * first of the queue, take it by a store, as nobody else may. ---- */
 /* Without the queue: s->c tells whether it has the lock. */
 static bool qspinlock_try(struct sim *m, struct sim_seat *s) {
     PROGRAM(2);
@@ -132,16 +133,17 @@ static bool qspinlock_try(struct sim *m, struct sim_seat *s) {
         SET(W(0), 1);
         goto out;
     }
-    if (!m->value[W(1)] && !m->value[W(2)]) {
+    if (!m->value[W(0)] && m->value[W(1)] && !m->value[W(2)])
+        SPIN_WHILE(W(0), !VALUE(W(0)) && VALUE(W(1)) && !VALUE(W(2)));
+    if (!VALUE(W(1)) && !VALUE(W(2))) {
         RMW(W(0));
         s->a = m->value[W(1)] || m->value[W(2)];
         s->b = m->value[W(1)];
         SET(W(1), 1);
         if (!s->a) {
             SPIN_WHILE(W(0), VALUE(W(0)));
-            RMW(W(0));
-            SET(W(0), 1);
-            SET(W(1), 0);
+            STORE(W(0), 1);
+            STORE(W(1), 0);
             goto out;
         }
         if (!s->b) {
@@ -185,8 +187,7 @@ static bool qspinlock_acquire(struct sim *m, struct sim_seat *s) {
             goto out;
         }
     }
-    RMW(W(0));
-    SET(W(0), 1);
+    STORE(W(0), 1);
     LOAD_BESIDE(MINE(NEXT));
     SPIN_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
     STORE(NODE(VALUE(MINE(NEXT)) - 1, TURN), 1);
@@ -275,15 +276,47 @@ out:
     PROGRAM_END;
 }
 
-/* ---- the same with the queue of cna, as kernels were proposed to have it: the first of the queue chooses who is first
- * after it when it takes the lock, not when it leaves ---- */
+/* ---- the same with the queue of cna, as kernels were proposed to have it: while the first of the queue waits for the
+ * word it looks for who is to be first after it, one waiter a turn ---- */
+/* s->a as a turn; s->b the waiter behind, 0 if none yet. */
+static bool qspinlock_cna_order(struct sim *m, struct sim_seat *s) {
+    PROGRAM(2);
+    LOAD(MINE(NEXT));
+    s->b = VALUE(MINE(NEXT));
+    while (s->b && m->seats[s->b - 1].domain != s->prefers) {
+        LOAD(W(0));
+        if (!VALUE(W(0)) && !VALUE(W(1)))
+            break;
+        LOAD(NODE(s->b - 1, NEXT));
+        s->c = VALUE(NODE(s->b - 1, NEXT));
+        if (!s->c)
+            break; /* the last of the queue stays */
+        STORE(NODE(s->b - 1, NEXT), 0);
+        if (s->a > 0) {
+            LOAD(NODE(s->a - 1, SKIPPED_TAIL));
+            STORE(NODE(VALUE(NODE(s->a - 1, SKIPPED_TAIL)) - 1, NEXT), s->b);
+        } else {
+            s->a = s->b;
+        }
+        STORE(NODE(s->a - 1, SKIPPED_TAIL), s->b);
+        s->b = s->c;
+        STORE(MINE(NEXT), s->b);
+    }
+    PROGRAM_END;
+}
 static bool qspinlock_cna_acquire(struct sim *m, struct sim_seat *s) {
     PROGRAM(1);
     CALL(qspinlock_try);
     if (s->c)
         goto out;
     CALL(qspinlock_queue);
-    s->a = s->a ? VALUE(MINE(TURN)) : -1;
+    if (!s->a) {
+        s->a = -1;
+        s->prefers = s->domain;
+    } else {
+        s->a = VALUE(MINE(TURN));
+    }
+    CALL(qspinlock_cna_order);
     for (;;) {
         SPIN_WHILE(W(0), VALUE(W(0)) || VALUE(W(1)));
         if (VALUE(W(2)) != ME)
@@ -297,17 +330,27 @@ static bool qspinlock_cna_acquire(struct sim *m, struct sim_seat *s) {
         if (!m->value[W(0)] && !m->value[W(1)] && m->value[W(2)] == ME) {
             SET(W(0), 1);
             SET(W(2), s->d);
-            if (s->a > 0)
+            if (s->a > 0) {
+                m->seats[s->a - 1].prefers = m->seats[s->a - 1].domain;
                 STORE(NODE(s->a - 1, TURN), -1);
+            }
             goto out;
         }
     }
-    RMW(W(0));
-    SET(W(0), 1);
+    STORE(W(0), 1);
     LOAD_BESIDE(MINE(NEXT));
     SPIN_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
     s->b = VALUE(MINE(NEXT));
-    CALL(cna_hand_over);
+    if (s->a > 0 && !sim_below(m, CNA_LEAVES_ONE_IN)) {
+        LOAD(NODE(s->a - 1, SKIPPED_TAIL));
+        STORE(NODE(VALUE(NODE(s->a - 1, SKIPPED_TAIL)) - 1, NEXT), s->b);
+        s->b = s->a;
+        s->a = -1;
+        m->seats[s->b - 1].prefers = m->seats[s->b - 1].domain;
+    } else {
+        m->seats[s->b - 1].prefers = s->prefers;
+    }
+    STORE(NODE(s->b - 1, TURN), s->a);
 out:
     PROGRAM_END;
 }

@@ -90,6 +90,7 @@ typedef bool sim_program(struct sim *m, struct sim_seat *s);
 struct sim_seat {
     int32_t index, cpu, core, domain;
     uint8_t state;
+    bool fenced;     /* what is behind its last atomic starts when that is done */
     bool early;      /* the line of its atomic is asked for while stores are still on their way */
     bool counts;     /* its sections are counted: it writes */
     bool optimistic; /* a reader that holds nothing, and reads again */
@@ -100,6 +101,7 @@ struct sim_seat {
     int32_t pc[5];
     int32_t lock; /* first word */
     int64_t a, b, c, d;
+    int32_t prefers; /* a domain, as it came with a lock */
     uint64_t spin_until;
     uint64_t asked_at, missed_ps, missed_until; /* its last miss */
     uint64_t hidden; /* time of hits since its last atomic */
@@ -142,7 +144,7 @@ struct sim {
     int32_t nodes; /* first word of the seats' own lines */
     const struct pb_sim_spec *spec;
     uint64_t local, atomic, pause, poll, service, retry, slice, change, wake;
-    double slower;
+    double slower, overlap;
     uint32_t transfer[SIM_CLASSES][SIM_PACES]; /* ps by pair */
     float jitter[SIM_PACES];
     uint64_t rng, pairs_seed;
@@ -269,7 +271,7 @@ static inline bool sim_load(struct sim *m, struct sim_seat *s, int32_t word) {
 /* How long ago a request left that does not depend on the miss right before it: together with that one, if it was
  * foreseen that it would be wanted. */
 static inline uint64_t sim_ahead(const struct sim *m, const struct sim_seat *s) {
-    return s->looks <= SIM_FORESEEN && m->now <= s->missed_until + SIM_BESIDE_PS ? s->missed_ps : 0;
+    return !s->fenced && s->looks <= SIM_FORESEEN && m->now <= s->missed_until + SIM_BESIDE_PS ? s->missed_ps : 0;
 }
 static inline bool sim_load_beside(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
@@ -292,6 +294,7 @@ static inline bool sim_load_to_store(struct sim *m, struct sim_seat *s, int32_t 
 static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->facts.events++;
+    s->fenced = m->overlap < 1.0 && (double)(sim_rand(m) >> 11) * 0x1p-53 >= m->overlap;
     if (s->stores_left || !sim_lockable(m, line, s->core))
         return sim_rmw_slow(m, s, word / SIM_WORDS);
     uint64_t took = sim_slowed(m, s, m->atomic);

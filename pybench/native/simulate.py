@@ -112,7 +112,16 @@ def _to_c(ffi: Any, spec: "EngineSpec") -> tuple[Any, list[str], list[Any]]:
     c_spec.transfer, c_spec.normal = _transfers(spec), _normal()
     sockets = list(dict.fromkeys(seat.socket for seat in spec.seats))
     c_spec.home_socket = sockets.index(spec.home_socket) if spec.home_socket in sockets else 0
-    for name in ("jitter", "local_ns", "atomic_ns", "pause_ns", "smt_slowdown", "service_ns", "retry_ns"):
+    for name in (
+        "jitter",
+        "local_ns",
+        "atomic_ns",
+        "atomic_overlap",
+        "pause_ns",
+        "smt_slowdown",
+        "service_ns",
+        "retry_ns",
+    ):
         setattr(c_spec, name, getattr(spec, name))
     for name in ("timeslice_ns", "switch_ns", "wake_ns", "duration_ns", "warmup_ns", "max_events"):
         setattr(c_spec, name, getattr(spec, name))

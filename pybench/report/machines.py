@@ -16,6 +16,7 @@ MEANING = {
     "core.clock_ghz": "clock; for the reader, times are in ns already",
     "core.local_ns": "a load that hits in the core's own cache",
     "core.atomic_ns": "an atomic on a line that the core owns",
+    "core.atomic_overlap": "share of atomics that the next accesses do not wait for",
     "core.pause_ns": "one PAUSE of a waiting loop",
     "core.loop_ns": "one turn of the benchmark's loop, beside its memory",
     "core.sample_ns": "timing one operation",

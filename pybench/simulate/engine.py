@@ -39,7 +39,7 @@ MOST_NS = 3.6e12
 """Of any time: an hour."""
 MOST_TRANSFER_NS = 1e6
 LEAST = {"smt_slowdown": 1.0, "duration_ns": 1.0, "a_ns": 0.001}
-ENGINE = 1
+ENGINE = 2
 """Version of the model: goes up when the same spec gives other figures."""
 
 
@@ -158,6 +158,8 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A load that hits in the core's own cache."""
     atomic_ns: float = 5.0
     """An atomic read-modify-write on a line that the core owns."""
+    atomic_overlap: float = 1.0
+    """Share of atomics behind which the next accesses start before the atomic is done, 0 to 1."""
     pause_ns: float = 10.0
     smt_slowdown: float = 1.0
     """Factor on what a CPU does by itself while its sibling is at work or spins; at least 1."""

@@ -32,6 +32,7 @@ CORE = {
     "clock_ghz": (0.1, 10.0),
     "local_ns": (0.0, 1e4),
     "atomic_ns": (0.0, 1e4),
+    "atomic_overlap": (0.0, 1.0),
     "pause_ns": (0.0, 1e5),
     "loop_ns": (0.0, 1e4),
     "sample_ns": (0.0, 1e5),

@@ -246,6 +246,7 @@ def with_machine(spec: EngineSpec, machine: Machine, shares: Mapping[str, float]
 FIELDS = {
     "core.local_ns": "local_ns",
     "core.atomic_ns": "atomic_ns",
+    "core.atomic_overlap": "atomic_overlap",
     "core.pause_ns": "pause_ns",
     "core.smt_slowdown": "smt_slowdown",
     "core.jitter": "jitter",
