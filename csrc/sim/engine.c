@@ -49,6 +49,7 @@ static void set_times(struct sim *m) {
     m->extra = sim_ps(spec->extra_ns);
     m->slower = spec->smt_slowdown;
     m->overlap = spec->atomic_overlap;
+    m->migratory = spec->migratory;
     for (int class = 0; class < SIM_CLASSES; class++)
         for (int i = 0; i < SIM_PACES; i++)
             m->transfer[class][i] = (uint32_t)sim_ps(spec->transfer[class * SIM_PACES + i]);

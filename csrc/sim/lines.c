@@ -129,6 +129,8 @@ static void serve(struct sim *m, struct sim_line *line, int32_t agent, int32_t o
     struct sim_agent *asks = &m->agents[agent];
     int32_t core = core_of(m, agent);
     struct sim_queue *part = queue_of(m, line, core);
+    if (line->modified && !line->shared && line->owner != core && sim_chance(m, m->migratory))
+        asks->exclusive = true;
     bool shared_read = !asks->exclusive && (line->shared || line->owner < 0);
     /* Reads of a line that others read as well are answered by the nearest part of the home that has it. */
     uint64_t *taken_until = shared_read && line->domains && nearest(m, line, core) <= SIM_SOCKET ? &part->free_at
@@ -162,14 +164,17 @@ static void serve(struct sim *m, struct sim_line *line, int32_t agent, int32_t o
         took = transfer(m, farthest(m, line, core), core, line->owner);
     else
         took = sim_distance(m, line->owner, core);
+    /* One that waits at the home has its way there behind it, as both have in the ping-pong that transfers are from. */
+    uint64_t way = others || took <= m->local ? 0 : took / SIM_WAY;
+    start += way > asks->ahead ? way - asks->ahead : 0;
     took = took > asks->ahead + m->local ? took - asks->ahead : m->local;
     line->transit = true;
     line->transit_exclusive = asks->exclusive;
     line->transit_agent = agent;
-    line->lost_at = start + took / 3;
+    line->lost_at = start + took / SIM_KEPT;
     if (line->lost_at < line->locked_until)
         line->lost_at = line->locked_until;
-    sim_due(m, agent, line->lost_at + (took - took / 3) + asks->extra);
+    sim_due(m, agent, line->lost_at + (took - took / SIM_KEPT) + asks->extra);
     if (asks->exclusive)
         invalidate(m, line, core, line->lost_at);
 }
@@ -277,6 +282,7 @@ void sim_complete(struct sim *m, int32_t agent) {
             line->entered_at = m->now;
         line->owner = core;
         line->shared = false;
+        line->modified = false;
         line->sibling_saw = true;
         line->writer = seat_of(m, agent)->cpu;
         copy_alone(m, line, core);

@@ -25,6 +25,8 @@
 #define SIM_HOT 8 /* lines that many want: each domain has a queue of its own there */
 #define SIM_FORESEEN 64 /* turns of a spin loop whose end a branch predictor foresees */
 #define SIM_BESIDE_PS 20000 /* how far a core runs ahead of an instruction that waits */
+#define SIM_WAY 4  /* the way to a line's home is this part of a transfer, */
+#define SIM_KEPT 8 /* and the owner goes on using the line for this part of one that takes it away */
 #define SIM_RACED 1000   /* in their place: others raced for it, and who wins is not foreseen */
 #define SIM_SAMPLE_PS UINT64_C(10000000)
 
@@ -54,6 +56,7 @@ struct sim_line {
     int32_t watchers;      /* first of the seats that spin on their copy, -1 none */
     int32_t waiting;       /* requests in its queues */
     int32_t transit_agent; /* whose request is under way */
+    bool modified; /* since it came */
     bool shared;           /* there may be copies beside the owner's */
     bool transit, transit_exclusive;
     bool sibling_saw; /* the writer's sibling has looked since */
@@ -144,7 +147,7 @@ struct sim {
     int32_t nodes; /* first word of the seats' own lines */
     const struct pb_sim_spec *spec;
     uint64_t local, atomic, pause, poll, service, retry, slice, change, wake;
-    double slower, overlap;
+    double slower, overlap, migratory;
     uint32_t transfer[SIM_CLASSES][SIM_PACES]; /* ps by pair */
     float jitter[SIM_PACES];
     uint64_t rng, pairs_seed;
@@ -174,6 +177,10 @@ static inline void sim_due(struct sim *m, int32_t slot, uint64_t at) { queue_put
 
 static inline uint64_t sim_rand(struct sim *m) { return pb_random(&m->rng); }
 /* From 0 to below `most`. */
+/* Drawn only where it is open. */
+static inline bool sim_chance(struct sim *m, double chance) {
+    return chance >= 1.0 || (chance > 0.0 && (double)(sim_rand(m) >> 11) * 0x1p-53 < chance);
+}
 static inline uint64_t sim_below(struct sim *m, uint64_t most) {
     return (uint64_t)(((unsigned __int128)sim_rand(m) * most) >> 64);
 }
@@ -241,6 +248,7 @@ static inline uint64_t sim_sibling(struct sim *m, struct sim_line *line, const s
 static inline void sim_set(struct sim *m, const struct sim_seat *s, int32_t word, int64_t value) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->value[word] = value;
+    line->modified = true;
     line->writer = s->cpu;
     line->sibling_saw = false;
     if (line->watchers >= 0)
@@ -294,7 +302,7 @@ static inline bool sim_load_to_store(struct sim *m, struct sim_seat *s, int32_t 
 static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->facts.events++;
-    s->fenced = m->overlap < 1.0 && (double)(sim_rand(m) >> 11) * 0x1p-53 >= m->overlap;
+    s->fenced = !sim_chance(m, m->overlap);
     if (s->stores_left || !sim_lockable(m, line, s->core))
         return sim_rmw_slow(m, s, word / SIM_WORDS);
     uint64_t took = sim_slowed(m, s, m->atomic);

@@ -117,6 +117,7 @@ def _to_c(ffi: Any, spec: "EngineSpec") -> tuple[Any, list[str], list[Any]]:
         "local_ns",
         "atomic_ns",
         "atomic_overlap",
+        "migratory",
         "pause_ns",
         "smt_slowdown",
         "service_ns",

@@ -17,6 +17,7 @@ MEANING = {
     "core.local_ns": "a load that hits in the core's own cache",
     "core.atomic_ns": "an atomic on a line that the core owns",
     "core.atomic_overlap": "share of atomics that the next accesses do not wait for",
+    "core.migratory": "share of reads that take a modified line away",
     "core.pause_ns": "one PAUSE of a waiting loop",
     "core.loop_ns": "one turn of the benchmark's loop, beside its memory",
     "core.sample_ns": "timing one operation",

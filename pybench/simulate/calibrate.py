@@ -78,7 +78,7 @@ def calibrate(topology: Topology, say: Say = lambda _: None, *, budget_ns: int =
         service=service,
         service_source=service_source,
         transfer=transfer,
-        times=_in_order(times | _clock() | _overlap(model) | service_times | _scheduler()),
+        times=_in_order(times | _clock() | _coherence(model) | service_times | _scheduler()),
         launch=launch,
         notes=(*notes, *_virtual(bool(facts["hypervisor"]["virtual"]))),
     )
@@ -292,16 +292,20 @@ def _clock() -> dict[str, Number]:
     return {"core.clock_ghz": measured(ghz, "/proc/cpuinfo, over the CPUs", 0.1)}
 
 
-def _overlap(model: str) -> dict[str, Number]:
-    """As shipped machines have it."""
+def _coherence(model: str) -> dict[str, Number]:
+    """As shipped machines of the vendor have it."""
     vendor = model.upper()
     if "AMD" in vendor:
-        return {"core.atomic_overlap": _assumed(1.0, 0.5, 1.0, "all, as seen on an EPYC")}
-    if "INTEL" in vendor:
-        return {
-            "core.atomic_overlap": _assumed(0.0, 0.0, 0.3, "none, as on Haswell (Schweizer et al., PACT 2015)")
-        }
-    return {"core.atomic_overlap": _assumed(0.5, 0.0, 1.0, "a CPU of which nothing is known here")}
+        overlap, migratory = (
+            _assumed(1.0, 0.5, 1.0, "as seen on an EPYC"),
+            _assumed(1.0, 0.5, 1.0, "as seen on an EPYC"),
+        )
+    elif "INTEL" in vendor:
+        overlap = _assumed(0.0, 0.0, 0.3, "as on Haswell (Schweizer et al., PACT 2015)")
+        migratory = _assumed(0.0, 0.0, 0.3, "copies, as in the MESIF protocol")
+    else:
+        overlap, migratory = (_assumed(0.5, 0.0, 1.0, "a CPU of which nothing is known here") for _ in "am")
+    return {"core.atomic_overlap": overlap, "core.migratory": migratory}
 
 
 def _service(model: str, transfer: dict[str, Spread]) -> tuple[ServiceKind, str, dict[str, Number]]:

@@ -160,6 +160,8 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """An atomic read-modify-write on a line that the core owns."""
     atomic_overlap: float = 1.0
     """Share of atomics behind which the next accesses start before the atomic is done, 0 to 1."""
+    migratory: float = 0.0
+    """Share of reads of a line modified by another core that take it away, rather than copy it, 0 to 1."""
     pause_ns: float = 10.0
     smt_slowdown: float = 1.0
     """Factor on what a CPU does by itself while its sibling is at work or spins; at least 1."""

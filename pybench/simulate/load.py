@@ -33,6 +33,7 @@ CORE = {
     "local_ns": (0.0, 1e4),
     "atomic_ns": (0.0, 1e4),
     "atomic_overlap": (0.0, 1.0),
+    "migratory": (0.0, 1.0),
     "pause_ns": (0.0, 1e5),
     "loop_ns": (0.0, 1e4),
     "sample_ns": (0.0, 1e5),

@@ -247,6 +247,7 @@ FIELDS = {
     "core.local_ns": "local_ns",
     "core.atomic_ns": "atomic_ns",
     "core.atomic_overlap": "atomic_overlap",
+    "core.migratory": "migratory",
     "core.pause_ns": "pause_ns",
     "core.smt_slowdown": "smt_slowdown",
     "core.jitter": "jitter",

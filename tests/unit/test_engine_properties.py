@@ -44,6 +44,7 @@ machines = st.fixed_dictionaries(
         "service_ns": st.floats(0, 50),
         "retry_ns": st.floats(0, 60),
         "atomic_overlap": st.floats(0, 1),
+        "migratory": st.floats(0, 1),
         "pause_ns": st.floats(1, 60),
         "atomic_ns": st.floats(1, 12),
         "jitter": st.floats(0, 0.2),
