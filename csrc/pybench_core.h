@@ -173,7 +173,7 @@ struct pb_sim_spec {
     int32_t n_seats, workload, service, home_socket;
     double transfer[1024]; /* 256 quantiles of a pair's one-way transfer for smt, l3, socket, cross-socket */
     double normal[256];    /* quantiles of the standard normal distribution */
-    double jitter, local_ns, atomic_ns, atomic_overlap, migratory, pause_ns, smt_slowdown, service_ns, retry_ns;
+    double jitter, local_ns, atomic_ns, atomic_overlap, migratory, drain_ns, exit_ns, pause_ns, smt_slowdown, service_ns, retry_ns;
     double timeslice_ns, switch_ns, wake_ns, duration_ns, warmup_ns;
     uint64_t seed, max_events;
     /* spin */

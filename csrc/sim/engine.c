@@ -37,6 +37,8 @@ static void set_times(struct sim *m) {
     m->record_from = launches ? 0 : sim_ps(spec->warmup_ns);
     m->local = sim_ps(spec->local_ns);
     m->atomic = sim_ps(spec->atomic_ns);
+    m->drain = sim_ps(spec->drain_ns);
+    m->exit = sim_ps(spec->exit_ns);
     m->pause = sim_ps(spec->pause_ns);
     m->poll = m->pause + m->local + 1;
     m->service = sim_ps(spec->service_ns);

@@ -79,6 +79,7 @@ static void invalidate(struct sim *m, struct sim_line *line, int32_t core, uint6
 /* A turn of a spin loop that found nothing: look again only when the copy is gone. */
 bool sim_watch(struct sim *m, struct sim_seat *s, int32_t word, uint64_t until) {
     s->line = word / SIM_WORDS;
+    s->turned = true;
     struct sim_line *line = &m->lines[s->line];
     if (!sim_readable(m, line, s->core) || line->transit_exclusive)
         return sim_compute(m, s, m->pause);
@@ -325,7 +326,7 @@ bool sim_store_slow(struct sim *m, struct sim_seat *s, int32_t word, int64_t val
 
 static void rmw_ask(struct sim *m, struct sim_seat *s) {
     struct sim_line *line = &m->lines[s->line];
-    uint64_t atomic = sim_slowed(m, s, m->atomic);
+    uint64_t atomic = sim_slowed(m, s, sim_atomic(m, s));
     if (sim_lockable(m, line, s->core)) {
         sim_lock_line(line, m->now + atomic);
         s->state = SIM_RUNS;

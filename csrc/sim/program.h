@@ -48,8 +48,10 @@
 #define SPIN_WHILE_UNTIL(word, condition, deadline)                                                                  \
     for (;;) {                                                                                                       \
         WAIT_(__LINE__ * 4 + 1, sim_load(m, s, word));                                                               \
-        if (!(condition) || m->now >= (deadline))                                                                    \
+        if (!(condition) || m->now >= (deadline)) {                                                                  \
+            WAIT_(__LINE__ * 4 + 3, sim_leave_loop(m, s));                                                           \
             break;                                                                                                   \
+        }                                                                                                            \
         WAIT_(__LINE__ * 4 + 2, sim_watch(m, s, word, deadline));                                                    \
     }
 #define SPIN_WHILE(word, condition) SPIN_WHILE_UNTIL(word, condition, SIM_NEVER)

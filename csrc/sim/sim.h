@@ -93,6 +93,8 @@ typedef bool sim_program(struct sim *m, struct sim_seat *s);
 struct sim_seat {
     int32_t index, cpu, core, domain;
     uint8_t state;
+    bool turned;     /* its spin loop, once at least */
+    bool stored;     /* since its last atomic */
     bool fenced;     /* what is behind its last atomic starts when that is done */
     bool early;      /* the line of its atomic is asked for while stores are still on their way */
     bool counts;     /* its sections are counted: it writes */
@@ -146,7 +148,7 @@ struct sim {
     int32_t *slots;
     int32_t nodes; /* first word of the seats' own lines */
     const struct pb_sim_spec *spec;
-    uint64_t local, atomic, pause, poll, service, retry, slice, change, wake;
+    uint64_t local, atomic, drain, exit, pause, poll, service, retry, slice, change, wake;
     double slower, overlap, migratory;
     uint32_t transfer[SIM_CLASSES][SIM_PACES]; /* ps by pair */
     float jitter[SIM_PACES];
@@ -297,6 +299,18 @@ static inline bool sim_load_to_store(struct sim *m, struct sim_seat *s, int32_t 
         return sim_hit(m, s, line);
     return sim_miss(m, s, word / SIM_WORDS, true, sim_ahead(m, s));
 }
+/* Out of a spin loop: the branch that went round so far was expected to go on. */
+static inline bool sim_leave_loop(struct sim *m, struct sim_seat *s) {
+    if (!s->turned)
+        return true;
+    s->turned = false;
+    return sim_compute(m, s, m->exit);
+}
+static inline uint64_t sim_atomic(struct sim *m, struct sim_seat *s) {
+    uint64_t took = m->atomic + (s->stored ? m->drain : 0);
+    s->stored = false;
+    return took;
+}
 /* An atomic: what is stored is out before. At its end the caller reads and writes the word in one go. Hits since the
  * atomic before are done beside it. */
 static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
@@ -305,7 +319,7 @@ static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
     s->fenced = !sim_chance(m, m->overlap);
     if (s->stores_left || !sim_lockable(m, line, s->core))
         return sim_rmw_slow(m, s, word / SIM_WORDS);
-    uint64_t took = sim_slowed(m, s, m->atomic);
+    uint64_t took = sim_slowed(m, s, sim_atomic(m, s));
     uint64_t end = m->now + (took > s->hidden ? took - s->hidden : 0) + sim_sibling(m, line, s);
     s->hidden = 0;
     sim_lock_line(line, end);
@@ -314,6 +328,7 @@ static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
 /* Stored when the line is there; the seat goes on meanwhile. */
 static inline bool sim_store(struct sim *m, struct sim_seat *s, int32_t word, int64_t value) {
     m->facts.events++;
+    s->stored = true;
     if (!s->stores_left && sim_writable(m, &m->lines[word / SIM_WORDS], s->core)) {
         sim_set(m, s, word, value);
         return true;

@@ -118,6 +118,8 @@ def _to_c(ffi: Any, spec: "EngineSpec") -> tuple[Any, list[str], list[Any]]:
         "atomic_ns",
         "atomic_overlap",
         "migratory",
+        "drain_ns",
+        "exit_ns",
         "pause_ns",
         "smt_slowdown",
         "service_ns",

@@ -18,6 +18,8 @@ MEANING = {
     "core.atomic_ns": "an atomic on a line that the core owns",
     "core.atomic_overlap": "share of atomics that the next accesses do not wait for",
     "core.migratory": "share of reads that take a modified line away",
+    "core.drain_ns": "what an atomic takes longer behind a store",
+    "core.exit_ns": "leaving a spin loop: a mispredicted branch",
     "core.pause_ns": "one PAUSE of a waiting loop",
     "core.loop_ns": "one turn of the benchmark's loop, beside its memory",
     "core.sample_ns": "timing one operation",

@@ -162,6 +162,10 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Share of atomics behind which the next accesses start before the atomic is done, 0 to 1."""
     migratory: float = 0.0
     """Share of reads of a line modified by another core that take it away, rather than copy it, 0 to 1."""
+    drain_ns: float = 0.0
+    """What an atomic takes longer behind a store."""
+    exit_ns: float = 0.0
+    """Leaving a spin loop: a mispredicted branch."""
     pause_ns: float = 10.0
     smt_slowdown: float = 1.0
     """Factor on what a CPU does by itself while its sibling is at work or spins; at least 1."""

@@ -34,6 +34,8 @@ CORE = {
     "atomic_ns": (0.0, 1e4),
     "atomic_overlap": (0.0, 1.0),
     "migratory": (0.0, 1.0),
+    "drain_ns": (0.0, 1e4),
+    "exit_ns": (0.0, 1e4),
     "pause_ns": (0.0, 1e5),
     "loop_ns": (0.0, 1e4),
     "sample_ns": (0.0, 1e5),

@@ -248,6 +248,8 @@ FIELDS = {
     "core.atomic_ns": "atomic_ns",
     "core.atomic_overlap": "atomic_overlap",
     "core.migratory": "migratory",
+    "core.drain_ns": "drain_ns",
+    "core.exit_ns": "exit_ns",
     "core.pause_ns": "pause_ns",
     "core.smt_slowdown": "smt_slowdown",
     "core.jitter": "jitter",

@@ -45,6 +45,8 @@ machines = st.fixed_dictionaries(
         "retry_ns": st.floats(0, 60),
         "atomic_overlap": st.floats(0, 1),
         "migratory": st.floats(0, 1),
+        "drain_ns": st.floats(0, 5),
+        "exit_ns": st.floats(0, 10),
         "pause_ns": st.floats(1, 60),
         "atomic_ns": st.floats(1, 12),
         "jitter": st.floats(0, 0.2),

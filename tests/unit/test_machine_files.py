@@ -12,10 +12,12 @@ from pybench import native
 from pybench.errors import UsageError
 from pybench.host.distance import distances
 from pybench.placement import place
-from pybench.simulate.calibrate import ascending, made_of, measured
+from pybench.simulate.calibrate import ascending
 from pybench.simulate.inputs import draw, uncertain
 from pybench.simulate.load import load_machine, read_machine, shipped
+from pybench.simulate.lone import made_of
 from pybench.simulate.machine import CpuPlace, Machine, Number, Shape, grid, seats
+from pybench.simulate.measuring import measured
 from pybench.simulate.write import to_toml
 
 GOOD = shipped()["r5.metal"].read_text()
@@ -163,14 +165,14 @@ numbers = st.builds(
 )
 
 
+BOUNDED = ("core.atomic_overlap", "core.migratory", "core.jitter", "scheduler.timeslice_ns")
+
+
 @given(data=st.data())
 @settings(max_examples=20)
 def test_what_is_written_is_read_back(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     base = load_machine(data.draw(st.sampled_from(sorted(shipped()))))
-    times = {
-        name: data.draw(numbers) if name not in ("core.atomic_overlap", "core.migratory", "core.jitter", "scheduler.timeslice_ns") else number
-        for name, number in base.times.items()
-    }
+    times = {name: number if name in BOUNDED else data.draw(numbers) for name, number in base.times.items()}
     machine = msgspec.structs.replace(
         base, times=times, title=data.draw(st.sampled_from(["a", 'a "b" \\ c', "ü"]))
     )
@@ -280,11 +282,13 @@ def test_percentiles_of_rounds_make_a_spread_that_a_file_takes(rounds: list[list
 
 
 def test_the_model_tells_what_its_primitives_are_made_of() -> None:
-    """Loop, hits and atomics of a lone operation: what calibration solves for must be told apart by them."""
-    assert made_of("empty") == (1, 0, 0)
-    assert made_of("atomic-add") == (1, 0, 1)
-    loop, hits, atomics = made_of("seqlock")
-    assert loop == 1 and hits > 0 and atomics == 0
+    """What calibration solves for must be told apart by these."""
+    assert made_of("empty") == (1, 0, 0, 0)
+    assert made_of("atomic-add") == (1, 0, 1, 0)
+    loop, hits, atomics, drains = made_of("seqlock")
+    assert loop == 1 and hits > 0 and atomics == drains == 0
+    loop, _, atomics, drains = made_of("tas")
+    assert loop == atomics == drains == 1
 
 
 def test_a_pause_takes_some_time() -> None:

@@ -1,0 +1,79 @@
+"""What one thread alone tells of a core: the times of the machine file that its operations are made of."""
+
+import os
+import statistics
+
+import numpy as np
+from scipy.optimize import nnls
+
+from pybench import native
+from pybench.simulate.engine import EngineSpec, Latency, Seat, Spin, run
+from pybench.simulate.machine import Number
+from pybench.simulate.measuring import REPEATS, assumed, clean, measured, ns_an_operation
+
+# Their lone operations are a turn of the loop, an atomic beside it, three hits beside it, and an atomic behind a
+# store, in the model as in fact.
+PRIMITIVES = ("empty", "atomic-add", "seqlock", "tas")
+# Another one, which enters no number and shows how well they fit.
+CHECK = "ticket"
+
+
+def lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
+    """Loop, hit, atomic and drain from the lone operations of primitives; pause and timer by themselves.
+
+    And how far the model is off for each of them and for CHECK. Raises MeasurementError on a busy host.
+    """
+    outcomes = {lock: clean("spin", (cpu,), REPEATS, lock=lock) for lock in (*PRIMITIVES, CHECK)}
+    seen = {lock: [ns_an_operation(one) for one in some] for lock, some in outcomes.items()}
+    fewest = min(map(len, seen.values()))
+    counts = np.array([made_of(lock) for lock in PRIMITIVES])
+    solved = [nnls(counts, np.array([seen[lock][i] for lock in PRIMITIVES]))[0] for i in range(fewest)]
+    columns = list(zip(*solved, strict=True))
+    middle = [statistics.median(column) for column in columns]
+    misses = {
+        lock: float(np.array(made_of(lock)) @ np.array(middle)) / statistics.median(some) - 1
+        for lock, some in seen.items()
+    }
+    how = f"measured: lone operations of {', '.join(PRIMITIVES)} solved for loop, hits, atomics, drains"
+    step = [one.timer_ns for some in outcomes.values() for one in some]
+    timer = statistics.median(step)
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        pauses = [native.relax_ns() for _ in range(REPEATS)]
+    finally:
+        os.sched_setaffinity(0, before)
+    return {
+        "core.loop_ns": measured([float(x) for x in columns[0]], how),
+        "core.local_ns": measured([float(x) for x in columns[1]], how),
+        "core.atomic_ns": measured([float(x) for x in columns[2]], how),
+        "core.drain_ns": measured([float(x) for x in columns[3]], how),
+        "core.pause_ns": measured(pauses, "measured: a loop of nothing else"),
+        "core.sample_ns": Number(
+            round(3 * timer, 2), round(2 * timer, 2), round(4 * timer, 2), "measured: two to four timer readings"
+        ),
+        "core.jitter": assumed(0.03, 0.01, 0.08, "single transfers cannot be told apart by a ping-pong's batches"),
+        "core.speed": Number(1.0, 1.0, 1.0, "launch steps were measured on this very host"),
+    }, misses
+
+
+def made_of(lock: str) -> tuple[float, ...]:
+    """Turns of the loop, hits, atomics and atomics behind a store that the model makes of a lone operation."""
+
+    def ns(loop: float, local: float, atomic: float, drain: float) -> float:
+        spec = EngineSpec(
+            seats=(Seat(cpu=0),),
+            workload=Spin(lock=lock, loop_ns=loop),
+            transfer={"l3": Latency(50, 50, 50)},
+            local_ns=local,
+            atomic_ns=atomic,
+            drain_ns=drain,
+            jitter=0.0,
+            duration_ns=20_000,
+            warmup_ns=2_000,
+        )
+        return ns_an_operation(run(spec).outcome)
+
+    base = ns(4.0, 4.0, 4.0, 4.0)
+    longer = ((8.0, 4.0, 4.0, 4.0), (4.0, 8.0, 4.0, 4.0), (4.0, 4.0, 8.0, 4.0), (4.0, 4.0, 4.0, 8.0))
+    return tuple(max(round((ns(*one) - base) / 4, 2), 0.0) for one in longer)
