@@ -48,6 +48,7 @@ static void set_times(struct sim *m) {
     m->wake = sim_ps(spec->wake_ns);
     m->loop = sim_ps(spec->loop_ns);
     m->sample = sim_ps(spec->sample_ns);
+    m->reading = m->sample / 3;
     m->extra = sim_ps(spec->extra_ns);
     m->slower = spec->smt_slowdown;
     m->overlap = spec->atomic_overlap;

@@ -93,6 +93,7 @@ typedef bool sim_program(struct sim *m, struct sim_seat *s);
 struct sim_seat {
     int32_t index, cpu, core, domain;
     uint8_t state;
+    bool timed;
     bool turned;     /* its spin loop, once at least */
     bool stored;     /* since its last atomic */
     bool fenced;     /* what is behind its last atomic starts when that is done */
@@ -155,7 +156,7 @@ struct sim {
     uint64_t rng, pairs_seed;
     sim_program *step;
     struct sim_lengths hold, think, write_think;
-    uint64_t loop, sample, extra;
+    uint64_t loop, sample, reading, extra;
     int64_t next_container;
     int32_t seats_left;
     int32_t last_owner; /* of the spin workload's lock, to tell handoffs by; -1 none */

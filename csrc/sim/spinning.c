@@ -53,6 +53,8 @@ static void arrived(struct sim *m, struct sim_seat *s) {
 
 static uint64_t most(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
+static uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
 static void done(struct sim *m, struct sim_seat *s) {
     struct pb_member *member = &m->members[s->index];
     if (m->facts.events > m->spec->max_events)
@@ -60,23 +62,24 @@ static void done(struct sim *m, struct sim_seat *s) {
     if (m->now < m->record_from)
         return;
     member->operations++;
-    sim_record(m, member->role, ACQUIRE, s->held - s->began);
-    sim_record(m, member->role, HOLD, s->leaving - s->held);
-    sim_record(m, member->role, OPERATION, m->now - s->began);
+    if (m->sample && !s->timed)
+        return;
+    /* Less the readings of the clock inside, as measured ones are. */
+    sim_record(m, member->role, ACQUIRE, less(s->held - s->began, m->reading));
+    sim_record(m, member->role, HOLD, less(s->leaving - s->held, m->reading));
+    sim_record(m, member->role, OPERATION, less(m->now - s->began, 3 * m->reading));
     member->longest_wait_ns = most(member->longest_wait_ns, (s->held - s->began) / 1000);
     member->longest_gap_ns = most(member->longest_gap_ns, (m->now - s->last_end) / 1000);
     s->last_end = m->now;
 }
 
-/* What is between two operations: the loop, thinking, and timing one in many. */
+/* What is between two operations: the loop and thinking. One in many is timed, which takes time itself. */
 static uint64_t between(struct sim *m, struct sim_seat *s) {
     const struct sim_lengths *think = s->role == ROLE_WRITER ? &m->write_think : &m->think;
-    uint64_t ps = m->loop + sim_length(think, &s->think_next);
-    if (m->sample && m->now >= s->sample_due) {
+    s->timed = m->sample && m->now >= s->sample_due;
+    if (s->timed)
         s->sample_due = m->now + SIM_SAMPLE_PS;
-        ps += m->sample;
-    }
-    return ps;
+    return m->loop + sim_length(think, &s->think_next);
 }
 
 static uint64_t held_for(struct sim *m, struct sim_seat *s) {
@@ -94,6 +97,8 @@ static bool step(struct sim *m, struct sim_seat *s) {
             s->looks = 0;
             s->missed_ps = 0;
             CALL(s->acquire);
+            if (s->timed)
+                COMPUTE(m->reading);
             entered(m, s);
             if (m->guard < 0) {
                 arrived(m, s);
@@ -108,6 +113,8 @@ static bool step(struct sim *m, struct sim_seat *s) {
             }
             if ((m->hold.asked || m->extra) && !s->optimistic)
                 COMPUTE(held_for(m, s));
+            if (s->timed)
+                COMPUTE(m->reading);
             leaves(m, s);
             CALL(s->release);
             if (!s->optimistic || s->c)
@@ -115,6 +122,8 @@ static bool step(struct sim *m, struct sim_seat *s) {
             if (m->now >= m->record_from)
                 m->members[s->index].counters[1]++;
         }
+        if (s->timed)
+            COMPUTE(m->reading);
         done(m, s);
         COMPUTE(between(m, s));
     }
@@ -132,6 +141,8 @@ static bool step_control(struct sim *m, struct sim_seat *s) {
             m->sections++;
         }
         s->leaving = m->now;
+        if (s->timed)
+            COMPUTE(3 * m->reading);
         done(m, s);
         COMPUTE(between(m, s));
     }
