@@ -17,6 +17,7 @@ from pybench.report.chart_parts import (
     MOST_SHOWN,
     data,
     finish,
+    layered,
     rounded,
     series_colour,
     series_shape,
@@ -278,7 +279,7 @@ def launch_chart(results: Source) -> Chart:
         axis=alt.Axis(values=counts, format="d", grid=False),
     )
     y = alt.Y("y:Q", title="time for each container", scale=alt.Scale(type="log"), axis=time_axis())
-    base = alt.Chart(data(rows)).encode(x=x, color=series_colour(names))
+    base = alt.Chart().encode(x=x, color=series_colour(names))
     tips = tooltips("series:N", "containers:Q", "each:N", "p99:N", "launched in time:N", "clean trials:N")
     layers = [
         base.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y),
@@ -288,7 +289,7 @@ def launch_chart(results: Source) -> Chart:
         base.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=series_shape(names), tooltip=tips),
     ]
     return finish(
-        alt.LayerChart(layer=layers),
+        layered(layers, data(rows)),
         "Time for each container over the number launched at once, by strategy, with 95 % intervals.",
         series=names,
         hidden=names[MOST_SHOWN:],

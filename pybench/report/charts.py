@@ -21,6 +21,7 @@ from pybench.report.chart_parts import (
     count_axis,
     data,
     finish,
+    layered,
     rounded,
     series_colour,
     series_shape,
@@ -84,8 +85,9 @@ def marked(make: Callable[..., Chart]) -> Callable[..., Chart]:
         words = title([one.results.header for one in files])
         if not words:
             return chart
-        chart = chart.properties(title=alt.TitleParams(text=words, anchor="start", color=MARK))
-        return chart.properties(description=f"{words}. {chart.description}")
+        chart.title = alt.TitleParams(text=words, anchor="start", color=MARK)
+        chart.description = f"{words}. {chart.description}"
+        return chart
 
     return made
 
@@ -155,7 +157,7 @@ def scaling_chart(results: Source, only: str = "") -> Chart:
     )
     layers.append(measured.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=shape, tooltip=tips))
     return finish(
-        alt.LayerChart(layer=layers),
+        layered(layers),
         f"{title} over threads: points are medians with 95 % intervals, lines the best model of each curve, "
         "dashed where it is extrapolated.",
         series=names,
@@ -280,7 +282,7 @@ def latency_chart(results: Source) -> Chart:
         ),
     )
     y = alt.Y("y:Q", title="latency of one operation", scale=alt.Scale(type="log"), axis=time_axis())
-    base = alt.Chart(data(rows)).encode(x=x, y=y, color=series_colour(every))
+    base = alt.Chart().encode(x=x, y=y, color=series_colour(every))
     layers = [
         base.mark_line(strokeWidth=1.8, interpolate="monotone"),
         base.mark_point(filled=True, size=32, opacity=1).encode(
@@ -288,7 +290,7 @@ def latency_chart(results: Source) -> Chart:
         ),
     ]
     return finish(
-        alt.LayerChart(layer=layers),
+        layered(layers, data(rows)),
         "Latency of one operation by percentile, a line a series.",
         series=every,
         hidden=every[MOST_SHOWN:],
@@ -328,7 +330,7 @@ def fairness_chart(results: Source) -> Chart:
         ),
     ]
     return finish(
-        alt.LayerChart(layer=layers),
+        layered(layers),
         "Jain's fairness index over threads.",
         series=names,
         hidden=names[MOST_SHOWN:],
