@@ -6,7 +6,9 @@ logarithmic, and selections. Without a page (PNG, SVG, a notebook) it shows the 
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 import altair as alt
@@ -40,9 +42,9 @@ def data(rows: Rows) -> alt.InlineData:
     parse: dict[str, str] = {}
     for name in names:
         column = [row.get(name) for row in rows]
-        if all(isinstance(value, (int, float)) for value in column if value is not None):
+        if all(isinstance(value, (int, float, NoneType)) for value in column):
             parse[name] = "number"
-            columns.append([None if value != value else value for value in column])
+            columns.append([None if isinstance(value, float) and math.isnan(value) else value for value in column])
         else:
             parse[name] = "string"
             # Few words, each many times.
@@ -153,7 +155,7 @@ def finish(
         for name, (label, values, value) in (selects or {}).items()
     ]
     # In place: each of Altair's own methods would copy the chart with all that is in it.
-    params = {"hidden": list(hidden)} if series else {}
+    params: dict[str, object] = {"hidden": list(hidden)} if series else {}
     params |= {name: value for name, (_, _, value) in (selects or {}).items()}
     if params:
         chart.params = [alt.VariableParameter(name=name, value=value) for name, value in params.items()]

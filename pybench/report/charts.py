@@ -14,7 +14,6 @@ import numpy as np
 
 from pybench import native
 from pybench.analysis.estimate import Floats, Interval, weighted_percentile_from_histogram
-from pybench.native.outcome import Phase
 from pybench.report.chart_parts import (
     DASHED,
     MOST_SHOWN,
@@ -32,6 +31,7 @@ from pybench.report.chart_parts import (
 from pybench.report.loaded import Line, Loaded, load
 from pybench.report.numbers import count, counted, ratio, time_ns, timed
 from pybench.report.simulated import title
+from pybench.results.columns import CellColumns, absolute
 from pybench.results.records import Trial
 from pybench.results.store import Results
 from pybench.workloads import workload
@@ -201,33 +201,25 @@ def _fit_rows(line: Line, base: float) -> list[dict[str, object]]:
 # ------------------------------------------------------------------------------------------------------ latency
 
 
-def _cells(files: Sequence[Loaded], launches: bool | None = None) -> list[tuple[Line, int, list[Trial]]]:
-    """Line, place of the cell in it, and its clean trials; of all cells that have some, at most MOST_CELLS."""
-    found = []
-    for one in files:
-        by_cell: dict[int, list[Trial]] = defaultdict(list)
-        for trial in one.results.trials:
-            if trial.clean:
-                by_cell[trial.cell].append(trial)
-        for line in one.lines:
-            if launches is None or (line.workload == "launch") is launches:
-                found += [
-                    (line, place, by_cell[cell.index])
-                    for place, cell in enumerate(line.series.cells)
-                    if by_cell[cell.index]
-                ]
+def _cells(files: Sequence[Loaded], launches: bool | None = None) -> list[tuple[Line, int, Loaded]]:
+    """Line, place of the cell in it, and its file; of all cells that have clean trials, at most MOST_CELLS."""
+    found = [
+        (line, place, one)
+        for one in files
+        for line in one.lines
+        if launches is None or (line.workload == "launch") is launches
+        for place, cell in enumerate(line.series.cells)
+        if cell.index in one.clean
+    ]
     return found[:MOST_CELLS]
 
 
-def merged_histogram(phases: Sequence[Phase]) -> tuple[Floats, Floats]:
-    """Middles of the buckets that were hit, ns, and their counts, over all of these phases."""
-    middles = native.histogram_values()
-    counts = np.zeros(len(middles))
-    for phase in phases:
-        pairs = np.asarray(phase.histogram, dtype=np.int64).reshape(-1, 2)
-        np.add.at(counts, np.cumsum(pairs[:, 0]), pairs[:, 1])
+def merged_histogram(cell: CellColumns) -> tuple[Floats, Floats]:
+    """Middles of the buckets that were hit, ns, and their counts, over all clean trials of a cell."""
+    buckets, times, _ = absolute(cell)
+    counts = np.bincount(buckets, weights=times).astype(np.float64)
     hit = np.flatnonzero(counts)
-    return np.asarray(middles[hit], dtype=np.float64), counts[hit]
+    return np.asarray(native.histogram_values()[hit], dtype=np.float64), counts[hit]
 
 
 def _threads_select(
@@ -242,15 +234,13 @@ def latency_chart(results: Source) -> Chart:
     """Latency by percentile, both logarithmic, from the clean trials' histograms merged by cell."""
     rows: list[dict[str, object]] = []
     names: dict[str, None] = {}
-    for line, place, trials in _cells(loaded(results)):
-        phases = [
-            t.outcome.phases[name] for t in trials if (name := workload(t.workload).latency) in t.outcome.phases
-        ]
-        phases = [phase for phase in phases if phase.histogram]
-        if not phases:
+    for line, place, one in _cells(loaded(results)):
+        index, name = line.series.cells[place].index, workload(line.workload).latency
+        phases = [t.outcome.phases[name] for t in one.clean[index] if name in t.outcome.phases]
+        if not any(phase.histogram for phase in phases):
             continue
-        values, counts = merged_histogram(phases)
-        total, most = counts.sum(), float(max(phase.max_ns for phase in phases))
+        values, counts = merged_histogram(one.columns.cells[index])
+        total, most = counts.sum(), float(max(phase.max_ns for phase in phases if phase.histogram))
         told = [float(p) for p in PERCENTILES if (1 - p / 100) * total >= 1]
         found = weighted_percentile_from_histogram(values, counts, told)
         names[line.label] = None
@@ -343,13 +333,15 @@ def fairness_chart(results: Source) -> Chart:
 def shares_chart(results: Source) -> Chart:
     """Each CPU's operations over the even share: who wins and who starves. Medians over the clean trials."""
     rows: list[dict[str, object]] = []
-    for line, place, trials in _cells(loaded(results), launches=False):
+    for line, place, one in _cells(loaded(results), launches=False):
         cell = line.series.cells[place].cell
-        told = [t.outcome.members for t in trials if t.outcome.members and len(t.outcome.members.cpu) > 1]
+        every = [t.outcome.members for t in one.clean[line.series.cells[place].index]]
+        told = [m for m in every if m and len(m.cpu) > 1]
         told = [m for m in told if not m.role and len(m.cpu) == len(told[0].cpu)]
         if not told or len(rows) > 6000:
             continue
-        shares = np.array([np.asarray(m.operations) / max(np.mean(m.operations), 1e-9) for m in told])
+        operations = np.array([m.operations for m in told])
+        shares = operations / np.maximum(operations.mean(axis=1, keepdims=True), 1e-9)
         for turn, (cpu, share) in enumerate(zip(told[0].cpu, np.median(shares, axis=0).tolist(), strict=True), 1):
             rows.append(
                 {"series": line.label, "at": str(cell.threads), "turn": turn, "CPU": cpu, "y": rounded(share)}
