@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pybench.analysis.estimate import Floats, Interval
+from pybench.analysis.estimate import Floats, Interval, middle
 
 LEVEL = 0.95
 _GRID = np.geomspace(0.99, 1e-9, 90)
@@ -110,17 +110,16 @@ def median_side(samples: Floats) -> Side:
     trials a side could else never show anything among 50 comparisons. NaN reach for fewer than `LEAST_TRIALS`.
     """
     x = np.sort(np.log(samples))
-    n = x.size
-    middle = float(np.median(x))
+    n, median = x.size, middle(x)
     if n < LEAST_TRIALS:
         unknown = np.full(RISKS.size, np.nan)
-        return Side(middle, unknown, unknown, math.nan, n)
+        return Side(median, unknown, unknown, math.nan, n)
     outer, weight, stretch = _order_statistics(n)
     low = (1 - weight) * x[outer] + weight * x[outer + 1]
     high = (1 - weight) * x[n - 1 - outer] + weight * x[n - 2 - outer]
-    reach = [np.maximum.accumulate(np.maximum(d, 0) * stretch) for d in (middle - low, high - middle)]
+    reach = [np.maximum.accumulate(np.maximum(d, 0) * stretch) for d in (median - low, high - median)]
     # A reach is a sum of about 0.8 sqrt(n) spacings, each with two degrees of freedom.
-    return Side(middle, reach[0], reach[1], 1.6 * math.sqrt(n), n)
+    return Side(median, reach[0], reach[1], 1.6 * math.sqrt(n), n)
 
 
 def side_ratio(a: Side, b: Side) -> LogRatio:

@@ -237,10 +237,10 @@ def latency_chart(results: Source) -> Chart:
     for line, place, one in _cells(loaded(results)):
         index, name = line.series.cells[place].index, workload(line.workload).latency
         phases = [t.outcome.phases[name] for t in one.clean[index] if name in t.outcome.phases]
-        if not any(phase.histogram for phase in phases):
-            continue
         values, counts = merged_histogram(one.columns.cells[index])
-        total, most = counts.sum(), float(max(phase.max_ns for phase in phases if phase.histogram))
+        if not values.size:
+            continue
+        total, most = counts.sum(), float(max(phase.max_ns for phase in phases))
         told = [float(p) for p in PERCENTILES if (1 - p / 100) * total >= 1]
         found = weighted_percentile_from_histogram(values, counts, told)
         names[line.label] = None
