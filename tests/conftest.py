@@ -1,6 +1,8 @@
 """What all tests share."""
 
 import os
+import shutil
+import tempfile
 
 import hypothesis
 import pytest
@@ -10,6 +12,22 @@ pytest_plugins = ["lab.pytest_lab"]
 # Nothing here depends on how busy the machine is, so no example is too slow.
 hypothesis.settings.register_profile("pybench", deadline=None)
 hypothesis.settings.load_profile("pybench")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep temporary files of tests that run side by side apart, as some look for what was left behind."""
+    config.addinivalue_line("markers", "alone: it needs the machine for itself: scripts/test runs it last")
+    if hasattr(config, "workerinput"):
+        folder = tempfile.mkdtemp(prefix="pybench-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """An emulated machine takes all the CPUs there are."""
+    for item in items:
+        if item.path.parent.name == "lab":
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(scope="session")

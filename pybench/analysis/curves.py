@@ -18,11 +18,12 @@ from pybench.analysis.models import MODELS
 from pybench.analysis.models.knees import Border, candidates
 from pybench.analysis.models.model import ROUGH, ROUGH_STEPS, Facts, Levels, LogProblem, Model, Unit
 from pybench.analysis.models.ranking import aicc, weights
-from pybench.analysis.profile import Solution, minimise, solution_of
+from pybench.analysis.profile import Solution, minimise_all, solution_of
 
 DRAWS = 200
 DRAWN = 2.0  # the curve is drawn up to so many times the most threads measured
 FLAT = 1e-3  # a curve that ends less than that share below its peak shows none
+PEAKS = 2000  # thread counts at which a peak is looked for, at the most; up to 300 threads that is every one
 DENSE = 32  # up to so many threads every count is a point of the curve
 CLEAR = 10.0  # ratio of Akaike weights beyond which the better model is clearly so
 AGREES = 0.5  # held-out error of the better over that of the other, to tip an unclear ranking
@@ -279,11 +280,14 @@ def _draws(problem: LogProblem, solution: Solution, seed: int) -> Floats:
     levels, rng = problem.levels, np.random.default_rng(seed)
     fitted = problem.model.log_rate(levels.threads, solution.theta)
     noise = rng.standard_normal((DRAWS, levels.size)) * math.sqrt(solution.variance) / levels.root
-    thetas = []
-    for one in noise:
-        drawn = LogProblem(problem.model, levels.with_y(fitted + one))
-        thetas.append(minimise(drawn.residuals, solution.theta, drawn.box, drawn.floor, ROUGH, ROUGH_STEPS)[0])
-    return np.array(thetas)
+    drawn = fitted + noise
+
+    def residuals(thetas: Floats) -> tuple[Floats, Floats]:
+        rates, slopes = problem.model.slopes_of(levels.threads, thetas)
+        return (rates - drawn) * levels.root, slopes * levels.root[:, None]
+
+    start = np.tile(solution.theta, (DRAWS, 1))
+    return minimise_all(residuals, start, problem.box, problem.floor, ROUGH, ROUGH_STEPS)
 
 
 def _grid(levels: Levels, predict: Sequence[int]) -> Floats:
@@ -298,25 +302,19 @@ def _grid(levels: Levels, predict: Sequence[int]) -> Floats:
 def _band(form: Model, theta: Floats, draws: Floats, grid: Floats, level: float) -> tuple[Floats, Floats, Floats]:
     """Return log X at ``grid``, and the quantiles of the draws there."""
     best = form.log_rate(grid, theta)
-    curves = np.array([form.log_rate(grid, draw) for draw in draws])
+    curves, _ = form.slopes_of(grid, draws)
     low, high = np.quantile(curves, ((1 - level) / 2, (1 + level) / 2), axis=0)
     return best, np.minimum(low, best), np.maximum(high, best)
 
 
 def _peak(form: Model, theta: Floats, draws: Floats, most: int, level: float) -> Interval | None:
     """Return the count of most throughput; None unless the curve, and its draws, turn down before ``most``."""
-    spaced = np.unique(np.round(np.geomspace(1, most, 60)))
-
-    def highest(curve: Floats) -> float:
-        rates = form.log_rate(spaced, curve)
-        top = int(np.argmax(rates))
-        near = np.arange(spaced[max(top - 1, 0)], spaced[min(top + 1, spaced.size - 1)] + 1)
-        heights = form.log_rate(near, curve)
-        best = int(np.argmax(heights))
-        return float(near[best]) if heights[best] > rates[-1] + FLAT else math.inf
-
-    value = highest(theta)
-    found = np.sort([highest(draw) for draw in draws])
+    # Every count, or of very many those that lie far less apart than the peak is sure.
+    counts = np.unique(np.round(np.geomspace(1, most, PEAKS)))
+    rates, _ = form.slopes_of(counts, np.vstack((theta, draws)))
+    tops = counts[rates.argmax(axis=1)]
+    found = np.where(rates.max(axis=1) > rates[:, -1] + FLAT, tops, math.inf)
+    value, found = float(found[0]), np.sort(found[1:])
     low, high = np.quantile(found, ((1 - level) / 2, (1 + level) / 2), method="nearest")
     if not (math.isfinite(value) and math.isfinite(high)):
         return None

@@ -48,6 +48,11 @@ def finite_samples(samples: ArrayLike, what: str = "samples") -> Floats:
     return array
 
 
+def middle(ordered: Floats) -> float:
+    """The median of what is sorted; np.median takes ten times as long for a few."""
+    return float(ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]) / 2
+
+
 def check_level(level: float) -> None:
     """ValueError unless ``level`` is a confidence level between 0 and 1, both excluded."""
     if not 0 < level < 1:
@@ -91,7 +96,7 @@ def median_interval(samples: ArrayLike, level: float = 0.95) -> Interval:
     check_level(level)
     ordered = np.sort(finite_samples(samples))
     n = ordered.size
-    median = float(np.median(ordered))
+    median = middle(ordered)
     depth = _depth(n, level)
     if depth is None:
         return Interval(median, math.nan, math.nan, n)

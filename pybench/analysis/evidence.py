@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from pybench.analysis.compared import Basis
-from pybench.analysis.estimate import Floats
+from pybench.analysis.estimate import Floats, middle
 from pybench.analysis.matching import Part, filled
 from pybench.analysis.metrics import Metric, is_latency, least_step_ns, values
 from pybench.analysis.ratios import (
@@ -114,7 +114,7 @@ def _of_draws(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, 
 
 
 def _medians(sweeps: Sequence[Floats]) -> Floats:
-    return np.array([math.exp(float(np.median(np.log(x)))) for x in sweeps])
+    return np.array([math.exp(middle(np.sort(np.log(x)))) for x in sweeps])
 
 
 def _resolved(found: Estimate, sides: Sequence[Sequence[tuple[Part, Floats]]]) -> Estimate:

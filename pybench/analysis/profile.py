@@ -78,6 +78,45 @@ def _step(at: Floats, r: Floats, jacobian: Floats, box: Box, damping: float) -> 
         return np.where(held, 0.0, -gradient / diagonal)
 
 
+def minimise_all(residuals: Residuals, start: Floats, box: Box, tiny: float, enough: float, steps: int) -> Floats:
+    """Return the thetas (k, p) that `minimise` would find from ``start`` (p,), for k problems side by side.
+
+    ``residuals`` takes thetas (k, p), a row for each problem, to residuals (k, m) and their Jacobians (k, m, p).
+    """
+    at = np.clip(start, *box)
+    r, jacobian = residuals(at)
+    total, damping = np.einsum("km,km->k", r, r), np.full(len(at), 1e-4)
+    going = np.ones(len(at), dtype=bool)
+    eye = np.eye(at.shape[1], dtype=bool)
+    for _ in range(steps):
+        gradient = np.einsum("kmp,km->kp", jacobian, r)
+        held = ((at <= box[0]) & (gradient >= 0)) | ((at >= box[1]) & (gradient <= 0))
+        going &= ~held.all(axis=1) & (damping <= 1e8)
+        if not going.any():
+            break
+        normal = np.einsum("kmp,kmq->kpq", jacobian, jacobian)
+        scale = np.where(normal[:, eye] == 0, 1.0, normal[:, eye])
+        # A held parameter keeps a row of the identity, so the system stays square and its step is 0.
+        normal[held[:, :, None] | held[:, None, :]] = 0.0
+        normal[:, eye] = np.where(held, 1.0, normal[:, eye] + damping[:, None] * scale)
+        down = np.where(held, 0.0, -gradient)
+        try:
+            step = np.linalg.solve(normal, down[..., None])[..., 0]
+        except np.linalg.LinAlgError:
+            step = down / scale
+        tried = np.clip(at + step, *box)
+        tried_r, tried_jacobian = residuals(tried)
+        gain = total - np.einsum("km,km->k", tried_r, tried_r)
+        better = going & (gain >= 0)
+        at = np.where(better[:, None], tried, at)
+        r = np.where(better[:, None], tried_r, r)
+        jacobian = np.where(better[:, None, None], tried_jacobian, jacobian)
+        total = np.where(better, total - gain, total)
+        going &= ~((np.abs(gain) <= enough * total + tiny) & (damping < 0.1))
+        damping = np.where(gain >= 0, np.maximum(damping / 10, 1e-12), damping * 10)
+    return at
+
+
 def best_fit(residuals: Residuals, starts: list[Floats], box: Box, tiny: float) -> tuple[Floats, float]:
     """Return the best of the fits from every start: scipy's trust region, then polished onto the bounds."""
 

@@ -6,6 +6,7 @@ just reaches a given ratio.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pybench.analysis.estimate import Floats, Interval
+from pybench.analysis.estimate import Floats, Interval, middle
 
 LEVEL = 0.95
 _GRID = np.geomspace(0.99, 1e-9, 90)
@@ -31,6 +32,12 @@ def quantile(risk: Any, freedom: Any) -> Any:
     from scipy.special import ndtri, stdtrit
 
     return -np.where(np.isinf(freedom), ndtri(risk), stdtrit(freedom, risk))
+
+
+@lru_cache(maxsize=1024)
+def _quantiles(freedom: int) -> Floats:
+    """Student's t of both tails at each of `RISKS`."""
+    return np.asarray(quantile(RISKS / 2, freedom))
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -87,7 +94,7 @@ def _order_statistics(n: int) -> tuple[NDArray[np.int64], Floats, Floats]:
     share = np.clip((RISKS - risks[at - 1]) / (inner[at - 1] - risks[at - 1]), 0, 1)
     weight = (n - at) * share / (at + (n - 2 * at) * share)
     beyond = risks[0] > RISKS
-    quantiles = quantile(RISKS / 2, n - 1) / quantile(min(risks[0], 1) / 2, n - 1)
+    quantiles = _quantiles(n - 1) / quantile(min(risks[0], 1) / 2, n - 1)
     return (
         at - 1,
         np.where(beyond, 0.0, weight).astype(np.float64),
@@ -103,17 +110,16 @@ def median_side(samples: Floats) -> Side:
     trials a side could else never show anything among 50 comparisons. NaN reach for fewer than `LEAST_TRIALS`.
     """
     x = np.sort(np.log(samples))
-    n = x.size
-    middle = float(np.median(x))
+    n, median = x.size, middle(x)
     if n < LEAST_TRIALS:
         unknown = np.full(RISKS.size, np.nan)
-        return Side(middle, unknown, unknown, math.nan, n)
+        return Side(median, unknown, unknown, math.nan, n)
     outer, weight, stretch = _order_statistics(n)
     low = (1 - weight) * x[outer] + weight * x[outer + 1]
     high = (1 - weight) * x[n - 1 - outer] + weight * x[n - 2 - outer]
-    reach = [np.maximum.accumulate(np.maximum(d, 0) * stretch) for d in (middle - low, high - middle)]
+    reach = [np.maximum.accumulate(np.maximum(d, 0) * stretch) for d in (median - low, high - median)]
     # A reach is a sum of about 0.8 sqrt(n) spacings, each with two degrees of freedom.
-    return Side(middle, reach[0], reach[1], 1.6 * math.sqrt(n), n)
+    return Side(median, reach[0], reach[1], 1.6 * math.sqrt(n), n)
 
 
 def side_ratio(a: Side, b: Side) -> LogRatio:
@@ -152,7 +158,7 @@ def sweep_ratio(a: Floats, b: Floats) -> LogRatio:
     if freedom < 1:
         raise ValueError("needs three sweeps in all")
     squares = float(((x - x.mean()) ** 2).sum() + ((y - y.mean()) ** 2).sum())
-    reach = quantile(RISKS / 2, freedom) * math.sqrt(squares / freedom * (1 / x.size + 1 / y.size))
+    reach = _quantiles(freedom) * math.sqrt(squares / freedom * (1 / x.size + 1 / y.size))
     return LogRatio(float(x.mean() - y.mean()), reach, reach, min(x.size, y.size))
 
 
@@ -164,7 +170,7 @@ def paired_ratio(a: Floats, b: Floats) -> LogRatio:
     ratios = np.log(a) - np.log(b)
     if ratios.size < 2:
         raise ValueError("needs two sweeps")
-    reach = quantile(RISKS / 2, ratios.size - 1) * float(ratios.std(ddof=1)) / math.sqrt(ratios.size)
+    reach = _quantiles(ratios.size - 1) * float(ratios.std(ddof=1)) / math.sqrt(ratios.size)
     return LogRatio(float(ratios.mean()), reach, reach, ratios.size)
 
 
@@ -214,7 +220,7 @@ def share_side(successes: Floats, attempts: Floats) -> Side:
     seen = float(((successes - share * attempts) ** 2).sum()) * n / (n - 1) / total**2
     alone = share * (1 - share) / total
     effective = total / max(1.0, seen / alone) if alone else total
-    z2 = quantile(RISKS / 2, n - 1) ** 2
+    z2 = _quantiles(n - 1) ** 2
     middle = (share + z2 / (2 * effective)) / (1 + z2 / effective)
     half = np.sqrt(z2 * (share * (1 - share) / effective + z2 / (4 * effective**2))) / (1 + z2 / effective)
     with np.errstate(divide="ignore"):
@@ -250,7 +256,11 @@ def further_needed(ratio: LogRatio, have: int, freedom: float, target: float, ri
     """
     reach = (ratio.down[AT_LEVEL] + ratio.up[AT_LEVEL]) / 2
     error = reach / quantile((1 - LEVEL) / 2, freedom)
-    n = np.arange(have + 1, have + MOST_FURTHER + 1)
-    quantiles = quantile(risk / 2, 2 * n - 2) + quantile(0.2, 2 * n - 2)
-    enough = np.flatnonzero(quantiles * error * np.sqrt(have / n) <= target)
-    return int(enough[0]) + 1 if enough.size else MOST_FURTHER + 1
+
+    def shows(more: int) -> bool:
+        n = have + more
+        quantiles = quantile(risk / 2, 2 * n - 2) + quantile(0.2, 2 * n - 2)
+        return bool(quantiles * error * math.sqrt(have / n) <= target)
+
+    # The more trials, the smaller both factors.
+    return 1 + bisect_left(range(1, MOST_FURTHER + 1), True, key=shows)

@@ -15,7 +15,7 @@ N must count threads on hardware filled in one stated order: levels from two ord
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal
 
 import msgspec
@@ -107,8 +107,14 @@ def fit_amdahl(n: ArrayLike, x: ArrayLike, weights: Weights = "relative", level:
     return _fit("amdahl", _checked(n, x), weights, level)
 
 
-def fit_all(n: ArrayLike, x: ArrayLike, weights: Weights = "relative", level: float = 0.95) -> Fits:
-    """Fit each law that has the thread counts it needs; a note says what the others lack.
+def fit_all(
+    n: ArrayLike,
+    x: ArrayLike,
+    weights: Weights = "relative",
+    level: float = 0.95,
+    laws: Collection[Model] = ("amdahl", "usl"),
+) -> Fits:
+    """Fit each of these laws that has the thread counts it needs; a note says what laws lack.
 
     ValueError: as ``fit_usl``, except that few thread counts, or no trials at all, are a note.
     """
@@ -116,9 +122,9 @@ def fit_all(n: ArrayLike, x: ArrayLike, weights: Weights = "relative", level: fl
         return Fits(None, None, (_too_few(0),))
     trials = _checked(n, x)
     levels = int(np.unique(trials[0]).size)
-    usl = _fit("usl", trials, weights, level) if levels >= LEVELS_NEEDED["usl"] else None
-    amdahl = _fit("amdahl", trials, weights, level) if levels >= LEVELS_NEEDED["amdahl"] else None
-    return Fits(usl, amdahl, () if usl and amdahl else (_too_few(levels),))
+    fits = {law: _fit(law, trials, weights, level) for law in laws if levels >= LEVELS_NEEDED[law]}
+    short = levels < max(LEVELS_NEEDED.values())
+    return Fits(fits.get("usl"), fits.get("amdahl"), (_too_few(levels),) if short else ())
 
 
 # --------------------------------------------------------------------------------------------------- fitting

@@ -13,6 +13,7 @@ from pybench.analysis.estimate import Interval, median_interval, range_interval,
 from pybench.analysis.handoffs import HandoffSummary, summarize_handoffs
 from pybench.analysis.models.knees import Border
 from pybench.analysis.scaling import Fits, fit_all
+from pybench.analysis.scaling import Model as Law
 from pybench.native.outcome import Outcome
 from pybench.results.records import Cell, Figures, Trial
 from pybench.sweep.needs import unsupported_words
@@ -64,9 +65,13 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     """Thread counts at which the placement crosses a border of the topology."""
 
     @property
-    def fits(self) -> Fits:
-        """The two laws, fitted when they are first asked for."""
-        return _fits(tuple(self.points))
+    def levels(self) -> int:
+        """How many thread counts have a figure."""
+        return len({threads for threads, _ in self.points})
+
+    def laws(self, names: tuple[Law, ...] = ("amdahl", "usl")) -> Fits:
+        """These laws, fitted when they are first asked for."""
+        return _laws(tuple(self.points), names)
 
     def best(self) -> Ranked | None:
         """Fit and rank the scaling models by AICc; None if there are too few thread counts to tell."""
@@ -80,8 +85,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 # A report asks for the same curve's fits in several places.
 @lru_cache(maxsize=512)
-def _fits(points: tuple[tuple[int, float], ...]) -> Fits:
-    return fit_all([n for n, _ in points], [x for _, x in points])
+def _laws(points: tuple[tuple[int, float], ...], names: tuple[Law, ...]) -> Fits:
+    return fit_all([n for n, _ in points], [x for _, x in points], laws=names)
 
 
 @lru_cache(maxsize=512)

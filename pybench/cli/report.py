@@ -84,7 +84,7 @@ def write_report(
             transfers.append(read_transfers(path))
             hosts.append((path, transfers[-1].header.host))
         else:
-            results.append(read(path))
+            results.append(read(path, shown=True))
             hosts.append((path, results[-1].header.host))
     if len({path.resolve() for path in files}) < len(files):
         raise UsageError("a file is named twice: a sweep counts once")

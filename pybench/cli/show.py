@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from pybench.analysis.scaling import LEVELS_NEEDED
 from pybench.analysis.summary import summarize
 from pybench.report.simulated import banner
 from pybench.report.terminal import describe_host, evidence_line, legend, make_console, result_tables
@@ -24,7 +25,7 @@ def print_results(results: Results) -> None:
         console.print(table)
     if evidence := evidence_line(results.trials):
         console.print(evidence, markup=False)
-    if any(one.fits.usl for one in series):
+    if any(one.levels >= LEVELS_NEEDED["usl"] for one in series):
         console.print(f"The models compared, with intervals and doubts: pybench fit {results.path}", markup=False)
     for reason in results.header.plan.left_out:
         console.print(f"left out: {reason}", markup=False)

@@ -55,7 +55,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
 
-class Members(msgspec.Struct, frozen=True, omit_defaults=True):
+class Members(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Columns with an entry a member, in the order of the placement. Times in ns."""
 
     cpu: list[int]
@@ -98,7 +98,7 @@ class Members(msgspec.Struct, frozen=True, omit_defaults=True):
         return not self.role or self.role[index] == 0
 
 
-class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
+class Phase(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One timed part of a workload's operation, over all members of the role that times it. Times in ns."""
 
     calls: int
@@ -116,7 +116,7 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True):
     """Wall time of those same operations."""
 
 
-class Handoffs(msgspec.Struct, frozen=True, omit_defaults=True):
+class Handoffs(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Who took the lock over from whom: an entry for each pair of members between which it went."""
 
     giver: list[int]
@@ -128,7 +128,7 @@ class Handoffs(msgspec.Struct, frozen=True, omit_defaults=True):
     """Sum over the timed: from the giver's leaving to the taker having the guarded line in hand."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """How a trial ended. Only status `ok` has members and phases."""
 
     status: Status

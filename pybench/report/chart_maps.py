@@ -2,7 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import altair as alt
 import numpy as np
@@ -17,6 +18,7 @@ from pybench.report.chart_parts import (
     MOST_SHOWN,
     data,
     finish,
+    layered,
     rounded,
     series_colour,
     series_shape,
@@ -42,9 +44,12 @@ def handoff_chart(results: Source) -> Chart:
     names: dict[str, None] = {}
     cells = sorted(_cells(loaded(results)), key=lambda one: -one[0].series.cells[one[1]].cell.threads)
     most = 0
-    for line, place, trials in cells:
+    for line, place, one in cells:
+        if len(names) >= MOST_MAPS:
+            break
+        trials = one.clean[line.series.cells[place].index]
         told = [t.outcome for t in trials if t.outcome.handoffs and t.outcome.members]
-        if not told or len(names) >= MOST_MAPS:
+        if not told:
             continue
         cpus = told[0].members.cpu if told[0].members else []
         sums = _handed(told, len(cpus))
@@ -102,13 +107,16 @@ def handoff_chart(results: Source) -> Chart:
 def _handed(told: Sequence[Outcome], members: int) -> NDArray[np.int64]:
     """Sums of count, timed, and ns over trials: (3, giver, taker)."""
     sums = np.zeros((3, members, members), dtype=np.int64)
-    for pairs in (outcome.handoffs for outcome in told):
-        if pairs is None or not pairs.giver or max(*pairs.giver, *pairs.taker) >= members:
-            continue
-        at = (np.array(pairs.giver), np.array(pairs.taker))
-        for row, values in enumerate((pairs.count, pairs.timed, pairs.ns)):
-            np.add.at(sums[row], at, np.array(values, dtype=np.int64))
+    known = [pairs for outcome in told if (pairs := outcome.handoffs) and pairs.giver]
+    known = [pairs for pairs in known if max(*pairs.giver, *pairs.taker) < members]
+    at = (_chained(pairs.giver for pairs in known), _chained(pairs.taker for pairs in known))
+    for row, name in enumerate(("count", "timed", "ns")):
+        np.add.at(sums[row], at, _chained(getattr(pairs, name) for pairs in known))
     return sums
+
+
+def _chained(parts: Iterable[Sequence[int]]) -> NDArray[np.int64]:
+    return np.fromiter(chain.from_iterable(parts), dtype=np.int64)
 
 
 def _heat(field: str, title: str, scale: str = "linear") -> alt.Color:
@@ -195,7 +203,7 @@ def _phase_bars(
 ) -> Chart:
     names = list(dict.fromkeys(str(row["series"]) for row in rows))
     shown = max(len({row["series"] for row in rows if row["at"] == value}) for value in selects["at"][1])
-    base = alt.Chart(data(rows)).encode(
+    base = alt.Chart().encode(
         y=alt.Y("series:N", title=None, sort=names, axis=alt.Axis(labelLimit=150)),
         yOffset=alt.YOffset("phase:N", sort=list(phases)),
         color=alt.Color(
@@ -213,7 +221,7 @@ def _phase_bars(
         base.transform_filter("isValid(datum.cpu)").mark_bar(height={"band": 0.45}).encode(x=alt.X("cpu:Q")),
     ]
     return finish(
-        alt.LayerChart(layer=layers),
+        layered(layers, data(rows)),
         "Mean wall and on-CPU time of each phase.",
         selects=selects,
         height=max(90, shown * (12 * len(phases) + 10)),
@@ -278,7 +286,7 @@ def launch_chart(results: Source) -> Chart:
         axis=alt.Axis(values=counts, format="d", grid=False),
     )
     y = alt.Y("y:Q", title="time for each container", scale=alt.Scale(type="log"), axis=time_axis())
-    base = alt.Chart(data(rows)).encode(x=x, color=series_colour(names))
+    base = alt.Chart().encode(x=x, color=series_colour(names))
     tips = tooltips("series:N", "containers:Q", "each:N", "p99:N", "launched in time:N", "clean trials:N")
     layers = [
         base.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y),
@@ -288,7 +296,7 @@ def launch_chart(results: Source) -> Chart:
         base.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=series_shape(names), tooltip=tips),
     ]
     return finish(
-        alt.LayerChart(layer=layers),
+        layered(layers, data(rows)),
         "Time for each container over the number launched at once, by strategy, with 95 % intervals.",
         series=names,
         hidden=names[MOST_SHOWN:],

@@ -8,6 +8,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 import altair as alt
@@ -36,25 +37,34 @@ def data(rows: Rows) -> alt.InlineData:
 
     What is not a number is left empty, and read as null.
     """
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    numbers = {
-        name
-        for name in columns
-        if all(isinstance(row[name], (int, float)) for row in rows if row.get(name) is not None)
-    }
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns: list[list[object]] = []
+    parse: dict[str, str] = {}
+    for name in names:
+        column = [row.get(name) for row in rows]
+        if all(isinstance(value, (int, float, NoneType)) for value in column):
+            parse[name] = "number"
+            columns.append([None if isinstance(value, float) and math.isnan(value) else value for value in column])
+        else:
+            parse[name] = "string"
+            # Few words, each many times.
+            drawn = {value: drawable(value) if isinstance(value, str) else value for value in set(column)}
+            columns.append([drawn[value] for value in column])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        values = [drawable(value) if isinstance(value := row.get(name), str) else value for name in columns]
-        writer.writerow(
-            [
-                "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
-                for value in values
-            ]
-        )
-    parse = {name: "number" if name in numbers else "string" for name in columns}
+    writer.writerow(names)
+    writer.writerows(zip(*columns, strict=True))
     return alt.InlineData(values=text.getvalue(), format=alt.CsvDataFormat(type="csv", parse=parse))
+
+
+def layered(layers: Sequence[alt.Chart], table: alt.InlineData | None = None) -> alt.LayerChart:
+    """Layers of one chart; `table` if all draw it, and have none of their own.
+
+    As `alt.LayerChart(layer=layers)`, which copies each layer through and through, twice.
+    """
+    chart = alt.LayerChart() if table is None else alt.LayerChart(data=table)
+    chart.layer = list(layers)
+    return chart
 
 
 def rounded(value: float) -> float:
@@ -144,23 +154,22 @@ def finish(
         {"param": name, "label": label, "values": list(values), "value": value}
         for name, (label, values, value) in (selects or {}).items()
     ]
-    params = [alt.param(name="hidden", value=list(hidden))] if series else []
-    params += [alt.param(name=name, value=value) for name, (_, _, value) in (selects or {}).items()]
+    # In place: each of Altair's own methods would copy the chart with all that is in it.
+    params: dict[str, object] = {"hidden": list(hidden)} if series else {}
+    params |= {name: value for name, (_, _, value) in (selects or {}).items()}
     if params:
-        chart = chart.add_params(*params)
+        chart.params = [alt.VariableParameter(name=name, value=value) for name, value in params.items()]
     filters = ["indexof(hidden, datum.series) < 0"] if series else []
     filters += [f"datum.{name} == {name}" for name in selects or {} if name not in free]
-    for words in filters:
-        if isinstance(chart, alt.LayerChart) and chart.data is alt.Undefined:
-            # A layer with data of its own passes over its parent's transforms.
-            chart = chart.copy()
-            chart.layer = [layer.transform_filter(words) for layer in chart.layer]
-        else:
-            chart = chart.transform_filter(words)
-    finished: alt.LayerChart | alt.Chart = chart.properties(
-        width=640,
-        height=HEIGHT if height is None else height,
-        description=description,
-        usermeta={"pybench": offers},
-    ).configure_view(stroke=None)
-    return finished
+    # A layer with data of its own passes over its parent's transforms.
+    apart = isinstance(chart, alt.LayerChart) and chart.data is alt.Undefined
+    for part in chart.layer if apart else [chart]:
+        before = [] if part.transform is alt.Undefined else part.transform
+        if filters:
+            part.transform = [*before, *(alt.FilterTransform(filter=words) for words in filters)]
+    chart.width = 640
+    chart.height = HEIGHT if height is None else height
+    chart.description = description
+    chart.usermeta = {"pybench": offers}
+    chart.config = alt.Config(view=alt.ViewConfig(stroke=None))
+    return chart

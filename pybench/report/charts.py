@@ -14,13 +14,13 @@ import numpy as np
 
 from pybench import native
 from pybench.analysis.estimate import Floats, Interval, weighted_percentile_from_histogram
-from pybench.native.outcome import Phase
 from pybench.report.chart_parts import (
     DASHED,
     MOST_SHOWN,
     count_axis,
     data,
     finish,
+    layered,
     rounded,
     series_colour,
     series_shape,
@@ -31,6 +31,7 @@ from pybench.report.chart_parts import (
 from pybench.report.loaded import Line, Loaded, load
 from pybench.report.numbers import count, counted, ratio, time_ns, timed
 from pybench.report.simulated import title
+from pybench.results.columns import CellColumns, absolute
 from pybench.results.records import Trial
 from pybench.results.store import Results
 from pybench.workloads import workload
@@ -84,8 +85,9 @@ def marked(make: Callable[..., Chart]) -> Callable[..., Chart]:
         words = title([one.results.header for one in files])
         if not words:
             return chart
-        chart = chart.properties(title=alt.TitleParams(text=words, anchor="start", color=MARK))
-        return chart.properties(description=f"{words}. {chart.description}")
+        chart.title = alt.TitleParams(text=words, anchor="start", color=MARK)
+        chart.description = f"{words}. {chart.description}"
+        return chart
 
     return made
 
@@ -155,7 +157,7 @@ def scaling_chart(results: Source, only: str = "") -> Chart:
     )
     layers.append(measured.mark_point(filled=True, size=70, opacity=1).encode(y=y, shape=shape, tooltip=tips))
     return finish(
-        alt.LayerChart(layer=layers),
+        layered(layers),
         f"{title} over threads: points are medians with 95 % intervals, lines the best model of each curve, "
         "dashed where it is extrapolated.",
         series=names,
@@ -199,33 +201,25 @@ def _fit_rows(line: Line, base: float) -> list[dict[str, object]]:
 # ------------------------------------------------------------------------------------------------------ latency
 
 
-def _cells(files: Sequence[Loaded], launches: bool | None = None) -> list[tuple[Line, int, list[Trial]]]:
-    """Line, place of the cell in it, and its clean trials; of all cells that have some, at most MOST_CELLS."""
-    found = []
-    for one in files:
-        by_cell: dict[int, list[Trial]] = defaultdict(list)
-        for trial in one.results.trials:
-            if trial.clean:
-                by_cell[trial.cell].append(trial)
-        for line in one.lines:
-            if launches is None or (line.workload == "launch") is launches:
-                found += [
-                    (line, place, by_cell[cell.index])
-                    for place, cell in enumerate(line.series.cells)
-                    if by_cell[cell.index]
-                ]
+def _cells(files: Sequence[Loaded], launches: bool | None = None) -> list[tuple[Line, int, Loaded]]:
+    """Line, place of the cell in it, and its file; of all cells that have clean trials, at most MOST_CELLS."""
+    found = [
+        (line, place, one)
+        for one in files
+        for line in one.lines
+        if launches is None or (line.workload == "launch") is launches
+        for place, cell in enumerate(line.series.cells)
+        if cell.index in one.clean
+    ]
     return found[:MOST_CELLS]
 
 
-def merged_histogram(phases: Sequence[Phase]) -> tuple[Floats, Floats]:
-    """Middles of the buckets that were hit, ns, and their counts, over all of these phases."""
-    middles = native.histogram_values()
-    counts = np.zeros(len(middles))
-    for phase in phases:
-        pairs = np.asarray(phase.histogram, dtype=np.int64).reshape(-1, 2)
-        np.add.at(counts, np.cumsum(pairs[:, 0]), pairs[:, 1])
+def merged_histogram(cell: CellColumns) -> tuple[Floats, Floats]:
+    """Middles of the buckets that were hit, ns, and their counts, over all clean trials of a cell."""
+    buckets, times, _ = absolute(cell)
+    counts = np.bincount(buckets, weights=times).astype(np.float64)
     hit = np.flatnonzero(counts)
-    return np.asarray(middles[hit], dtype=np.float64), counts[hit]
+    return np.asarray(native.histogram_values()[hit], dtype=np.float64), counts[hit]
 
 
 def _threads_select(
@@ -240,14 +234,12 @@ def latency_chart(results: Source) -> Chart:
     """Latency by percentile, both logarithmic, from the clean trials' histograms merged by cell."""
     rows: list[dict[str, object]] = []
     names: dict[str, None] = {}
-    for line, place, trials in _cells(loaded(results)):
-        phases = [
-            t.outcome.phases[name] for t in trials if (name := workload(t.workload).latency) in t.outcome.phases
-        ]
-        phases = [phase for phase in phases if phase.histogram]
-        if not phases:
+    for line, place, one in _cells(loaded(results)):
+        index, name = line.series.cells[place].index, workload(line.workload).latency
+        phases = [t.outcome.phases[name] for t in one.clean[index] if name in t.outcome.phases]
+        values, counts = merged_histogram(one.columns.cells[index])
+        if not values.size:
             continue
-        values, counts = merged_histogram(phases)
         total, most = counts.sum(), float(max(phase.max_ns for phase in phases))
         told = [float(p) for p in PERCENTILES if (1 - p / 100) * total >= 1]
         found = weighted_percentile_from_histogram(values, counts, told)
@@ -280,7 +272,7 @@ def latency_chart(results: Source) -> Chart:
         ),
     )
     y = alt.Y("y:Q", title="latency of one operation", scale=alt.Scale(type="log"), axis=time_axis())
-    base = alt.Chart(data(rows)).encode(x=x, y=y, color=series_colour(every))
+    base = alt.Chart().encode(x=x, y=y, color=series_colour(every))
     layers = [
         base.mark_line(strokeWidth=1.8, interpolate="monotone"),
         base.mark_point(filled=True, size=32, opacity=1).encode(
@@ -288,7 +280,7 @@ def latency_chart(results: Source) -> Chart:
         ),
     ]
     return finish(
-        alt.LayerChart(layer=layers),
+        layered(layers, data(rows)),
         "Latency of one operation by percentile, a line a series.",
         series=every,
         hidden=every[MOST_SHOWN:],
@@ -328,7 +320,7 @@ def fairness_chart(results: Source) -> Chart:
         ),
     ]
     return finish(
-        alt.LayerChart(layer=layers),
+        layered(layers),
         "Jain's fairness index over threads.",
         series=names,
         hidden=names[MOST_SHOWN:],
@@ -341,13 +333,15 @@ def fairness_chart(results: Source) -> Chart:
 def shares_chart(results: Source) -> Chart:
     """Each CPU's operations over the even share: who wins and who starves. Medians over the clean trials."""
     rows: list[dict[str, object]] = []
-    for line, place, trials in _cells(loaded(results), launches=False):
+    for line, place, one in _cells(loaded(results), launches=False):
         cell = line.series.cells[place].cell
-        told = [t.outcome.members for t in trials if t.outcome.members and len(t.outcome.members.cpu) > 1]
+        every = [t.outcome.members for t in one.clean[line.series.cells[place].index]]
+        told = [m for m in every if m and len(m.cpu) > 1]
         told = [m for m in told if not m.role and len(m.cpu) == len(told[0].cpu)]
         if not told or len(rows) > 6000:
             continue
-        shares = np.array([np.asarray(m.operations) / max(np.mean(m.operations), 1e-9) for m in told])
+        operations = np.array([m.operations for m in told])
+        shares = operations / np.maximum(operations.mean(axis=1, keepdims=True), 1e-9)
         for turn, (cpu, share) in enumerate(zip(told[0].cpu, np.median(shares, axis=0).tolist(), strict=True), 1):
             rows.append(
                 {"series": line.label, "at": str(cell.threads), "turn": turn, "CPU": cpu, "y": rounded(share)}

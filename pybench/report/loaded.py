@@ -1,6 +1,7 @@
 """Result files made ready to be shown: their series, named apart, with the model that describes each best."""
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 import msgspec
@@ -10,7 +11,8 @@ from pybench.analysis.summary import Series, summarize
 from pybench.report.numbers import drawable
 from pybench.report.simulated import WORD
 from pybench.report.terminal import settings, varying
-from pybench.results.records import Cell
+from pybench.results.columns import FileColumns, columns_of
+from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
 from pybench.sweep.validity import Finding, cell_findings
 
@@ -40,6 +42,10 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[Line]
     findings: list[Finding]
     """What the trials of whole cells, and of the whole sweep, show together."""
+    columns: FileColumns
+    """Its trials as arrays, by cell."""
+    clean: dict[int, list[Trial]]
+    """Its clean trials, by cell."""
 
     @property
     def cells(self) -> list[Cell]:
@@ -48,7 +54,10 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(every: Sequence[Results]) -> list[Loaded]:
-    """Summarise files and fit their curves; labels tell all curves of all files apart."""
+    """Summarise files and fit their curves; labels tell all curves of all files apart.
+
+    UsageError: a file whose trials make no sense.
+    """
     names = _names(every)
     findings = [cell_findings(one.trials) for one in every]
     summaries = [
@@ -79,7 +88,14 @@ def load(every: Sequence[Results]) -> list[Loaded]:
                     fits=fits,
                 )
             )
-        found.append(Loaded(name=name, results=results, lines=lines, findings=seen))
+        clean: dict[int, list[Trial]] = defaultdict(list)
+        for trial in results.trials:
+            if trial.clean:
+                clean[trial.cell].append(trial)
+        columns = columns_of(results)
+        found.append(
+            Loaded(name=name, results=results, lines=lines, findings=seen, columns=columns, clean=dict(clean))
+        )
     return found
 
 

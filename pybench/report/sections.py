@@ -24,7 +24,6 @@ from pybench.report.loaded import MOST_FITTED, Loaded
 from pybench.report.numbers import count, time_ns
 from pybench.report.terminal import evidence_line, finding_words, legend, result_tables, threads_word, varying
 from pybench.report.transfers import class_table, complaints, host_of
-from pybench.results.columns import columns_of
 from pybench.results.records import Trial
 from pybench.results.transfers import TransferFile
 from pybench.sweep.validity import explain
@@ -69,7 +68,7 @@ def compare_all(files: Sequence[Loaded]) -> tuple[list[Compared], list[str]]:
 
     And what is left out, in words: further axes, and those with more cells than a page holds.
     """
-    sides = [[columns_of(one.results)] for one in files]
+    sides = [[one.columns] for one in files]
     names = [name for one in files for name in _axes(one)]
     axes = sorted(dict.fromkeys(names), key=_rank)
     found: list[Compared] = []

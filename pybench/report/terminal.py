@@ -203,11 +203,11 @@ def _curve(series: Series, *, simulated: bool) -> list[RenderableType]:
         lines.append(f"Best model: {best.title} ({best.weight:.0%} of the Akaike weight; next {best.second}).")
         if best.name not in LEVELS_NEEDED:
             return [Padding(Text(lines[0]), (0, 0, 0, 2))]
-    laws = {fit.model: fit for fit in (series.fits.usl, series.fits.amdahl) if fit}
-    chosen = laws.get("amdahl" if best and best.name == "amdahl" else "usl") or laws.get("amdahl")
-    if chosen and (not best or best.name == chosen.model):
+    few = series.levels < LEVELS_NEEDED["usl"]
+    fits = series.laws(("amdahl" if few or (best and best.name == "amdahl") else "usl",))
+    if chosen := fits.usl or fits.amdahl:
         lines.append(_law(chosen))
-    lines += [f"No fit: {note}" for note in series.fits.notes]
+    lines += [f"No fit: {note}" for note in fits.notes]
     if simulated:
         lines = [line.replace("measurements", "simulations") for line in lines]
     return [Padding(Text(line), (0, 0, 0, 2)) for line in lines]

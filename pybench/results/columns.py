@@ -96,7 +96,9 @@ class _Gather:
         self.launches = workload == "launch"
         self.trials = self.flagged = self.failed = 0
         self.figures = array("d")
+        # Histograms: as text, or as numbers if they were read before.
         self.pairs: list[bytes] = []
+        self.read = array("q")
         self.lengths = array("q")
         self.step = 0.0
         self.launched = array("d")
@@ -117,22 +119,27 @@ class _Gather:
         self.step = max(self.step, outcome.timer_step_ns)
         self.figures.extend(msgspec.structs.astuple(figures))
         phase = outcome.phases.get(self.latency)
-        pairs = b"[]" if phase is None else phase.histogram
+        pairs = [] if phase is None else phase.histogram
         if isinstance(pairs, list):
-            pairs = msgspec.json.encode(pairs)
-        # A copy: what was decoded holds on to the whole line.
-        text = bytes(pairs).strip()[1:-1].strip()
-        entries = text.count(b",") + 1 if text else 0
+            entries = len(pairs)
+            self.read.extend(pairs)
+        else:
+            # A copy: what was decoded holds on to the whole line.
+            text = bytes(pairs).strip()[1:-1].strip()
+            entries = text.count(b",") + 1 if text else 0
+            if text:
+                self.pairs.append(text)
         if entries % 2:
             raise ValueError("a histogram has an odd number of entries")
-        if text:
-            self.pairs.append(text)
         self.lengths.append(entries // 2)
 
     def columns(self) -> CellColumns:
         """What was gathered. ValueError if histograms or figures are none."""
         lengths = np.array(self.lengths, dtype=np.int64)
-        pairs = _numbers(b",".join(self.pairs), 2 * int(lengths.sum()))
+        if self.read:
+            pairs = np.array(self.read, dtype=np.int64)
+        else:
+            pairs = _numbers(b",".join(self.pairs), 2 * int(lengths.sum()))
         figures = np.array(self.figures, dtype=np.float64).reshape(-1, len(FIGURES))
         if pairs.size and pairs.min() < 0:
             raise ValueError("a histogram has a negative entry")

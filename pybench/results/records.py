@@ -98,7 +98,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
     """None: measured."""
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
+class Figures(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The figures of one trial. Latencies are of the workload's main phase, ns."""
 
     throughput: float
@@ -113,7 +113,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     cpu_ns_per_operation: float
 
 
-class HandoffFigure(msgspec.Struct, frozen=True, kw_only=True):
+class HandoffFigure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The handoffs of one trial between members of one distance."""
 
     distance: Distance
@@ -126,7 +126,7 @@ class HandoffFigure(msgspec.Struct, frozen=True, kw_only=True):
     """What moving one line took at this distance shortly before; 0 if that was not measured."""
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class Evidence(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What tells whether a trial means what it says."""
 
     start_skew_ns: int
@@ -193,7 +193,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Longest single operation, as a share of the trial."""
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="trial"):
+class Trial(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="trial"):
     """One trial. Figures and evidence stand only where its status is `ok`."""
 
     cell: int

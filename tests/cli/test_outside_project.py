@@ -13,11 +13,11 @@ import pytest
     workload="spin", lock=["ticket", "mcs"], threads=[1], smt=["on", "off"], duration="10ms", trials=(6, 6)
 )
 def test_lock(sweep):
-    assert sweep.ratio(lock="mcs", over="ticket").low > 0.0001
+    assert sweep.ratio(lock="mcs", over="ticket").low > 0
 
 @pytest.mark.sweep(workload="stat", threads=[1], duration="10ms", trials=(6, 6))
 def test_stat(sweep):
-    assert sweep.figure(threads=1).low > 1
+    assert sweep.figure(threads=1).low > 0
 """
 
 # A busy host spoils no trial there, so that all have their figures; the checks have tests of their own.

@@ -141,6 +141,7 @@ def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (2, "", 1)
 
 
+@pytest.mark.alone
 def test_this_host_calibrated_is_a_machine(tmp_path: Path) -> None:
     """A busy host is refused; what is written is complete, this host's, and can be simulated."""
     path = tmp_path / "here.toml"

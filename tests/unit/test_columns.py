@@ -13,6 +13,7 @@ from pybench import native
 from pybench.analysis.latency import percentiles_ns
 from pybench.errors import UsageError
 from pybench.results.columns import BUCKETS, columns_of, edges_ns, percentiles, read_columns
+from pybench.results.records import Trial
 from pybench.results.store import read
 
 LATENCIES = st.lists(st.integers(0, 10**9), min_size=1, max_size=60)
@@ -49,13 +50,16 @@ def test_both_ways_to_read_agree(tmp_path: Path) -> None:
     made.trials[1].flags.append("steal")
     made.trials[2] = msgspec.structs.replace(made.trials[2], figures=None)
     path = write(tmp_path / "f.jsonl", made)
-    fast, slow = read_columns(path), columns_of(read(path))
-    assert fast.header == slow.header
+    whole, shown = read(path), read(path, shown=True)
+    fast, slow, paged = read_columns(path), columns_of(whole), columns_of(shown)
+    assert fast.header == slow.header == paged.header
     assert (fast.cells[0].trials, fast.cells[0].flagged, fast.cells[0].failed, fast.cells[0].clean) == (4, 1, 1, 2)
     for index, one in fast.cells.items():
-        other = slow.cells[index]
         for name in one.__struct_fields__:
-            assert np.array_equal(getattr(one, name), getattr(other, name)), name
+            assert np.array_equal(getattr(one, name), getattr(slow.cells[index], name)), name
+            assert np.array_equal(getattr(one, name), getattr(paged.cells[index], name)), name
+    # What is left as text is all there.
+    assert [msgspec.json.decode(msgspec.json.encode(one), type=Trial) for one in shown.trials] == whole.trials
 
 
 @pytest.mark.parametrize(

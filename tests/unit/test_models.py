@@ -18,10 +18,11 @@ from pybench.analysis.heldout import held_out
 from pybench.analysis.models import MODELS
 from pybench.analysis.models.amdahl import Amdahl
 from pybench.analysis.models.knees import KneedUsl, candidates
-from pybench.analysis.models.model import Levels
+from pybench.analysis.models.model import ROUGH, ROUGH_STEPS, Levels, LogProblem
 from pybench.analysis.models.queueing import Queueing, throughput
 from pybench.analysis.models.ranking import aicc, weights
 from pybench.analysis.models.usl import Usl
+from pybench.analysis.profile import minimise, minimise_all
 from pybench.analysis.scaling import fit_amdahl, fit_usl
 from pybench.host.topology import read_topology
 from pybench.placement import place
@@ -391,3 +392,27 @@ def test_every_model_has_its_formula_and_source():
         assert model.source
         assert len(model.parameters) == model.size >= 2
     assert Amdahl().levels_needed() == 3
+
+
+@pytest.mark.parametrize("name", MODELS)
+@settings(max_examples=6)
+@given(
+    alpha=st.sampled_from([0.0, 0.02, 0.3, 0.9]), beta=st.sampled_from([0.0, 1e-4, 0.01]), seed=st.integers(0, 99)
+)
+def test_problems_side_by_side_are_solved_as_one_by_one(name, alpha, beta, seed):
+    kind = MODELS[name](BORDERS)
+    levels = Levels.of(COUNTS, usl(COUNTS, alpha, beta))
+    theta = kind.starts(levels)[-1]
+    drawn = levels.y + 0.05 * np.random.default_rng(seed).standard_normal((6, levels.size))
+    box = LogProblem(kind, levels).box
+
+    def residuals(thetas):
+        rates, slopes = kind.slopes_of(levels.threads, thetas)
+        return rates - drawn, slopes
+
+    found = minimise_all(residuals, np.tile(theta, (6, 1)), box, 0.0, ROUGH, ROUGH_STEPS)
+    for y, one in zip(drawn, found, strict=True):
+        alone = LogProblem(kind, levels.with_y(y))
+        assert alone.totals([one])[0] == pytest.approx(
+            minimise(alone.residuals, theta, box, 0.0, ROUGH, ROUGH_STEPS)[1], rel=1e-6
+        )

@@ -100,6 +100,26 @@ def test_flagged_trials_are_neither_green_nor_red(
     pytester.runpytest_inprocess("--benchmark", "--benchmark-strict").assert_outcomes(passed=1, failed=1)
 
 
+def test_a_flagged_trial_that_clean_ones_made_up_for_is_told_and_no_harm(
+    pytester: pytest.Pytester, made_up: Callable[[float], None]
+) -> None:
+    made_up(9)
+    pytester.makepyfile(ONE.format(bound=1.9))
+    pytester.runpytest_inprocess("--benchmark", "--benchmark-json=out.json").assert_outcomes(passed=2)
+    told = [b["extra_info"] for b in json.loads((pytester.path / "out.json").read_text())["benchmarks"]]
+    assert any(info["flags"] for info in told)
+    for info in told:
+        assert info["clean"] >= 6 and info["trials"] == info["clean"] + sum(info["flags"].values())
+
+
+@pytest.mark.parametrize("bound", [0.1, 2.5])
+def test_too_few_clean_trials_are_neither_green_nor_red(pytester: pytest.Pytester, bound: float) -> None:
+    pytester.makepyfile(ONE.format(bound=bound).replace("threads=[1, 500]", 'threads=[1], budget="1us"'))
+    result = pytester.runpytest_inprocess("--benchmark")
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(["*inconclusive, neither passed nor failed*", "*6 are needed*budget*"])
+
+
 def test_xdist_workers_refuse(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(ONE.format(bound=0.1))
     result = pytester.runpytest_subprocess("--benchmark", "-n", "2", "-rs")

@@ -78,7 +78,7 @@ def test_a_curve_has_speedups_and_fits() -> None:
     assert [s.cell.threads for s in series.cells] == [1, 2, 4, 8, 16, 32, 64]
     assert series.cells[0].speedup.value == pytest.approx(1)
     assert series.cells[2].speedup.low < 4 / (1 + 0.15 + 0.012) < series.cells[2].speedup.high
-    usl = series.fits.usl
+    usl = series.laws().usl
     assert usl is not None
     assert usl.parameters["alpha"].low < 0.05 < usl.parameters["alpha"].high
     assert usl.peak is not None
@@ -97,8 +97,8 @@ def test_series_are_apart_by_everything_but_threads() -> None:
 def test_threads_that_share_cpus_are_in_no_fit() -> None:
     cells = [cell(n) for n in (1, 2, 4, 8)] + [cell(64, oversubscribed=True)]
     (series,) = summarize(cells, curve(cells))
-    assert series.fits.usl is not None
-    assert series.fits.usl.range == (1, 8)
+    assert series.laws().usl is not None
+    assert series.laws().usl.range == (1, 8)
 
 
 def test_spoiled_and_failed_trials_are_counted_apart() -> None:

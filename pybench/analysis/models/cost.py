@@ -27,11 +27,18 @@ class CostModel(Model):
 
     def slopes(self, threads: Floats, theta: Floats) -> tuple[Floats, Floats]:
         """Return log X and its derivatives."""
+        return self.slopes_of(threads, theta)
+
+    def slopes_of(self, threads: Floats, thetas: Floats) -> tuple[Floats, Floats]:
+        """Return the same of one or of many."""
         if self._at is not threads:  # a fit asks for the same thread counts again and again
             self._at, self._terms = threads, self.terms(threads)
         terms = self._terms
-        cost = 1 + terms @ theta[1:]
-        return theta[0] + np.log(threads / cost), np.column_stack((np.ones(threads.size), -terms / cost[:, None]))
+        cost = 1 + thetas[..., 1:] @ terms.T
+        slopes = np.empty((*cost.shape, thetas.shape[-1]))
+        slopes[..., 0] = 1
+        np.divide(terms, -cost[..., None], out=slopes[..., 1:])
+        return thetas[..., :1] + np.log(threads / cost), slopes
 
     def starts(self, levels: Levels) -> list[Floats]:
         """Return the fit of the law made linear, N / X = cost / gamma, and the best two of a few plain shares.

@@ -139,6 +139,11 @@ class Model(ABC):
     def slopes(self, threads: Floats, theta: Floats) -> tuple[Floats, Floats]:
         """Return log X (m,) at whole ``threads`` (m,), and its derivatives (m, p)."""
 
+    def slopes_of(self, threads: Floats, thetas: Floats) -> tuple[Floats, Floats]:
+        """Return the same of many ``thetas`` (k, p): log X (k, m), and its derivatives (k, m, p)."""
+        rates, slopes = zip(*(self.slopes(threads, theta) for theta in thetas), strict=True)
+        return np.array(rates), np.array(slopes)
+
     @abstractmethod
     def starts(self, levels: Levels) -> list[Floats]:
         """Return thetas to start least squares from: near the best, whatever the curve."""
