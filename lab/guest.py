@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from lab import LabError, cpio
+from lab import LabError, bytecode, cpio
 from lab.kernel import download, kernel_files
 from lab.machines import Machine, apic_table, qemu_arguments
 
@@ -138,6 +138,10 @@ def _boot(machine: Machine, job: Job, folder: Path, running: ExitStack, stdout: 
         arguments += ["-chardev", backend, "-serial", f"chardev:{name}"]
     with (folder / "errors").open("wb") as errors:
         emulator = _start(arguments, running, stdout=stdout, stderr=errors)
+        if bytecode.missing(CHECKOUT):
+            # Beside the guest's boot, which takes longer.
+            made, variables = bytecode.command(CHECKOUT)
+            _start(made, running, stdout=errors, stderr=errors, variables=variables)
     try:
         emulator.wait(job.timeout_s)
     except subprocess.TimeoutExpired:
@@ -261,6 +265,7 @@ def _start(
     stdout: IO[bytes] | int | None,
     stderr: IO[bytes],
     pass_fds: tuple[int, ...] = (),
+    variables: dict[str, str] | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Start a process that ends with this one, however this one ends, and at the latest with `running`."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -274,6 +279,7 @@ def _start(
         stdout=stdout,
         stderr=stderr,
         pass_fds=pass_fds,
+        env=variables,
         start_new_session=True,  # Ctrl-C is for this process to act on
         preexec_fn=end_with_parent,  # noqa: PLW1509 - no other thread here
     )

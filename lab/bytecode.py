@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Byte code of what guests import, made on this machine: in a guest, making it would take most of a short run.
+
+Python keeps byte code beside each source and knows by itself when one is out of date. But checkouts are fresh,
+what pip installs may never have been imported, and PYTHONDONTWRITEBYTECODE is set in many an automatic build.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# What runs in guests: tests, and the verbs with what they import late.
+MODULES = (
+    "pytest",
+    "lab.pytest_lab",
+    "pybench.cli.run_sweep",
+    "pybench.cli.equal",
+    "pybench.cli.show",
+    "pybench.cli.report",
+    "pybench.cli.restore",
+    "pybench.cli.topology",
+    "pybench.analysis.equal",
+    "pybench.report.compare",
+    "pybench.report.equal",
+    "pybench.report.html",
+    "pybench.report.machine",
+)
+_IMPORT = """
+import importlib, pkgutil, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        continue
+import _pytest
+for module in pkgutil.iter_modules(_pytest.__path__, "_pytest."):
+    importlib.import_module(module.name)
+"""
+
+
+def missing(checkout: Path) -> bool:
+    """Whether there is an environment whose packages, or pybench's sources, changed since `make`'s last run."""
+    environment = checkout / ".venv"
+    stamp = environment / "lab-bytecode"
+    if not os.access(environment, os.W_OK):
+        return False
+    try:
+        made = stamp.stat().st_mtime_ns
+    except OSError:
+        return True
+    return any(path.stat().st_mtime_ns > made for path in _sources(checkout))
+
+
+def command(checkout: Path) -> tuple[list[str], dict[str, str]]:
+    """The command that makes it, and its environment."""
+    python = str(checkout / ".venv" / "bin" / "python")
+    script = f"{_IMPORT}\nimport pathlib\npathlib.Path(sys.prefix, 'lab-bytecode').touch()"
+    variables = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return [python, "-c", script, *MODULES], variables
+
+
+def _sources(checkout: Path) -> Iterator[Path]:
+    yield from (checkout / ".venv").glob("lib/python*/site-packages")
+    for folder in ("pybench", "lab"):
+        yield from (checkout / folder).rglob("*.py")
