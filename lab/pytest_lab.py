@@ -2,8 +2,8 @@
 """pytest in the lab: tests marked `lab("2x2x2")` run inside that machine, and are reported here one by one.
 
 Outside, the marked tests of each machine run in one boot, by a second pytest in the guest, which writes reports
-as JSON Lines to a shared folder. It loads no conftest.py, and only the plugins it needs: imports take long there. A
-guest keeps one CPU busy, so as many machines run side by side as there are CPUs.
+as JSON Lines to a shared folder. It loads no conftest.py, and only the plugins it needs: imports take long there.
+A guest keeps one CPU busy, so as many machines run side by side as there are CPUs.
 """
 
 import contextlib
