@@ -11,7 +11,7 @@ from pathlib import Path
 
 # What runs in guests: tests, and the verbs with what they import late.
 MODULES = (
-    "pytest",
+    "_pytest",
     "lab.pytest_lab",
     "pybench.cli.run_sweep",
     "pybench.cli.equal",
@@ -25,23 +25,26 @@ MODULES = (
     "pybench.report.html",
     "pybench.report.machine",
 )
-_IMPORT = """
-import importlib, pkgutil, sys
-for name in sys.argv[1:]:
+STAMP = "lab-bytecode"
+_MAKE = """
+import importlib, pathlib, pkgutil, sys
+stamp, *names = sys.argv[1:]
+for name in names:
     try:
-        importlib.import_module(name)
+        package = importlib.import_module(name)
+        if name == "_pytest":
+            for module in pkgutil.iter_modules(package.__path__, "_pytest."):
+                importlib.import_module(module.name)
     except ImportError:
         continue
-import _pytest
-for module in pkgutil.iter_modules(_pytest.__path__, "_pytest."):
-    importlib.import_module(module.name)
+pathlib.Path(sys.prefix, stamp).touch()
 """
 
 
 def missing(checkout: Path) -> bool:
     """Whether there is an environment whose packages, or pybench's sources, changed since `make`'s last run."""
     environment = checkout / ".venv"
-    stamp = environment / "lab-bytecode"
+    stamp = environment / STAMP
     if not os.access(environment, os.W_OK):
         return False
     try:
@@ -54,9 +57,8 @@ def missing(checkout: Path) -> bool:
 def command(checkout: Path) -> tuple[list[str], dict[str, str]]:
     """The command that makes it, and its environment."""
     python = str(checkout / ".venv" / "bin" / "python")
-    script = f"{_IMPORT}\nimport pathlib\npathlib.Path(sys.prefix, 'lab-bytecode').touch()"
     variables = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return [python, "-c", script, *MODULES], variables
+    return [python, "-c", _MAKE, STAMP, *MODULES], variables
 
 
 def _sources(checkout: Path) -> Iterator[Path]:

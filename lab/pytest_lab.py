@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typing import IO, Any
 
 import pytest
 
-from lab.guest import CHECKOUT, TIMED_OUT, why_not
+from lab.guest import CHECKOUT, TIMED_OUT, end_with_parent, why_not
 
 TIMEOUT_S = 600
 SLOW_TIMEOUT_S = 1800
@@ -88,6 +89,7 @@ class _Boot:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                preexec_fn=end_with_parent(signal.SIGTERM),  # noqa: PLW1509 - no other thread here
             )
 
     def reports(self) -> tuple[list[dict[str, Any]], str]:
