@@ -208,7 +208,7 @@ def test_sockets_are_compared(tmp_path: Path, pybench: Pybench, lab_preset: str)
     assert "(EMULATED)</h1>" in page.read_text()
 
 
-@pytest.mark.lab("2x2x2", slow=True)
+@pytest.mark.lab("2x2x2")
 def test_kills_leave_the_machine_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "native")
     monkeypatch.setenv("PYBENCH_STATE_DIR", str(tmp_path / "state"))

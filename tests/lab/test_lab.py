@@ -274,3 +274,22 @@ def test_power_loss_keeps_what_was_synced(temporary: dict[str, str], tmp_path: P
     assert not Path("/written-by-a-guest").exists()
     ran = run(*options, "--", "cat /disk/kept; test ! -e /disk/lost -a ! -t 1 && exit 7", env=temporary)
     assert (ran.returncode, ran.stdout) == (7, "kept\n"), ran.stderr
+
+
+@needs_lab
+@pytest.mark.timeout(600)
+def test_what_power_loss_left_turned_is_put_back(
+    request: pytest.FixtureRequest, temporary: dict[str, str], tmp_path: Path
+) -> None:
+    if not request.config.getoption("slow_lab"):
+        pytest.skip("boots twice; give --slow-lab")
+    test = "scripts/switch-test"
+    lost = run("--share", tmp_path, "--", test, "--power-loss", "/mnt", env=temporary, cwd=guest.CHECKOUT)
+    assert lost.returncode == 125
+    assert "SMT off, CPUs (0, 2, 4) on" in lost.stdout
+    assert (tmp_path / "journal.json").exists()
+    after = run("--share", tmp_path, "--", test, "--after", "/mnt", env=temporary, cwd=guest.CHECKOUT)
+    assert after.returncode == 0, after.stdout
+    assert "pybench restore" in after.stdout
+    assert "as it was" in after.stdout
+    assert not (tmp_path / "journal.json").exists()
