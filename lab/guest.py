@@ -12,13 +12,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from lab import LabError, cpio
+from lab import LabError, bytecode, cpio
 from lab.kernel import download, kernel_files
 from lab.machines import Machine, apic_table, qemu_arguments
 
@@ -138,6 +138,10 @@ def _boot(machine: Machine, job: Job, folder: Path, running: ExitStack, stdout: 
         arguments += ["-chardev", backend, "-serial", f"chardev:{name}"]
     with (folder / "errors").open("wb") as errors:
         emulator = _start(arguments, running, stdout=stdout, stderr=errors)
+        if bytecode.missing(CHECKOUT):
+            # Beside the guest's boot, which takes longer.
+            made, variables = bytecode.command(CHECKOUT)
+            _start(made, running, stdout=errors, stderr=errors, variables=variables)
     try:
         emulator.wait(job.timeout_s)
     except subprocess.TimeoutExpired:
@@ -254,6 +258,16 @@ def _make_disk(path: Path) -> None:
         raise LabError(f"mkfs.ext4 could make no file system in {path}")
 
 
+def end_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """What a child calls so that it gets this signal when its parent ends, however that ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def ask() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+    return ask
+
+
 def _start(
     command: Sequence[str],
     running: ExitStack,
@@ -261,21 +275,18 @@ def _start(
     stdout: IO[bytes] | int | None,
     stderr: IO[bytes],
     pass_fds: tuple[int, ...] = (),
+    variables: dict[str, str] | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Start a process that ends with this one, however this one ends, and at the latest with `running`."""
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def end_with_parent() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
         pass_fds=pass_fds,
+        env=variables,
         start_new_session=True,  # Ctrl-C is for this process to act on
-        preexec_fn=end_with_parent,  # noqa: PLW1509 - no other thread here
+        preexec_fn=end_with_parent(signal.SIGKILL),  # noqa: PLW1509 - no other thread here
     )
 
     def stop() -> None:

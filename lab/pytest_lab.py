@@ -1,29 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """pytest in the lab: tests marked `lab("2x2x2")` run inside that machine, and are reported here one by one.
 
-Outside, the marked tests of each machine run in one boot, by a second pytest in the guest, which writes reports as
-JSON Lines to a shared folder. It loads no conftest.py and no other plugin: each import takes seconds there.
+Outside, the marked tests of each machine run in one boot, by a second pytest in the guest, which writes reports
+as JSON Lines to a shared folder. It loads no conftest.py, and only the plugins it needs: imports take long there.
+A guest keeps one CPU busy, so as many machines run side by side as there are CPUs.
 """
 
+import contextlib
 import json
 import os
 import shlex
+import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
-from lab import LabError
-from lab.guest import CHECKOUT, TIMED_OUT, Job, run, why_not
-from lab.machines import machine
+from lab.guest import CHECKOUT, TIMED_OUT, end_with_parent, why_not
 
 TIMEOUT_S = 600
 SLOW_TIMEOUT_S = 1800
 REPORTS, OUTPUT = "reports.jsonl", "output"
 PARAMETER = "lab_preset"
+# Of pytest's own, what no test in a guest needs.
+LEFT_OUT = [
+    *("cacheprovider", "debugging", "doctest", "faulthandler", "junitxml", "logging", "pastebin", "setuponly"),
+    *("setupplan", "stepwise", "subtests", "threadexception", "unittest", "unraisableexception", "warnings"),
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,11 +70,52 @@ class _Inside:
         self._stream.flush()
 
 
+class _Boot:
+    """One machine with its tests, in a process of its own."""
+
+    def __init__(self, preset: str, items: list[pytest.Item]) -> None:
+        self._timeout_s = SLOW_TIMEOUT_S if any(map(_is_slow, items)) else TIMEOUT_S
+        # Removed when this is forgotten, at the latest.
+        self._folder = tempfile.TemporaryDirectory(prefix="pybench-lab-tests-")
+        self._reports, self._output = (Path(self._folder.name) / name for name in (REPORTS, OUTPUT))
+        options = ["-q", "--noconftest", "-p", "lab.pytest_lab", *(f"-pno:{name}" for name in LEFT_OUT)]
+        words = [sys.executable, "-m", "pytest", *options, "-o", "addopts=", f"--lab-reports=/mnt/{REPORTS}"]
+        tests = shlex.join([*words, *(item.nodeid for item in items)])
+        command = f"cd {shlex.quote(str(CHECKOUT))} && PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {tests}"
+        lab = [sys.executable, str(CHECKOUT / "scripts" / "lab"), "--preset", preset, "--share", self._folder.name]
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*lab, "--timeout", str(self._timeout_s), "--", command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=end_with_parent(signal.SIGTERM),  # noqa: PLW1509 - no other thread here
+            )
+
+    def reports(self) -> tuple[list[dict[str, Any]], str]:
+        """Wait for its end; return the reports that came, and how it ended, in words."""
+        status = self._process.wait()
+        how = f"out of time after {self._timeout_s} s" if status == TIMED_OUT else f"exit status {status}"
+        printed = self._output.read_text(errors="replace")
+        lines = self._reports.read_text().splitlines(keepends=True) if self._reports.exists() else []
+        self._folder.cleanup()
+        whole = [json.loads(line) for line in lines if line.endswith("\n")]
+        return whole, f"{how}; what it printed:\n{printed}"
+
+    def stop(self) -> None:
+        """End it, if it has not ended."""
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        self._folder.cleanup()
+
+
 class _Outside:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._reports: dict[str, dict[str, list[pytest.TestReport]]] = {}
         self._ends: dict[str, str] = {}
+        self._boots: dict[str, _Boot] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -92,45 +139,38 @@ class _Outside:
         preset = _preset(item)
         if preset is None or item.get_closest_marker("skip"):
             return None
-        if preset not in self._reports:
-            self._run(preset, [other for other in item.session.items if _preset(other) == preset])
+        while preset not in self._reports:
+            self._boot(item.session.items)
+            self._await(preset if preset in self._boots else next(iter(self._boots)))
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for report in self._reports[preset].get(item.nodeid) or [self._lost(item, preset)]:
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
-    def _run(self, preset: str, items: list[pytest.Item]) -> None:
-        wanted = [item for item in items if not item.get_closest_marker("skip")]
-        self._reports[preset] = {}
-        options = ["-q", "--noconftest", "-p", "lab.pytest_lab", "-p", "no:cacheprovider", "-o", "addopts="]
-        words = [sys.executable, "-m", "pytest", *options, "-W", "ignore", f"--lab-reports=/mnt/{REPORTS}"]
-        command = shlex.join([*words, *(item.nodeid for item in wanted)])
-        timeout_s = SLOW_TIMEOUT_S if any(map(_is_slow, wanted)) else TIMEOUT_S
-        with tempfile.TemporaryDirectory(prefix="pybench-lab-tests-") as name:
-            folder = Path(name)
-            job = Job(
-                f"cd {shlex.quote(str(CHECKOUT))} && PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {command}",
-                timeout_s=timeout_s,
-                share=folder,
-            )
-            with (folder / OUTPUT).open("wb") as output:
-                try:
-                    status = run(machine(preset), job, stdout=output)
-                except LabError as error:
-                    self._ends[preset] = str(error)
-                    return
-            how = f"out of time after {timeout_s} s" if status == TIMED_OUT else f"exit status {status}"
-            self._ends[preset] = f"{how}; what it printed:\n{(folder / OUTPUT).read_text(errors='replace')}"
-            for report in self._read(folder / REPORTS):
-                self._reports[preset].setdefault(report.nodeid, []).append(report)
+    def pytest_sessionfinish(self) -> None:
+        """Nothing stays if the session ends early."""
+        for boot in self._boots.values():
+            boot.stop()
 
-    def _read(self, path: Path) -> Iterator[pytest.TestReport]:
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        for line in lines:
-            if line.endswith("\n"):
-                plain: dict[str, Any] = json.loads(line)
-                yield self._config.hook.pytest_report_from_serializable(config=self._config, data=plain)
+    def _boot(self, items: list[pytest.Item]) -> None:
+        """Boot the machines that are still to come, as many at once as there are CPUs."""
+        wanted: dict[str, list[pytest.Item]] = {}
+        for item in items:
+            if (preset := _preset(item)) and not item.get_closest_marker("skip"):
+                wanted.setdefault(preset, []).append(item)
+        for preset, tests in wanted.items():
+            if len(self._boots) >= len(os.sched_getaffinity(0)):
+                return
+            if preset not in self._reports and preset not in self._boots:
+                self._boots[preset] = _Boot(preset, tests)
+
+    def _await(self, preset: str) -> None:
+        reports, self._ends[preset] = self._boots.pop(preset).reports()
+        found = self._reports.setdefault(preset, {})
+        for plain in reports:
+            report = self._config.hook.pytest_report_from_serializable(config=self._config, data=plain)
+            found.setdefault(report.nodeid, []).append(report)
 
     def _lost(self, item: pytest.Item, preset: str) -> pytest.TestReport:
         return pytest.TestReport(

@@ -23,8 +23,9 @@
 #define ROUND_TRIPS 500u
 /* Where both share a CPU, each transfer is a switch of tasks. */
 #define ROUND_TRIPS_SHARED 16u
-/* Looks in vain before something may be wrong; those who share a CPU must let the other run. */
-#define PATIENCE (1u << 20)
+/* Looks in vain, many times what any transfer takes, before the other may be off its CPU. Then a pause tells a
+   hypervisor or emulator that this CPU waits, which may run the other instead; those who share a CPU yield. */
+#define PATIENCE (1u << 12)
 #define PATIENCE_SHARED 64u
 
 enum transfer_method { TRANSFER_CAS, TRANSFER_STORE, TRANSFER_LINES };
@@ -81,6 +82,8 @@ static inline __attribute__((always_inline)) bool pass_on(struct pb_crew_state *
                 return false;
             if (patience == PATIENCE_SHARED)
                 sched_yield();
+            else
+                pb_relax();
             looks = 0;
         }
     }

@@ -9,6 +9,7 @@ from pybench.analysis.metrics import metrics as parse_metrics
 from pybench.analysis.tables import cell_settings
 from pybench.errors import UnsupportedError
 from pybench.results.columns import columns_of
+from pybench.results.emulated import NOTE, is_emulated
 
 if TYPE_CHECKING:
     import pandas
@@ -22,6 +23,7 @@ class Comparison:
     def __init__(self, data: Compared, runs: "Sequence[Run]") -> None:
         self.data = data
         self._header = runs[0].results[0].header
+        self._emulated = any(is_emulated(one.header.host) for run in runs for one in run.results)
 
     def to_frame(self) -> "pandas.DataFrame":
         """A row a metric of each pair of cells: settings, both medians, ratio with bounds, verdict in words."""
@@ -57,6 +59,8 @@ class Comparison:
 
         console = Console(width=80, highlight=False, color_system=None)
         with console.capture() as drawn:
+            if self._emulated:
+                console.print(NOTE)
             for part in compare_report(self.data):
                 console.print(part)
         return drawn.get()

@@ -13,6 +13,7 @@ from pybench.analysis.estimate import Interval, median_interval, range_interval,
 from pybench.analysis.summary import CellSummary, Series, summarize
 from pybench.analysis.tables import cell_settings, source, summaries, table
 from pybench.errors import UnsupportedError, UsageError
+from pybench.results.emulated import LABEL, check_emulated, is_emulated
 from pybench.results.records import Cell, Figures, Trial
 from pybench.results.store import Results, read
 from pybench.workloads import Value
@@ -84,7 +85,7 @@ class Run:
 
     @property
     def source(self) -> str:
-        """`measured`, `simulated`, or `measured and simulated` if the files are of both kinds."""
+        """`measured`, `simulated` or `emulated`, or `measured and simulated` if the files are of both kinds."""
         return " and ".join(sorted({source(one.header) for one in self.results}))
 
     @property
@@ -243,9 +244,11 @@ class Run:
         except ImportError:
             raise UnsupportedError("charts need Altair: pip install 'pybench[report]'") from None
         try:
-            return importlib.import_module("pybench.report.charts").scaling_chart(self.results)
+            chart = importlib.import_module("pybench.report.charts").scaling_chart(self.results)
         except ValueError as error:
             raise UsageError(f"no chart of {', '.join(self.paths)}: {error}") from None
+        labelled = any(is_emulated(one.header.host) for one in self.results)
+        return chart.properties(title=LABEL) if labelled else chart
 
     # What a subclass may refuse.
     def _check(self, file: Results, index: int, cell: Cell) -> None:
@@ -359,6 +362,12 @@ def _without(cell: Cell, axis: str) -> dict[str, Any]:
     return {name: value for name, value in (plain | own).items() if name not in dropped}
 
 
-def load(*paths: str | Path) -> Run:
-    """Read result files into one run. Raises UsageError, in one line, for what is none."""
-    return Run([read(Path(path)) for path in paths])
+def load(*paths: str | Path, emulated: bool = False) -> Run:
+    """Read result files into one run. Raises UsageError, in one line, for what is none.
+
+    Files of emulated machines too are refused unless `emulated`: no time in them is that of a real one. The run,
+    and what is made of it, then say so.
+    """
+    results = [read(Path(path)) for path in paths]
+    check_emulated(((one.path, one.header.host) for one in results), emulated, "load it with emulated=True")
+    return Run(results)

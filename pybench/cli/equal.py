@@ -48,6 +48,7 @@ def run(
     from pybench.report.equal import verdict_lines
     from pybench.report.terminal import make_console
     from pybench.results.columns import read_columns
+    from pybench.results.emulated import NOTE, is_emulated
     from pybench.sweep.config import Request, from_options
     from pybench.sweep.equal import BUDGET, equal_plan
 
@@ -61,9 +62,11 @@ def run(
     if request.dry_run:
         show_plan(plan, topology)
         return
-    path = run_plan(request, plan, topology, name=f"compare-{sides.kind}")
-    compared = compare_equal(read_columns(path), sides.kind, ones, sides.factor)
+    file = read_columns(run_plan(request, plan, topology, name=f"compare-{sides.kind}"))
+    compared = compare_equal(file, sides.kind, ones, sides.factor)
     console = make_console()
+    if is_emulated(file.header.host):
+        console.print(NOTE, markup=False, style="bold")
     for part in compare_report(compared):
         console.print(part)
     console.print("\nVerdict", style="bold")

@@ -16,15 +16,17 @@ def is_emulated(host: Mapping[str, Any]) -> bool:
     return isinstance(facts, Mapping) and facts.get("emulated") is True
 
 
-def check_emulated(files: Iterable[tuple[Path, Mapping[str, Any]]], allowed: bool) -> bool:
+def check_emulated(
+    files: Iterable[tuple[Path, Mapping[str, Any]]], allowed: bool, how: str = "give --emulated"
+) -> bool:
     """Whether any of these files, with their `host` facts, is of an emulated machine; the reader is to be told.
 
-    Raises UsageError if one is and that is not `allowed`.
+    Raises UsageError if one is and that is not `allowed`; `how` to allow it is in its words.
     """
     found = [path for path, host in files if is_emulated(host)]
     if found and not allowed:
         raise UsageError(
             f"{found[0]} was measured in an emulated machine, whose times say nothing of a real one; "
-            "measure on hardware, or give --emulated to see them, labelled"
+            f"measure on hardware, or {how} to see them, labelled"
         )
     return bool(found)

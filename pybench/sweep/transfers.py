@@ -1,10 +1,11 @@
 """Line transfers between pairs of CPUs: which pairs, in which order, and the trials themselves."""
 
+import math
 import random
+import statistics
 from collections.abc import Iterator, Sequence
 
 import msgspec
-import numpy as np
 
 from pybench import native
 from pybench.errors import UnsupportedError, UsageError
@@ -184,17 +185,28 @@ class TransferRun:
         if outcome.members is None:
             return trial
         # The core's timeline holds the mean of each batch, in ps.
-        low, middle, high = np.percentile([ps / 1000 for _, ps in outcome.timeline], (5, 50, 95))
+        low, middle, high = spread([ps / 1000 for _, ps in outcome.timeline])
         return msgspec.structs.replace(
             trial,
-            transfer_ns=round(float(middle), 3),
-            p5_ns=round(float(low), 3),
-            p95_ns=round(float(high), 3),
+            transfer_ns=round(middle, 3),
+            p5_ns=round(low, 3),
+            p95_ns=round(high, 3),
             batches=outcome.phases["transfer"].calls,
             transfers=sum(outcome.members.operations),
             evidence=measured.evidence,
             flags=measured.flags,
         )
+
+
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """The 5th, 50th and 95th percentile, linear between values; NaN of none.
+
+    As numpy.percentile, which loads half of NumPy at its first call: here that would be between two trials.
+    """
+    if len(values) < 2:
+        return (values[0] if values else math.nan,) * 3
+    twentieths = statistics.quantiles(values, n=20, method="inclusive")
+    return twentieths[0], twentieths[9], twentieths[18]
 
 
 def _cell(spec: TrialSpec) -> Cell:

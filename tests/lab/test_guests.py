@@ -1,21 +1,14 @@
-"""Inside the lab's machines: what is read of them, where threads and memory are put, a sweep from end to end."""
-
-import os
-import sys
-from pathlib import Path
+"""Inside the lab's machines: what is read of them, and where threads and memory are put."""
 
 import pytest
 
-from pybench.cli import main
 from pybench.host.sysfs import format_list
 from pybench.host.topology import Topology, read_topology
 from pybench.native import Outcome, TrialSpec, run_trial
 from pybench.placement import place
 from pybench.report.machine import title
-from pybench.results.store import read
 from pybench.workloads import workload
 
-HERE = os.environ.get("PYBENCH_LAB", "")
 both = pytest.mark.lab("2x2x2", "server")
 
 # Siblings are 0+1 2+3 | 4+5 6+7 on 2x2x2, and 0+4 1+5 | 2+6 3+7 on the server.
@@ -103,31 +96,6 @@ def test_interleaved_memory_is_on_one_of_the_nodes(topology: Topology) -> None:
     assert placement.memory.nodes == (0, 1)
     outcome = trial(placement.cpus, memory="interleave", nodes=(0, 1))
     assert outcome.line_node in (0, 1)
-
-
-def pybench(*words: str) -> int:
-    """Run the command line in this process: a new one takes half a minute to import it here."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
-        patch.setattr(sys, "argv", ["pybench", *words])
-        main()
-    return int(ended.value.code or 0)
-
-
-@pytest.mark.lab("server", slow=True)
-def test_a_sweep_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "sweep.jsonl"
-    words = ["--lock", "mcs", "--threads", "4", "--place", "single-socket,dual-socket", "--output", str(file)]
-    words += ["--smt", "on"]
-    bounds = ["--duration", "5ms", "--warmup", "1ms", "--min-trials", "2", "--max-trials", "2"]
-    assert pybench("sweep", "spin", *words, *bounds) == 0
-    results = read(file)
-    cpus = {trial.place: results.header.plan.cells[trial.cell].cpus for trial in results.trials}
-    assert cpus == {"single-socket": (0, 1, 4, 5), "dual-socket": (0, 2, 1, 3)}
-    assert all(trial.outcome.status == "ok" for trial in results.trials)
-    assert results.header.host["hypervisor"]["emulated"] is True
-    assert "EMULATED" in capsys.readouterr().out
-    assert pybench("report", str(file)) == 2
-    assert "--emulated" in capsys.readouterr().err
 
 
 @pytest.mark.lab("memory-only", slow=True)

@@ -1,5 +1,6 @@
 """The lab itself: what it tells the firmware, what it refuses, and that nothing is left when it ends."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab import LabError, guest, kernel
+from lab import LabError, bytecode, guest, kernel
 from lab.machines import PRESETS, Machine, apic_table, machine, qemu_arguments
 
 LAB = [sys.executable, str(guest.CHECKOUT / "scripts" / "lab")]
@@ -150,6 +151,33 @@ def test_a_kernel_that_is_not_what_was_downloaded_is_not_booted(
     assert kernel.kernel_files() is None
 
 
+def test_byte_code_is_made_again_for_what_changed(tmp_path: Path) -> None:
+    source = tmp_path / "pybench" / "module.py"
+    source.parent.mkdir()
+    source.write_text("")
+    assert not bytecode.missing(tmp_path)  # nothing would run it
+    stamp = tmp_path / ".venv" / bytecode.STAMP
+    stamp.parent.mkdir()
+    assert bytecode.missing(tmp_path)
+    stamp.touch()
+    os.utime(source, (1, 1))
+    assert not bytecode.missing(tmp_path)
+    os.utime(source, (stamp.stat().st_mtime + 1,) * 2)
+    assert bytecode.missing(tmp_path)
+
+
+def test_byte_code_is_made_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    made, variables = bytecode.command(guest.CHECKOUT)
+    stamp = guest.CHECKOUT / ".venv" / bytecode.STAMP
+    stamp.unlink(missing_ok=True)
+    compiled = Path(importlib.util.cache_from_source(str(guest.CHECKOUT / "pybench" / "cli" / "equal.py")))
+    compiled.unlink(missing_ok=True)
+    subprocess.run(made, env=variables, check=True)
+    assert compiled.exists()
+    assert not bytecode.missing(guest.CHECKOUT)
+
+
 # --- pytest --------------------------------------------------------------------------------------
 
 
@@ -246,3 +274,22 @@ def test_power_loss_keeps_what_was_synced(temporary: dict[str, str], tmp_path: P
     assert not Path("/written-by-a-guest").exists()
     ran = run(*options, "--", "cat /disk/kept; test ! -e /disk/lost -a ! -t 1 && exit 7", env=temporary)
     assert (ran.returncode, ran.stdout) == (7, "kept\n"), ran.stderr
+
+
+@needs_lab
+@pytest.mark.timeout(600)
+def test_what_power_loss_left_turned_is_put_back(
+    request: pytest.FixtureRequest, temporary: dict[str, str], tmp_path: Path
+) -> None:
+    if not request.config.getoption("slow_lab"):
+        pytest.skip("boots twice; give --slow-lab")
+    test = "scripts/switch-test"
+    lost = run("--share", tmp_path, "--", test, "--power-loss", "/mnt", env=temporary, cwd=guest.CHECKOUT)
+    assert lost.returncode == 125
+    assert "SMT off, CPUs (0, 2, 4) on" in lost.stdout
+    assert (tmp_path / "journal.json").exists()
+    after = run("--share", tmp_path, "--", test, "--after", "/mnt", env=temporary, cwd=guest.CHECKOUT)
+    assert after.returncode == 0, after.stdout
+    assert "pybench restore" in after.stdout
+    assert "as it was" in after.stdout
+    assert not (tmp_path / "journal.json").exists()

@@ -13,6 +13,7 @@ from rich.console import Console
 from synthetic import cell, noisy, write
 from test_facts import XEON, tree
 
+import pybench
 from pybench.analysis.tables import table
 from pybench.cli import main
 from pybench.host.doctor import examine
@@ -149,6 +150,18 @@ def test_a_comparison_with_an_emulated_machine_names_that(files: tuple[Path, Pat
     compared = json.loads(ran.stdout)
     assert NOTE in compared["notes"]
     assert "emulated machine" in {row["what"] for pair in compared["pairs"] for row in pair["differences"]}
+
+
+def test_in_python_it_must_be_asked_for_and_is_labelled(files: tuple[Path, Path]) -> None:
+    with pytest.raises(pybench.UsageError, match="emulated=True"):
+        pybench.load(*files)
+    run = pybench.load(files[1], emulated=True)
+    assert run.source == "emulated"
+    assert LABEL in repr(run)
+    assert NOTE in " ".join(repr(run.compare(pybench.load(files[0]))).split())
+    pytest.importorskip("altair")
+    assert run.chart().to_dict()["title"] == LABEL
+    assert pybench.load(files[0]).chart().to_dict().get("title") != LABEL
 
 
 def test_the_note_fits_the_terminal() -> None:

@@ -29,6 +29,7 @@ from pybench.sweep.transfers import (
     pairs_by_class,
     plan_transfers,
     sample,
+    spread,
 )
 
 SECOND = 10**9
@@ -291,3 +292,8 @@ def test_a_chart_has_a_square_for_each_pair_both_ways_and_no_markup_of_others(tm
     assert svg.count('aria-roledescription="rect mark"') == 2 * 12
     write_chart(file, tmp_path / "heat.png")
     assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=50))
+def test_percentiles_are_as_numpys(values: list[float]) -> None:
+    assert spread(values) == pytest.approx(np.percentile(values, (5, 50, 95)))
