@@ -170,7 +170,7 @@ struct pb_sim_step {
 
 struct pb_sim_spec {
     const struct pb_sim_seat *seats;
-    int32_t n_seats, workload, service, home_socket;
+    int32_t n_seats, workload, service;
     double transfer[1024]; /* 256 quantiles of a pair's one-way transfer for smt, l3, socket, cross-socket */
     double normal[256];    /* quantiles of the standard normal distribution */
     double jitter, local_ns, atomic_ns, atomic_overlap, migratory, drain_ns, exit_ns, pause_ns, smt_slowdown, service_ns, retry_ns;

@@ -110,8 +110,6 @@ def _to_c(ffi: Any, spec: "EngineSpec") -> tuple[Any, list[str], list[Any]]:
     c_spec.seats, c_spec.n_seats, keep = seats, len(spec.seats), [seats]
     c_spec.service = SERVICES[spec.service]
     c_spec.transfer, c_spec.normal = _transfers(spec), _normal()
-    sockets = list(dict.fromkeys(seat.socket for seat in spec.seats))
-    c_spec.home_socket = sockets.index(spec.home_socket) if spec.home_socket in sockets else 0
     for name in (
         "jitter",
         "local_ns",

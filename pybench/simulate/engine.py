@@ -174,8 +174,6 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How long the home is taken up by one request that it answers itself (a read of a shared line)."""
     retry_ns: float = 0.0
     """central: how long a rejected request waits before it comes again."""
-    home_socket: int = -1
-    """Socket that is the lines' home; -1: that of seat 0."""
     timeslice_ns: float = 3e6
     switch_ns: float = 1500.0
     wake_ns: float = 3000.0

@@ -310,7 +310,6 @@ def engine_spec(study: Study, topology: Topology, cell: Cell, shares: Shares, re
         duration, warmup = float(plan.duration_ns), float(plan.warmup_ns)
         if cell.oversubscribed:
             duration = max(duration, SLICES * number("scheduler.timeslice_ns"))
-    home = next((cpu.socket for cpu in topology.cpus if cell.nodes and cpu.node == cell.nodes[0]), None)
     spec = EngineSpec(
         seats=seated,
         workload=work,
@@ -318,7 +317,6 @@ def engine_spec(study: Study, topology: Topology, cell: Cell, shares: Shares, re
         warmup_ns=warmup,
         # The same for all cells of a draw, as the inputs are.
         seed=plan.seed * 1_000_003 + repeat,
-        home_socket=-1 if home is None else home,
     )
     spec = with_machine(spec, machine, shares)
     return msgspec.structs.replace(spec, transfer=_all_distances(spec.transfer))
