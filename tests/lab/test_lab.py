@@ -286,7 +286,7 @@ def test_what_power_loss_left_turned_is_put_back(
     test = "scripts/switch-test"
     lost = run("--share", tmp_path, "--", test, "--power-loss", "/mnt", env=temporary, cwd=guest.CHECKOUT)
     assert lost.returncode == 125
-    assert "SMT off, CPUs (0, 2, 4) on" in lost.stdout
+    assert "SMT off, CPUs (0, 2, 4, 6) on" in lost.stdout
     assert (tmp_path / "journal.json").exists()
     after = run("--share", tmp_path, "--", test, "--after", "/mnt", env=temporary, cwd=guest.CHECKOUT)
     assert after.returncode == 0, after.stdout
