@@ -8,7 +8,7 @@ import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.switches import HostState, off_in
-from pybench.host.sysfs import format_list
+from pybench.host.sysfs import counted, format_list
 from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, place
 from pybench.results.records import Cell, Plan
@@ -121,7 +121,7 @@ def _threads(axes: Axes, placement: Placement, left_out: dict[str, None]) -> lis
         return [count for count in counts if count <= most]
     if counts[-1] > most and not axes.oversubscribe:
         raise UsageError(
-            f"{counts[-1]} threads on the {most} CPUs of {placement.text!r}: "
+            f"{counts[-1]} threads on the {counted(most, 'CPU')} of {placement.text!r}: "
             "lower --threads, or share CPUs with --oversubscribe"
         )
     return counts

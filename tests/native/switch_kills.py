@@ -244,7 +244,7 @@ def main(words: list[str]) -> int:
         power_loss(Path(words[1]))
     if words[:1] == ["--after"]:
         return after_power_loss(Path(words[1]))
-    count, seed = (int(word) for word in (*words, "100", "1")[:2])
+    count, seed = (int(word) for word in [*words, *("100", "1")[len(words) :]][:2])
     folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"switch-test-{os.getpid()}"
     folder.mkdir()
     os.environ.setdefault("PYBENCH_STATE_DIR", str(folder / "state"))
