@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 
 import hypothesis
@@ -16,6 +17,8 @@ hypothesis.settings.load_profile("pybench")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep temporary files of tests that run side by side apart, as some look for what was left behind."""
+    # Ignored in what a shell starts behind itself, and inherited by the commands that are to be interrupted here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "alone: it needs the machine for itself: scripts/test runs it last")
     if hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="pybench-tests-")
