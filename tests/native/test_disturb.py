@@ -1,5 +1,6 @@
 """The study of disturbances leaves nothing behind, however it ends."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,10 +14,20 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "scripts" / "disturb"
 
 
+def names(children: list[psutil.Process]) -> list[str]:
+    """Of those that have not ended."""
+    found = []
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child.name())
+    return found
+
+
 def left_behind(pid: int, children: list[psutil.Process]) -> list[str]:
     """Processes and cgroups of the study of that number that are still there."""
     folders = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/pybench-disturb-{pid}")]
-    return folders + [str(child) for child in children if child.is_running() and child.status() != "zombie"]
+    return folders + names([child for child in children if child.is_running()])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -28,7 +39,7 @@ def test_nothing_is_left_behind(number: signal.Signals) -> None:
     )
     process = psutil.Process(study.pid)
     deadline = time.monotonic() + 30
-    while not any(child.name() == "pybench-crew" for child in process.children()):
+    while "pybench-crew" not in names(process.children()):
         assert time.monotonic() < deadline, "no trial began"
         time.sleep(0.02)
     children = process.children(recursive=True)
