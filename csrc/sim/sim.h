@@ -56,7 +56,7 @@ struct sim_line {
     int32_t watchers;      /* first of the seats that spin on their copy, -1 none */
     int32_t waiting;       /* requests in its queues */
     int32_t transit_agent; /* whose request is under way */
-    bool modified; /* since it came */
+    bool modified;         /* since it came */
     bool shared;           /* there may be copies beside the owner's */
     bool transit, transit_exclusive;
     bool sibling_saw; /* the writer's sibling has looked since */
@@ -93,7 +93,7 @@ typedef bool sim_program(struct sim *m, struct sim_seat *s);
 struct sim_seat {
     int32_t index, cpu, core, domain;
     uint8_t state;
-    bool timed;
+    bool timed;      /* its operation under way */
     bool turned;     /* its spin loop, once at least */
     bool stored;     /* since its last atomic */
     bool fenced;     /* what is behind its last atomic starts when that is done */
@@ -179,11 +179,11 @@ static inline uint64_t sim_due_at(const struct sim *m, int32_t slot) { return m-
 static inline void sim_due(struct sim *m, int32_t slot, uint64_t at) { queue_put(m->queue, slot, at, m->now); }
 
 static inline uint64_t sim_rand(struct sim *m) { return pb_random(&m->rng); }
-/* From 0 to below `most`. */
 /* Drawn only where it is open. */
 static inline bool sim_chance(struct sim *m, double chance) {
     return chance >= 1.0 || (chance > 0.0 && (double)(sim_rand(m) >> 11) * 0x1p-53 < chance);
 }
+/* From 0 to below `most`. */
 static inline uint64_t sim_below(struct sim *m, uint64_t most) {
     return (uint64_t)(((unsigned __int128)sim_rand(m) * most) >> 64);
 }

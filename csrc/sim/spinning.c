@@ -52,7 +52,6 @@ static void arrived(struct sim *m, struct sim_seat *s) {
 }
 
 static uint64_t most(uint64_t a, uint64_t b) { return a > b ? a : b; }
-
 static uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
 static void done(struct sim *m, struct sim_seat *s) {
