@@ -13,7 +13,7 @@ from pybench.errors import UsageError
 from pybench.host.topology import Cpu, Topology
 from pybench.native.outcome import Outcome
 from pybench.placement import place
-from pybench.results.records import Cell, Figures, Header, Plan, Trial
+from pybench.results.records import Cell, Figures, Header, Plan, Trial, trial_of
 from pybench.results.store import Writer
 
 CURVES = Path(__file__).parents[1] / "data" / "curves"
@@ -83,16 +83,11 @@ def trial(index: int, cell: Cell, rate: float) -> Trial:
         jain=1,
         cpu_ns_per_operation=1,
     )
-    return Trial(
-        cell=index,
+    return trial_of(
+        cell,
+        index,
         repeat=0,
         sequence=0,
-        workload=cell.workload,
-        params=cell.params,
-        threads=cell.threads,
-        place=cell.place,
-        smt=cell.smt,
-        crew=cell.crew,
         started=0,
         seconds=0,
         outcome=Outcome(status="ok"),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_runs import UNSPOIL, UNSPOILED, here, pybench, python, said
+from cli_runs import UNSPOIL, UNSPOILED, here, pybench, python, said, skip_without_mounts
 
 from pybench.results.store import read
 from pybench.workloads.launch import STRATEGIES
@@ -24,8 +24,7 @@ SMALLEST = ["--containers", "1", "--layers", "5", "--budget", "1s"]
 def measured(*words: str, start: list[str] | None = None) -> "subprocess.CompletedProcess[str]":
     """A launch that must work where mounts do at all."""
     ran = pybench("launch", *words, start=start or UNSPOILED)
-    if ran.returncode == 3 and ("CLONE_NEW" in ran.stderr or "uid_map" in ran.stderr):
-        pytest.skip(f"no mounts here: {ran.stderr.splitlines()[-1]}")
+    skip_without_mounts(ran)
     assert ran.returncode == 0, ran.stderr
     assert "Traceback" not in ran.stderr
     return ran

@@ -8,7 +8,7 @@ import numpy as np
 
 from pybench.native.outcome import Outcome, Phase
 from pybench.results.columns import FileColumns, columns_of
-from pybench.results.records import Cell, Figures, Header, Plan, Trial
+from pybench.results.records import Cell, Figures, Header, Plan, Trial, trial_of
 from pybench.results.store import Results, Writer
 from pybench.workloads import WORKLOADS
 
@@ -49,16 +49,11 @@ def trial(
         calls=len(calls), operations=len(calls), wall_ns=1, max_ns=max(calls), histogram=histogram(calls)
     )
     p50, p90, p99, p999 = (float(np.quantile(calls, q)) for q in (0.5, 0.9, 0.99, 0.999))
-    return Trial(
-        cell=index,
+    return trial_of(
+        of,
+        index,
         repeat=repeat,
         sequence=repeat,
-        workload=of.workload,
-        params=of.params,
-        threads=of.threads,
-        place=of.place,
-        smt=of.smt,
-        crew=of.crew,
         started=1.0,
         seconds=0.1,
         outcome=Outcome(status="ok", phases={WORKLOADS[of.workload].latency: phase}, counters=counters),

@@ -159,8 +159,11 @@ def test_in_python_it_must_be_asked_for_and_is_labelled(files: tuple[Path, Path]
     assert run.source == "emulated"
     assert LABEL in repr(run)
     assert NOTE in " ".join(repr(run.compare(pybench.load(files[0]))).split())
-    pytest.importorskip("altair")
-    assert run.chart().to_dict()["title"] == LABEL
+
+
+def test_a_chart_in_python_is_labelled(files: tuple[Path, Path]) -> None:
+    pytest.importorskip("altair", reason="charts are of the extra `report`")
+    assert pybench.load(files[1], emulated=True).chart().to_dict()["title"] == LABEL
     assert pybench.load(files[0]).chart().to_dict().get("title") != LABEL
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from pybench.analysis.summary import summarize
 from pybench.native.outcome import Members, Outcome, Phase
 from pybench.report.terminal import COLUMNS, result_tables
-from pybench.results.records import Cell, Evidence, Figures, Trial
+from pybench.results.records import Cell, Evidence, Figures, Trial, trial_of
 
 
 def cell(threads: int, **changes: object) -> Cell:
@@ -29,16 +29,11 @@ def trial(index: int, of: Cell, throughput: float, repeat: int = 0, flags: tuple
         involuntary_switches=[0] * count,
     )
     phases = {"acquire": Phase(calls=2, operations=2, wall_ns=200, max_ns=150, histogram=[50, 1, 100, 1])}
-    return Trial(
-        cell=index,
+    return trial_of(
+        of,
+        index,
         repeat=repeat,
         sequence=repeat,
-        workload=of.workload,
-        params=of.params,
-        threads=of.threads,
-        place=of.place,
-        smt=of.smt,
-        crew=of.crew,
         started=0.0,
         seconds=0.1,
         outcome=Outcome(status="ok", members=members, phases=phases, timer_step_ns=10.0),
