@@ -37,7 +37,7 @@ def command(
     \b
     pybench advise results/launch.jsonl --containers 200 --layers 50
     pybench advise --machine r5.metal,m7i.metal-24xl --containers 200 --passes 2
-    pybench advise results/*.jsonl --machine r5.metal --containers 150 --deadline 5s
+    pybench advise results/*.jsonl --machine r5.metal --containers 150
     """
     from pybench.errors import UsageError
     from pybench.sweep.axes import duration_ns

@@ -65,7 +65,7 @@ def command(
 
     \b
     pybench compare before.jsonl after.jsonl
-    pybench compare a1.jsonl,a2.jsonl,a3.jsonl 'after-*.jsonl' --metric throughput,p99.9
+    pybench compare a1.jsonl,a2.jsonl 'after-*.jsonl' --metric throughput,p99.9
     pybench compare sweep.jsonl --axis lock --base ticket
     pybench compare intel.jsonl amd.jsonl --axis host.cpu_model
     pybench compare before.jsonl after.jsonl --fail-if 'p99 > 5%'

@@ -27,8 +27,9 @@ def command(files: tuple[Path, ...], format_name: str | None, output: Path | Non
     """Write result FILEs in the format of another tool.
 
     \b
-    csv, parquet      every trial, with columns `flags`, `flagged` and `clean`; units are in the columns' names
-                      (pybench query --help lists them), `source` says measured, emulated or simulated
+    csv, parquet      every trial, with columns `flags`, `flagged` and `clean`;
+                      units are in the columns' names (pybench query --help lists
+                      them), `source` says measured, emulated or simulated
     pytest-benchmark  its JSON: pytest-benchmark compare FILE
     pyperf            its JSON: pyperf stats FILE, pyperf compare_to A B
     go                the text that benchstat reads: benchstat a.txt b.txt

@@ -15,7 +15,7 @@ def command(as_json: bool) -> None:
 
     \b
     space     memory of a lock with n members
-    fairness  FIFO: first come, first served; bounded: nobody is passed by without end
+    fairness  FIFO: first come, first served; bounded: none is passed by for ever
     waits by  what a member does until the lock is its own
     NUMA      the lock prefers members of the holder's domain (--domain)
     """

@@ -37,9 +37,10 @@ def command(sql: str, files: tuple[Path, ...], as_csv: bool, as_json: bool) -> N
     cell and repeat. A flagged trial is a row too: choose `WHERE clean` for figures.
 
     \b
-    pybench query 'SELECT lock, threads, median(throughput_ops_per_s) AS rate FROM trials WHERE clean
+    pybench query 'SELECT lock, threads, median(throughput_ops_per_s) AS rate
+                   FROM trials WHERE clean
                    GROUP BY ALL ORDER BY ALL' results/*.jsonl
-    pybench query "SELECT flags, count(*) FROM trials GROUP BY flags" results/a.jsonl --csv
+    pybench query "SELECT flags, count(*) FROM trials GROUP BY flags" a.jsonl
     """
     if as_csv and as_json:
         raise UsageError("--csv and --json are two formats; keep one")

@@ -34,7 +34,7 @@ def command(
     \b
       reproduced         every check of it holds, over its whole interval
       not reproduced     a check of it fails, over its whole interval
-      cannot tell here   the evidence does not tell, or this host cannot give it: it says why
+      cannot tell here   the evidence does not tell, or there is none here: why
 
     Mounts are made in private mount namespaces, also as an ordinary user; nothing is left behind. What root adds
     is the kernel's own count of mount operations and of waits for locks.

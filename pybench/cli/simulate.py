@@ -61,9 +61,9 @@ def command(workloads: tuple[str, ...], **options: Any) -> None:
     Placements that a machine does not have, and thread counts beyond its CPUs, are left out and named.
 
     \b
-    pybench simulate --machine r5.metal spin --lock ticket,mcs --place single-socket,dual-socket
-    pybench simulate --machine r5.metal,m7a.24xlarge spin --lock ticket --draws 200 --sensitivity
-    pybench simulate --machine m7i.metal-48xl launch --strategy binds,parent --containers 20,100
+    pybench simulate --machine r5.metal spin --place single-socket,dual-socket
+    pybench simulate --machine r5.metal,c6a.metal spin --draws 200 --sensitivity
+    pybench simulate --machine m7i.metal-48xl launch --strategy binds,parent
     pybench compare measured.jsonl simulated.jsonl
     """
     from pybench.cli.run_simulate import start

@@ -43,7 +43,8 @@ class SectionedCommand(click.Command):
         with formatter.section("Options"):
             formatter.write_dl([r for p in own if (r := p.get_help_record(ctx))], col_max=26)
         for kind in (WORKLOADS[name] for name in self.kinds):
-            with formatter.section(f"Parameters of {kind.name}: {kind.summary}"):
+            with formatter.section(f"Parameters of {kind.name}"):
+                formatter.write_text(kind.summary)
                 rows = [
                     (f"{option_of(p.name)} {p.metavar},...", f"{p.help} [{p.default}]") for p in kind.parameters
                 ]

@@ -150,6 +150,14 @@ def test_bad_input_costs_one_line_and_its_exit_status(
     assert len([line for line in ran.stderr.splitlines() if line.startswith("pybench: ")]) == 1
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_fits_80_columns(verb: str) -> None:
+    ran = here(verb, "--help")
+    assert ran.returncode == 0
+    assert "Usage: " in ran.stdout
+    assert [line for line in ran.stdout.splitlines() if len(line) > 80] == []
+
+
 def test_no_verb_waits_for_scipy_to_load() -> None:
     """Which takes longer than all the rest of most commands; who fits something imports it then."""
     modules = [*(module for module, _ in VERBS.values()), "pybench.cli.run_sweep", "pybench.cli.run_latency"]
