@@ -244,3 +244,5 @@ int32_t pb_abi(void);
 
 /* Time of one pause of a waiting loop on the calling thread's CPU, ns: the least of several looks. */
 double pb_relax_ns(void);
+/* What a mispredicted branch costs there, ns. */
+double pb_mispredict_ns(void);

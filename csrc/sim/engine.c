@@ -63,6 +63,8 @@ static void set_times(struct sim *m) {
 }
 
 static void place_seats(struct sim *m) {
+    for (int32_t i = 0; i < m->n_agents; i++)
+        m->agents[i].line = SIM_NOTHING;
     for (int32_t i = 0; i < m->n_cpus; i++)
         m->cpus[i] = (struct sim_cpu){.core = -1, .current = -1, .run_head = -1, .run_tail = -1, .slot = -1};
     for (int32_t i = 0; i < m->n_seats; i++) {
@@ -96,7 +98,7 @@ static void make_lines(struct sim *m) {
         for (int32_t d = 0; m->slots && d < m->n_domains; d++) {
             line->domains[d].slots = slots;
             for (int32_t seat = 0; seat < m->n_seats; seat++)
-                slots += m->cores[m->seats[seat].core].domain == d ? SIM_BUFFER + 1 : 0;
+                slots += m->cores[m->seats[seat].core].domain == d ? SIM_SLOTS + 1 : 0;
         }
     }
     m->nodes = SIM_HOT * SIM_WORDS;
@@ -135,7 +137,7 @@ static int make_machine(struct sim *m) {
     m->n_domains = spec->service == PB_SIM_CENTRAL ? sockets : spec->service == PB_SIM_CLUSTER ? l3s : 1;
     m->n_lines = SIM_HOT + m->n_seats;
     m->n_words64 = (m->n_cores + 63) / 64;
-    m->n_agents = (SIM_BUFFER + 1) * m->n_seats;
+    m->n_agents = (SIM_SLOTS + 1) * m->n_seats;
     size_t seats = (size_t)m->n_seats, agents = (size_t)m->n_agents, slots = agents + (size_t)m->n_cpus;
     int rc = make_queue(m, slots);
     if (rc)
@@ -201,11 +203,17 @@ static int go(struct sim *m, struct pb_error *error) {
             seat_goes_on(m, &m->seats[slot]);
         } else if (slot < m->n_agents) {
             int32_t place = slot - m->n_seats;
-            struct sim_seat *s = &m->seats[place / SIM_BUFFER];
+            struct sim_seat *s = &m->seats[place / SIM_SLOTS];
             sim_due(m, slot, SIM_NEVER);
-            sim_complete(m, slot);
-            s->stores[place % SIM_BUFFER].asked = false;
-            sim_drain(m, s);
+            if (m->agents[slot].line == SIM_SOON) {
+                sim_prefetch(m, s, slot);
+            } else {
+                sim_complete(m, slot);
+                if (place % SIM_SLOTS < SIM_BUFFER) {
+                    s->stores[place % SIM_SLOTS].asked = false;
+                    sim_drain(m, s);
+                }
+            }
         } else {
             sim_due(m, slot, SIM_NEVER);
             for (int32_t i = 0; i < m->n_cpus; i++)

@@ -81,8 +81,10 @@ bool sim_watch(struct sim *m, struct sim_seat *s, int32_t word, uint64_t until) 
     s->line = word / SIM_WORDS;
     s->turned = true;
     struct sim_line *line = &m->lines[s->line];
-    if (!sim_readable(m, line, s->core) || line->transit_exclusive)
+    if (!sim_readable(m, line, s->core) || line->transit_exclusive) {
+        s->looks++;
         return sim_compute(m, s, m->pause);
+    }
     s->state = SIM_WATCHES;
     s->waits_since = m->now;
     watch_add(m, line, s);
@@ -96,7 +98,7 @@ static struct sim_queue *queue_of(const struct sim *m, struct sim_line *line, in
     return line->domains ? &line->domains[m->cores[core].domain] : &line->queue;
 }
 static inline const struct sim_seat *seat_of(const struct sim *m, int32_t agent) {
-    return &m->seats[agent < m->n_seats ? agent : (agent - m->n_seats) / SIM_BUFFER];
+    return &m->seats[agent < m->n_seats ? agent : (agent - m->n_seats) / SIM_SLOTS];
 }
 static inline int32_t core_of(const struct sim *m, int32_t agent) { return seat_of(m, agent)->core; }
 
@@ -172,12 +174,22 @@ static void serve(struct sim *m, struct sim_line *line, int32_t agent, int32_t o
     line->transit = true;
     line->transit_exclusive = asks->exclusive;
     line->transit_agent = agent;
-    line->lost_at = start + took / SIM_KEPT;
+    uint64_t kept = took / SIM_KEPT * (10 - SIM_SPREAD) / 10 + sim_below(m, took / SIM_KEPT * 2 * SIM_SPREAD / 10 + 1);
+    line->lost_at = start + kept;
     if (line->lost_at < line->locked_until)
         line->lost_at = line->locked_until;
-    sim_due(m, agent, line->lost_at + (took - took / SIM_KEPT) + asks->extra);
+    sim_due(m, agent, line->lost_at + (took - kept) + asks->extra);
     if (asks->exclusive)
         invalidate(m, line, core, line->lost_at);
+}
+
+/* The line is modified before the probe of a read reaches it. */
+void sim_read_takes(struct sim *m, struct sim_line *line) {
+    if (!sim_chance(m, m->migratory))
+        return;
+    struct sim_agent *asks = &m->agents[line->transit_agent];
+    asks->exclusive = line->transit_exclusive = true;
+    invalidate(m, line, core_of(m, line->transit_agent), line->lost_at);
 }
 
 /* ---- queues ---- */
@@ -262,7 +274,7 @@ void sim_request(struct sim *m, int32_t agent, int32_t index, bool exclusive, ui
                  uint64_t ahead) {
     struct sim_line *line = &m->lines[index];
     m->agents[agent] = (struct sim_agent){
-        .asked_at = m->now, .extra = extra, .line = index, .ahead = ahead, .exclusive = exclusive, .next = -1};
+        .asked_at = m->now, .extra = extra, .line = index, .ahead = ahead, .exclusive = exclusive, .writes = exclusive, .next = -1};
     if (line->transit)
         enqueue(m, line, agent);
     else
@@ -274,16 +286,17 @@ void sim_complete(struct sim *m, int32_t agent) {
     struct sim_agent *asked = &m->agents[agent];
     struct sim_line *line = &m->lines[asked->line];
     int32_t core = core_of(m, agent);
-    asked->line = -1;
+    asked->line = SIM_NOTHING;
     if (!line->transit || line->transit_agent != agent)
         return; /* a copy of a shared line */
     line->transit = false;
     if (asked->exclusive) {
         if (line->owner < 0 || m->cores[line->owner].domain != m->cores[core].domain)
             line->entered_at = m->now;
+        line->modified = asked->writes || (line->modified && line->owner == core);
+        line->used = false;
         line->owner = core;
         line->shared = false;
-        line->modified = false;
         line->sibling_saw = true;
         line->writer = seat_of(m, agent)->cpu;
         copy_alone(m, line, core);
@@ -301,7 +314,7 @@ void sim_complete(struct sim *m, int32_t agent) {
 static void store_ask(struct sim *m, struct sim_seat *s, uint32_t place) {
     struct sim_store *store = &s->stores[place];
     store->asked = true;
-    sim_request(m, m->n_seats + s->index * SIM_BUFFER + (int32_t)place, store->word / SIM_WORDS, true, 0, 0);
+    sim_request(m, m->n_seats + s->index * SIM_SLOTS + (int32_t)place, store->word / SIM_WORDS, true, 0, 0);
 }
 static bool asked_before(const struct sim_seat *s, int32_t line) {
     for (uint32_t i = 0; i + 1 < s->stores_left; i++) {
@@ -328,7 +341,7 @@ static void rmw_ask(struct sim *m, struct sim_seat *s) {
     struct sim_line *line = &m->lines[s->line];
     uint64_t atomic = sim_slowed(m, s, sim_atomic(m, s));
     if (sim_lockable(m, line, s->core)) {
-        sim_lock_line(line, m->now + atomic);
+        sim_lock_line(m, line, m->now + atomic);
         s->state = SIM_RUNS;
         sim_due(m, s->index, m->now + atomic);
         return;
@@ -337,7 +350,38 @@ static void rmw_ask(struct sim *m, struct sim_seat *s) {
     s->asked_at = m->now;
     sim_request(m, s->index, s->line, true, atomic, 0);
 }
+/* While the miss of an acquire is on its way the core runs ahead: turns of the loop, until one at which a wait of late
+ * ended, and then into the section. What the lock guards is asked for there in earnest: whoever has it loses it. A
+ * reading of the clock is a fence. */
+void sim_runs_ahead(struct sim *m, struct sim_seat *s, int32_t missed) {
+    struct sim_agent *agent = &m->agents[m->n_seats + s->index * SIM_SLOTS + SIM_BUFFER];
+    if (m->guard < 0 || m->guard / SIM_WORDS == missed || agent->line != SIM_NOTHING || s->fenced || s->timed)
+        return;
+    uint32_t turns = SIM_AHEAD;
+    for (int i = 0; i < SIM_PAST; i++)
+        if (s->past[i] >= s->looks && s->past[i] - s->looks < turns)
+            turns = s->past[i] - s->looks;
+    if (turns == SIM_AHEAD)
+        return;
+    agent->line = SIM_SOON;
+    agent->asked_at = m->now;
+    sim_due(m, (int32_t)(agent - m->agents), m->now + turns * m->poll + 1);
+}
+/* It got there, unless the miss is over. */
+void sim_prefetch(struct sim *m, struct sim_seat *s, int32_t agent) {
+    int32_t line = m->guard / SIM_WORDS;
+    m->agents[agent].line = SIM_NOTHING;
+    if (s->state == SIM_MEMORY && s->asked_at == m->agents[agent].asked_at && !sim_writable(m, &m->lines[line], s->core))
+        sim_request(m, agent, line, s->counts, 0, 0);
+}
+
 bool sim_miss(struct sim *m, struct sim_seat *s, int32_t line, bool exclusive, uint64_t ahead) {
+    if (m->cpus[s->cpu].wants_switch) {
+        /* The interrupt is first. Once a time slice, a line is had for nothing afterwards. */
+        s->state = SIM_RUNS;
+        sim_due(m, s->index, m->now);
+        return false;
+    }
     s->state = SIM_MEMORY;
     s->asked_at = m->now;
     s->hidden = 0;

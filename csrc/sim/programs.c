@@ -26,10 +26,12 @@ static bool tas_acquire(struct sim *m, struct sim_seat *s) {
         RMW(W(0));
         if (!m->value[W(0)])
             break;
-        s->looks = SIM_RACED;
+        s->looks++;
+        s->turned = true;
         COMPUTE(m->pause);
     }
     SET(W(0), 1);
+    WAIT(sim_leave_loop(m, s));
     PROGRAM_END;
 }
 static bool tas_release(struct sim *m, struct sim_seat *s) {
@@ -46,8 +48,6 @@ static bool ttas_take(struct sim *m, struct sim_seat *s) {
         if (!m->value[s->a])
             break;
         SET((int32_t)s->a, 1);
-        if (s->looks)
-            s->looks = SIM_RACED; /* it looked free, and was not */
         SPIN_WHILE((int32_t)s->a, VALUE((int32_t)s->a));
     }
     SET((int32_t)s->a, 1);
@@ -67,7 +67,7 @@ static bool ttas_backoff_acquire(struct sim *m, struct sim_seat *s) {
         if (!m->value[W(0)])
             break;
         SET(W(0), 1);
-        s->looks = SIM_RACED;
+        s->looks++;
         COMPUTE(m->pause * sim_below(m, (uint64_t)s->a));
         s->a = s->a < 1024 ? 2 * s->a : s->a;
         SPIN_WHILE(W(0), VALUE(W(0)));

@@ -21,26 +21,34 @@
 #define SIM_PS 1000.0 /* in a ns */
 #define SIM_WORDS 8   /* a line; what the lock guards may lie on the upper half of its own */
 #define SIM_BUFFER 8  /* stores on their way */
+#define SIM_SLOTS (SIM_BUFFER + 1) /* and a line asked for before it is known to be wanted */
 #define SIM_PACES 256
 #define SIM_HOT 8 /* lines that many want: each domain has a queue of its own there */
-#define SIM_FORESEEN 64 /* turns of a spin loop whose end a branch predictor foresees */
+#define SIM_PAST 4 /* waits that a branch predictor remembers */
+#define SIM_FORESEEN 64 /* turns of a spin loop whose end it foresees, whatever they were before */
+#define SIM_AHEAD 16    /* turns that a core runs ahead while a miss is on its way */
 #define SIM_BESIDE_PS 20000 /* how far a core runs ahead of an instruction that waits */
 #define SIM_WAY 4  /* the way to a line's home is this part of a transfer, */
-#define SIM_KEPT 8 /* and the owner goes on using the line for this part of one that takes it away */
-#define SIM_RACED 1000   /* in their place: others raced for it, and who wins is not foreseen */
+#define SIM_KEPT 8 /* and the owner goes on using the line for this part of one that takes it away, more or less, */
+#define SIM_SPREAD 8 /* by up to so many tenths of it */
 #define SIM_SAMPLE_PS UINT64_C(10000000)
 
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
 enum sim_state { SIM_RUNS, SIM_MEMORY, SIM_DRAINS, SIM_FULL, SIM_WATCHES, SIM_READY, SIM_SLEEPS };
 
-/* Who asks for a line: a seat (0 to n - 1), or a store on its way (from n on, SIM_BUFFER for each seat). */
+#define SIM_NOTHING (-1) /* in place of a line: asks for none, */
+#define SIM_SOON (-2)    /* or will, unless what it runs ahead of is there before */
+
+/* Who asks for a line: a seat (0 to n - 1), or a store on its way, or a core that runs ahead of its seat's wait (from n
+ * on, SIM_SLOTS for each seat, the last for what runs ahead). */
 struct sim_agent {
     uint64_t asked_at;
     uint64_t extra; /* that the line is taken up after it came: the atomic's own time */
-    int32_t line;   /* -1: asks for none */
+    int32_t line;
     int32_t next;   /* behind it in the queue */
     uint64_t ahead; /* of its time is over: it was asked for before it was known to be wanted */
     bool exclusive, served;
+    bool writes; /* it asked for that; exclusive alone: a read that takes the line away */
 };
 
 /* Requests of one domain (socket or L3) for a line, first come first; or in no order, to be drawn from. */
@@ -62,6 +70,7 @@ struct sim_line {
     bool sibling_saw; /* the writer's sibling has looked since */
     uint64_t lost_at; /* under way: until then copies are good */
     uint64_t locked_until;
+    bool used; /* by an atomic since it came */
     uint64_t entered_at; /* its domain */
     uint64_t sockets, l3s; /* sets (modulo 64) of places with copies */
     uint64_t *copies;      /* set of cores */
@@ -98,6 +107,7 @@ struct sim_seat {
     bool stored;     /* since its last atomic */
     bool fenced;     /* what is behind its last atomic starts when that is done */
     bool early;      /* the line of its atomic is asked for while stores are still on their way */
+    bool acquires;   /* it wants the lock */
     bool counts;     /* its sections are counted: it writes */
     bool optimistic; /* a reader that holds nothing, and reads again */
     int32_t role, line, watch_next, watch_before, next_run;
@@ -111,7 +121,8 @@ struct sim_seat {
     uint64_t spin_until;
     uint64_t asked_at, missed_ps, missed_until; /* its last miss */
     uint64_t hidden; /* time of hits since its last atomic */
-    uint32_t looks;  /* turns of the spin loop that it left last */
+    uint32_t looks; /* turns of this wait so far, */
+    uint32_t past[SIM_PAST]; /* and of those before, the last first */
     uint64_t waits_since;
     /* Stores on their way, a ring. */
     struct sim_store stores[SIM_BUFFER];
@@ -213,6 +224,9 @@ void sim_request(struct sim *m, int32_t agent, int32_t line, bool exclusive, uin
 void sim_complete(struct sim *m, int32_t agent);
 void sim_wake_siblings(struct sim *m, struct sim_line *line, int32_t cpu);
 void sim_unwatch(struct sim *m, struct sim_seat *s);
+void sim_read_takes(struct sim *m, struct sim_line *line);
+void sim_runs_ahead(struct sim *m, struct sim_seat *s, int32_t missed);
+void sim_prefetch(struct sim *m, struct sim_seat *s, int32_t agent);
 bool sim_watch(struct sim *m, struct sim_seat *s, int32_t word, uint64_t until);
 bool sim_store_slow(struct sim *m, struct sim_seat *s, int32_t word, int64_t value);
 bool sim_miss(struct sim *m, struct sim_seat *s, int32_t line, bool exclusive, uint64_t ahead);
@@ -236,10 +250,12 @@ static inline bool sim_writable(const struct sim *m, const struct sim_line *line
 static inline bool sim_lockable(const struct sim *m, const struct sim_line *line, int32_t core) {
     return line->owner == core && !line->shared && (!line->transit || m->now + m->atomic / 2 < line->lost_at);
 }
-static inline void sim_lock_line(struct sim_line *line, uint64_t end) {
-    line->locked_until = end;
-    if (line->transit && line->lost_at < end)
-        line->lost_at = end;
+/* But for the first since the line came, the stores behind it are ready and go out before the line does. */
+static inline void sim_lock_line(const struct sim *m, struct sim_line *line, uint64_t end) {
+    line->locked_until = end + (line->used ? 2 * m->local : 0);
+    line->used = true;
+    if (line->transit && line->lost_at < line->locked_until)
+        line->lost_at = line->locked_until;
 }
 /* What it costs to see what the sibling wrote into the cache that both share. */
 static inline uint64_t sim_sibling(struct sim *m, struct sim_line *line, const struct sim_seat *s) {
@@ -252,6 +268,8 @@ static inline void sim_set(struct sim *m, const struct sim_seat *s, int32_t word
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->value[word] = value;
     line->modified = true;
+    if (line->transit && !line->transit_exclusive && !line->shared && m->now <= line->lost_at)
+        sim_read_takes(m, line);
     line->writer = s->cpu;
     line->sibling_saw = false;
     if (line->watchers >= 0)
@@ -277,6 +295,8 @@ static inline bool sim_load(struct sim *m, struct sim_seat *s, int32_t word) {
     m->facts.events++;
     if (sim_readable(m, line, s->core))
         return sim_hit(m, s, line);
+    if (s->acquires)
+        sim_runs_ahead(m, s, word / SIM_WORDS);
     return sim_miss(m, s, word / SIM_WORDS, false, 0);
 }
 /* How long ago a request left that does not depend on the miss right before it: together with that one, if it was
@@ -291,21 +311,20 @@ static inline bool sim_load_beside(struct sim *m, struct sim_seat *s, int32_t wo
         return sim_hit(m, s, line);
     return sim_miss(m, s, word / SIM_WORDS, false, sim_ahead(m, s));
 }
-/* A load with a store to the same line right behind it: the line is asked for as for the store. If the wait before
- * was foreseen to end, or there was none, it left beside the last that missed. */
+/* A load with a store to the same line right behind it: the line is asked for as for the store. */
 static inline bool sim_load_to_store(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->facts.events++;
     if (sim_writable(m, line, s->core))
         return sim_hit(m, s, line);
-    return sim_miss(m, s, word / SIM_WORDS, true, sim_ahead(m, s));
+    return sim_miss(m, s, word / SIM_WORDS, true, 0);
 }
-/* Out of a spin loop: the branch that went round so far was expected to go on. */
+/* Out of a spin loop: a branch that was expected to go otherwise, unless the wait was as long as the one before. */
 static inline bool sim_leave_loop(struct sim *m, struct sim_seat *s) {
     if (!s->turned)
         return true;
     s->turned = false;
-    return sim_compute(m, s, m->exit);
+    return s->looks == s->past[0] || sim_compute(m, s, m->exit);
 }
 static inline uint64_t sim_atomic(struct sim *m, struct sim_seat *s) {
     uint64_t took = m->atomic + (s->stored ? m->drain : 0);
@@ -318,12 +337,14 @@ static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->facts.events++;
     s->fenced = !sim_chance(m, m->overlap);
+    if (s->acquires && !sim_lockable(m, line, s->core))
+        sim_runs_ahead(m, s, word / SIM_WORDS);
     if (s->stores_left || !sim_lockable(m, line, s->core))
         return sim_rmw_slow(m, s, word / SIM_WORDS);
     uint64_t took = sim_slowed(m, s, sim_atomic(m, s));
     uint64_t end = m->now + (took > s->hidden ? took - s->hidden : 0) + sim_sibling(m, line, s);
     s->hidden = 0;
-    sim_lock_line(line, end);
+    sim_lock_line(m, line, end);
     return sim_until(m, s, end);
 }
 /* Stored when the line is there; the seat goes on meanwhile. */

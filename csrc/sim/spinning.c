@@ -91,11 +91,17 @@ static uint64_t held_for(struct sim *m, struct sim_seat *s) {
 static bool step(struct sim *m, struct sim_seat *s) {
     PROGRAM(0);
     for (;;) {
+        if (s->timed)
+            COMPUTE(m->reading);
         s->began = m->now;
         for (;;) {
             s->looks = 0;
             s->missed_ps = 0;
+            s->acquires = true;
             CALL(s->acquire);
+            s->acquires = false;
+            memmove(s->past + 1, s->past, sizeof s->past - sizeof *s->past);
+            s->past[0] = s->looks;
             if (s->timed)
                 COMPUTE(m->reading);
             entered(m, s);

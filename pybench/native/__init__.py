@@ -24,6 +24,7 @@ __all__ = [
     "TrialSpec",
     "histogram_values",
     "locks",
+    "mispredict_ns",
     "phases",
     "relax_ns",
     "run_trial",
@@ -100,6 +101,11 @@ def histogram_values() -> npt.NDArray[np.float64]:
 def relax_ns() -> float:
     """Time of one pause of a waiting loop (PAUSE, ISB) on the CPU that this runs on, ns; takes about 2 ms."""
     return float(_load().lib.pb_relax_ns())
+
+
+def mispredict_ns() -> float:
+    """What a mispredicted branch costs on the CPU that this runs on, ns; takes about 25 ms."""
+    return float(_load().lib.pb_mispredict_ns())
 
 
 def run_trial(spec: TrialSpec) -> Outcome:

@@ -52,7 +52,6 @@ def calibrate(topology: Topology, say: Say = lambda _: None, *, budget_ns: int =
     launch, notes = launch_steps(topology)
     facts = read_facts()
     model = str(facts["cpu"]["model"] or "unknown CPU")
-    clock = _clock()
     service, service_source, service_times = _service(model, transfer)
     machine = Machine(
         name=plain(platform.node()) or "this-host",
@@ -63,7 +62,7 @@ def calibrate(topology: Topology, say: Say = lambda _: None, *, budget_ns: int =
         service=service,
         service_source=service_source,
         transfer=transfer,
-        times=_in_order(times | clock | _vendor(model, clock["core.clock_ghz"]) | service_times | _scheduler()),
+        times=_in_order(times | _clock() | _vendor(model) | service_times | _scheduler()),
         launch=launch,
         notes=(*notes, *_virtual(bool(facts["hypervisor"]["virtual"]))),
     )
@@ -158,22 +157,17 @@ def _clock() -> dict[str, Number]:
     return {"core.clock_ghz": measured(ghz, "/proc/cpuinfo, over the CPUs", 0.1)}
 
 
-def _vendor(model: str, clock_ghz: Number) -> dict[str, Number]:
+def _vendor(model: str) -> dict[str, Number]:
     """What two threads do not show, as shipped machines of the vendor have it."""
     vendor = model.upper()
     if "AMD" in vendor:
         overlap = migratory = assumed(1.0, 0.5, 1.0, "as seen on an EPYC")
-        cycles = 11, 15, 19
     elif "INTEL" in vendor:
         overlap = assumed(0.0, 0.0, 0.3, "as on Haswell (Schweizer et al., PACT 2015)")
         migratory = assumed(0.0, 0.0, 0.3, "copies, as in the MESIF protocol")
-        cycles = 15, 18, 24
     else:
         overlap = migratory = assumed(0.5, 0.0, 1.0, "a CPU of which nothing is known here")
-        cycles = 9, 15, 24
-    low, value, high = (round(one / clock_ghz.value, 2) for one in cycles)
-    exit_ns = assumed(value, low, high, f"{cycles[0]} to {cycles[2]} cycles of misprediction")
-    return {"core.atomic_overlap": overlap, "core.migratory": migratory, "core.exit_ns": exit_ns}
+    return {"core.atomic_overlap": overlap, "core.migratory": migratory}
 
 
 def _service(model: str, transfer: dict[str, Spread]) -> tuple[ServiceKind, str, dict[str, Number]]:

@@ -41,6 +41,7 @@ def lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
     os.sched_setaffinity(0, {cpu})
     try:
         pauses = [native.relax_ns() for _ in range(REPEATS)]
+        exits = [native.mispredict_ns() for _ in range(REPEATS)]
     finally:
         os.sched_setaffinity(0, before)
     return {
@@ -49,6 +50,7 @@ def lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
         "core.atomic_ns": measured([float(x) for x in columns[2]], how),
         "core.drain_ns": measured([float(x) for x in columns[3]], how),
         "core.pause_ns": measured(pauses, "measured: a loop of nothing else"),
+        "core.exit_ns": measured(exits, "measured: branches at random, against branches that never go"),
         "core.sample_ns": Number(
             round(3 * timer, 2), round(2 * timer, 2), round(4 * timer, 2), "measured: two to four timer readings"
         ),

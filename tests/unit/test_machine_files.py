@@ -291,5 +291,7 @@ def test_the_model_tells_what_its_primitives_are_made_of() -> None:
     assert loop == atomics == drains == 1
 
 
-def test_a_pause_takes_some_time() -> None:
+def test_a_pause_and_a_mispredicted_branch_take_some_time() -> None:
     assert 0 < native.relax_ns() < 10_000
+    # More than the turn of a loop: 9 cycles at the least, on any core that runs ahead at all.
+    assert 1 < native.mispredict_ns() < 1000
