@@ -7,15 +7,17 @@ import numpy as np
 from scipy.optimize import nnls
 
 from pybench import native
+from pybench.native.outcome import Outcome
 from pybench.simulate.engine import EngineSpec, Latency, Seat, Spin, run
 from pybench.simulate.machine import Number
-from pybench.simulate.measuring import REPEATS, assumed, clean, measured, ns_an_operation
+from pybench.simulate.measuring import assumed, clean, measured, ns_an_operation
 
 # Their lone operations are a turn of the loop, an atomic beside it, three hits beside it, and an atomic behind a
 # store, in the model as in fact.
 PRIMITIVES = ("empty", "atomic-add", "seqlock", "tas")
 # Another one, which enters no number and shows how well they fit.
 CHECK = "ticket"
+ROUNDS = 9
 
 
 def lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
@@ -23,11 +25,22 @@ def lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
 
     And how far the model is off for each of them and for CHECK. Raises MeasurementError on a busy host.
     """
-    outcomes = {lock: clean("spin", (cpu,), REPEATS, lock=lock) for lock in (*PRIMITIVES, CHECK)}
+    outcomes: dict[str, list[Outcome]] = {lock: [] for lock in (*PRIMITIVES, CHECK)}
+    pauses, exits = [], []
+    before = os.sched_getaffinity(0)
+    # What is solved together is measured together: a core's speed may change within a second.
+    for _ in range(ROUNDS):
+        for lock in outcomes:
+            outcomes[lock] += clean("spin", (cpu,), 1, lock=lock)
+        os.sched_setaffinity(0, {cpu})
+        try:
+            pauses.append(native.relax_ns())
+            exits.append(native.mispredict_ns())
+        finally:
+            os.sched_setaffinity(0, before)
     seen = {lock: [ns_an_operation(one) for one in some] for lock, some in outcomes.items()}
-    fewest = min(map(len, seen.values()))
     counts = np.array([made_of(lock) for lock in PRIMITIVES])
-    solved = [nnls(counts, np.array([seen[lock][i] for lock in PRIMITIVES]))[0] for i in range(fewest)]
+    solved = [nnls(counts, np.array([seen[lock][i] for lock in PRIMITIVES]))[0] for i in range(ROUNDS)]
     columns = list(zip(*solved, strict=True))
     middle = [statistics.median(column) for column in columns]
     misses = {
@@ -37,13 +50,6 @@ def lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
     how = f"measured: lone operations of {', '.join(PRIMITIVES)} solved for loop, hits, atomics, drains"
     step = [one.timer_ns for some in outcomes.values() for one in some]
     timer = statistics.median(step)
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
-    try:
-        pauses = [native.relax_ns() for _ in range(REPEATS)]
-        exits = [native.mispredict_ns() for _ in range(REPEATS)]
-    finally:
-        os.sched_setaffinity(0, before)
     return {
         "core.loop_ns": measured([float(x) for x in columns[0]], how),
         "core.local_ns": measured([float(x) for x in columns[1]], how),
