@@ -273,8 +273,8 @@ static void serve_next(struct sim *m, struct sim_line *line) {
 void sim_request(struct sim *m, int32_t agent, int32_t index, bool exclusive, uint64_t extra,
                  uint64_t ahead) {
     struct sim_line *line = &m->lines[index];
-    m->agents[agent] = (struct sim_agent){
-        .asked_at = m->now, .extra = extra, .line = index, .ahead = ahead, .exclusive = exclusive, .writes = exclusive, .next = -1};
+    m->agents[agent] = (struct sim_agent){.asked_at = m->now, .extra = extra, .line = index, .next = -1,
+                                          .ahead = ahead, .exclusive = exclusive, .writes = exclusive};
     if (line->transit)
         enqueue(m, line, agent);
     else
@@ -370,8 +370,9 @@ void sim_runs_ahead(struct sim *m, struct sim_seat *s, int32_t missed) {
 /* It got there, unless the miss is over. */
 void sim_prefetch(struct sim *m, struct sim_seat *s, int32_t agent) {
     int32_t line = m->guard / SIM_WORDS;
+    bool ahead = s->state == SIM_MEMORY && s->asked_at == m->agents[agent].asked_at;
     m->agents[agent].line = SIM_NOTHING;
-    if (s->state == SIM_MEMORY && s->asked_at == m->agents[agent].asked_at && !sim_writable(m, &m->lines[line], s->core))
+    if (ahead && !sim_writable(m, &m->lines[line], s->core))
         sim_request(m, agent, line, s->counts, 0, 0);
 }
 
