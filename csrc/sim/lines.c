@@ -183,9 +183,9 @@ static void serve(struct sim *m, struct sim_line *line, int32_t agent, int32_t o
         invalidate(m, line, core, line->lost_at);
 }
 
-/* The line is modified before the probe of a read reaches it. */
+/* The owner modifies the line before the probe of a read reaches it. */
 void sim_read_takes(struct sim *m, struct sim_line *line) {
-    if (!sim_chance(m, m->migratory))
+    if (m->now > line->lost_at || !sim_chance(m, m->migratory))
         return;
     struct sim_agent *asks = &m->agents[line->transit_agent];
     asks->exclusive = line->transit_exclusive = true;

@@ -267,9 +267,9 @@ static inline uint64_t sim_sibling(struct sim *m, struct sim_line *line, const s
 static inline void sim_set(struct sim *m, const struct sim_seat *s, int32_t word, int64_t value) {
     struct sim_line *line = &m->lines[word / SIM_WORDS];
     m->value[word] = value;
-    line->modified = true;
-    if (line->transit && !line->transit_exclusive && !line->shared && m->now <= line->lost_at)
+    if (!line->modified && line->transit && !line->transit_exclusive && !line->shared)
         sim_read_takes(m, line);
+    line->modified = true;
     line->writer = s->cpu;
     line->sibling_saw = false;
     if (line->watchers >= 0)

@@ -102,7 +102,7 @@ def test_interval_ends_cost_what_the_f_distribution_allows(model, weights):
 def test_intervals_cover_what_was_planted(weights):
     """Seen in 3,000 curves: 94 to 96 % for each quantity and weighting. Fewer curves wander further by chance."""
     study = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "check-coverage"))["study"]
-    curves = 400
+    curves = 200
     shares = study(curves, weights, seed=20)
     fewest, most = binom.interval(0.999, curves, 0.95)
     assert set(shares) == {"alpha", "beta", "gamma", "peak"}
