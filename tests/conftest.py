@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -43,3 +45,10 @@ def cpus() -> tuple[int, ...]:
 def two_cpus(cpus: tuple[int, ...]) -> tuple[int, int]:
     """CPUs for two members: the same one twice if there is no other."""
     return cpus[0], cpus[-1]
+
+
+@pytest.fixture
+def disk_path() -> Iterator[Path]:
+    """A folder on a disk, wherever other temporary files are: scripts/test keeps those in memory."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Path(folder)

@@ -44,16 +44,16 @@ def test_extra_mounts_are_in_the_table(cpus):
 @pytest.mark.parametrize(
     "params", VARIANTS[:5], ids=lambda params: " ".join(f"{k}={v}" for k, v in params.items())
 )
-def test_a_directory_of_the_host_stays_as_it_was(params, tmp_path, two_cpus):
-    (tmp_path / "file").write_text("kept")
-    (tmp_path / "sub").mkdir()
-    before = tmp_path.stat()
-    run_or_skip(request("mount", two_cpus, fs=str(tmp_path), **params))
-    after = tmp_path.stat()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "sub"]
+def test_a_directory_of_the_host_stays_as_it_was(params, disk_path, two_cpus):
+    (disk_path / "file").write_text("kept")
+    (disk_path / "sub").mkdir()
+    before = disk_path.stat()
+    run_or_skip(request("mount", two_cpus, fs=str(disk_path), **params))
+    after = disk_path.stat()
+    assert sorted(path.name for path in disk_path.iterdir()) == ["file", "sub"]
     for field in ("st_dev", "st_ino", "st_mode", "st_uid", "st_nlink", "st_mtime_ns", "st_ctime_ns"):
         assert getattr(after, field) == getattr(before, field)
-    assert (tmp_path / "file").read_text() == "kept"
+    assert (disk_path / "file").read_text() == "kept"
 
 
 def test_a_directory_that_is_not_there_fails_the_trial(tmp_path, cpus):

@@ -118,10 +118,10 @@ def test_what_a_kernel_lacks_is_unsupported_by_name(call, error, without, tried,
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_directory_of_the_host_is_left_empty(strategy, tmp_path, two_cpus):
+def test_a_directory_of_the_host_is_left_empty(strategy, disk_path, two_cpus):
     for keep in ("no", "yes"):
-        storm(two_cpus, strategy=strategy, fs=str(tmp_path), keep=keep)
-        assert is_empty(tmp_path)
+        storm(two_cpus, strategy=strategy, fs=str(disk_path), keep=keep)
+        assert is_empty(disk_path)
 
 
 def test_a_directory_that_is_not_there_fails_the_trial(tmp_path, cpus):
@@ -199,9 +199,9 @@ STORMS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("where", STORMS)
 @pytest.mark.parametrize("who", KILLERS)
-def test_kills_at_random_moments_leave_nothing(who, where, tmp_path, two_cpus):
+def test_kills_at_random_moments_leave_nothing(who, where, disk_path, two_cpus):
     """PYBENCH_KILLS of each kind, 2 unless told: set-up (of 30,000 mounts) and storm alike are hit."""
-    fs = str(tmp_path) if where == "folder" else "tmpfs"
+    fs = str(disk_path) if where == "folder" else "tmpfs"
     tried = {name: run_trial(launch_spec(two_cpus, containers=2, fs=fs, strategy=name)) for name in STRATEGIES}
     able = [name for name, outcome in tried.items() if outcome.status == "ok"]
     if not able:
@@ -215,23 +215,23 @@ def test_kills_at_random_moments_leave_nothing(who, where, tmp_path, two_cpus):
         )
         killed = time.monotonic()
         assert wait_gone(leader, GONE_WITHIN), f"left {group_of(leader)}"
-        wait_for(lambda: not guards_of(tmp_path), GONE_WITHIN - (time.monotonic() - killed))
-        assert is_empty(tmp_path)
+        wait_for(lambda: not guards_of(disk_path), GONE_WITHIN - (time.monotonic() - killed))
+        assert is_empty(disk_path)
         assert host_mounts() == before
 
 
-def test_an_interrupted_storm_leaves_its_folder_empty(tmp_path, cpus):
+def test_an_interrupted_storm_leaves_its_folder_empty(disk_path, cpus):
     program = (
         "import sys; from launch_tools import launch_spec; from pybench.native import run_trial;"
         f"run_trial(launch_spec({cpus[:1]}, fs=sys.argv[1], containers=5000, arrival='rate:10', layers=30))"
     )
-    run_or_skip(launch_spec(cpus[:1], containers=1, fs=str(tmp_path)))
+    run_or_skip(launch_spec(cpus[:1], containers=1, fs=str(disk_path)))
     with subprocess.Popen(
-        [sys.executable, "-c", program, tmp_path], cwd=Path(__file__).parent, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", program, disk_path], cwd=Path(__file__).parent, stderr=subprocess.DEVNULL
     ) as caller:
         wait_for(lambda: crew_of(caller.pid))
-        wait_for(lambda: not is_empty(tmp_path))
+        wait_for(lambda: not is_empty(disk_path))
         caller.send_signal(signal.SIGINT)
         caller.wait(30)
-    assert is_empty(tmp_path)
-    assert not guards_of(tmp_path)
+    assert is_empty(disk_path)
+    assert not guards_of(disk_path)
