@@ -31,6 +31,7 @@
 #define SIM_WAY 4  /* the way to a line's home is this part of a transfer, */
 #define SIM_KEPT 8 /* and the owner goes on using the line for this part of one that takes it away, more or less, */
 #define SIM_SPREAD 8 /* by up to so many tenths of it */
+#define SIM_SOON_READY 8 /* behind one first atomic in so many, stores are ready as behind later ones */
 #define SIM_SAMPLE_PS UINT64_C(10000000)
 
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
@@ -250,9 +251,9 @@ static inline bool sim_writable(const struct sim *m, const struct sim_line *line
 static inline bool sim_lockable(const struct sim *m, const struct sim_line *line, int32_t core) {
     return line->owner == core && !line->shared && (!line->transit || m->now + m->atomic / 2 < line->lost_at);
 }
-/* But for the first since the line came, the stores behind it are ready and go out before the line does. */
-static inline void sim_lock_line(const struct sim *m, struct sim_line *line, uint64_t end) {
-    line->locked_until = end + (line->used ? 2 * m->local : 0);
+/* The stores behind it are ready and go out before the line does: seldom behind the first since the line came. */
+static inline void sim_lock_line(struct sim *m, struct sim_line *line, uint64_t end) {
+    line->locked_until = end + (line->used || sim_chance(m, 1.0 / SIM_SOON_READY) ? 2 * m->local : 0);
     line->used = true;
     if (line->transit && line->lost_at < line->locked_until)
         line->lost_at = line->locked_until;
