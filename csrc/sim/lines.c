@@ -79,12 +79,10 @@ static void invalidate(struct sim *m, struct sim_line *line, int32_t core, uint6
 /* A turn of a spin loop that found nothing: look again only when the copy is gone. */
 bool sim_watch(struct sim *m, struct sim_seat *s, int32_t word, uint64_t until) {
     s->line = word / SIM_WORDS;
-    s->turned = true;
     struct sim_line *line = &m->lines[s->line];
-    if (!sim_readable(m, line, s->core) || line->transit_exclusive) {
-        s->looks++;
-        return sim_compute(m, s, m->pause);
-    }
+    if (!sim_readable(m, line, s->core) || line->transit_exclusive)
+        return sim_turn(m, s);
+    s->turned = true;
     s->state = SIM_WATCHES;
     s->waits_since = m->now;
     watch_add(m, line, s);

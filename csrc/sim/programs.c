@@ -26,9 +26,7 @@ static bool tas_acquire(struct sim *m, struct sim_seat *s) {
         RMW(W(0));
         if (!m->value[W(0)])
             break;
-        s->looks++;
-        s->turned = true;
-        COMPUTE(m->pause);
+        WAIT(sim_turn(m, s));
     }
     SET(W(0), 1);
     WAIT(sim_leave_loop(m, s));

@@ -220,6 +220,13 @@ static inline bool sim_compute(struct sim *m, struct sim_seat *s, uint64_t ps) {
     return sim_until(m, s, m->now + sim_slowed(m, s, ps));
 }
 
+/* A turn of a wait that found nothing. */
+static inline bool sim_turn(struct sim *m, struct sim_seat *s) {
+    s->turned = true;
+    s->looks++;
+    return sim_compute(m, s, m->pause);
+}
+
 /* ---- memory: lines.c ---- */
 void sim_request(struct sim *m, int32_t agent, int32_t line, bool exclusive, uint64_t extra, uint64_t ahead);
 void sim_complete(struct sim *m, int32_t agent);

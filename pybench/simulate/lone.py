@@ -21,7 +21,8 @@ ROUNDS = 9
 
 
 def lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
-    """Loop, hit, atomic and drain from the lone operations of primitives; pause and timer by themselves.
+    """Loop, hit, atomic and drain from the lone operations of primitives; pause, mispredicted branch and timer by
+    themselves.
 
     And how far the model is off for each of them and for CHECK. Raises MeasurementError on a busy host.
     """

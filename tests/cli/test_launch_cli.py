@@ -1,9 +1,7 @@
 """The launch storm as a user types it: real mounts in namespaces of their own, real files, real signals."""
 
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,14 +201,11 @@ def test_launches_that_all_fail_are_status_4_with_the_reason(result_file: Path) 
 
 
 @pytest.fixture
-def open_folder() -> Iterator[Path]:
+def open_folder(disk_path: Path) -> Iterator[Path]:
     """A folder on a file system of the host's that anybody may write to."""
-    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
-    folder.chmod(0o777)
-    yield folder
-    left = list(folder.iterdir())
-    shutil.rmtree(folder)
-    assert left == []
+    disk_path.chmod(0o777)
+    yield disk_path
+    assert list(disk_path.iterdir()) == []
 
 
 def test_who_may_not_map_a_host_s_file_system_learns_what_it_takes(open_folder: Path, result_file: Path) -> None:
