@@ -114,7 +114,8 @@ def time_axis(**more: Any) -> alt.Axis:
 
 def count_axis(**more: Any) -> alt.Axis:
     """An axis of counts: 150k, 1.2M."""
-    return alt.Axis(format="~s", **more)
+    # Vega gives zero the others' prefix.
+    return alt.Axis(format="~s", labelExpr="datum.value ? datum.label : '0'", **more)
 
 
 def thread_axis(counts: Sequence[int]) -> alt.Axis:
