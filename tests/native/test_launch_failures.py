@@ -24,6 +24,8 @@ from pybench.workloads.launch import STRATEGIES
 
 KILLS = int(os.environ.get("PYBENCH_KILLS", "2"))
 GONE_WITHIN = 5.0
+# A busy disk takes seconds to forget 1,700 folders; a guard that is stuck never ends.
+REMOVED_WITHIN = 60.0
 
 
 def in_process_with(prepare: Callable[[], None], spec: TrialSpec) -> Outcome:
@@ -213,9 +215,8 @@ def test_kills_at_random_moments_leave_nothing(who, where, disk_path, two_cpus):
         leader = KILLERS[who](
             launch_spec(two_cpus, arrival="closed", **own, **STORMS[where]), chance.uniform(0, 1)
         )
-        killed = time.monotonic()
         assert wait_gone(leader, GONE_WITHIN), f"left {group_of(leader)}"
-        wait_for(lambda: not guards_of(disk_path), GONE_WITHIN - (time.monotonic() - killed))
+        wait_for(lambda: not guards_of(disk_path), REMOVED_WITHIN)
         assert is_empty(disk_path)
         assert host_mounts() == before
 
