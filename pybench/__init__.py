@@ -3,6 +3,7 @@
     import pybench
     run = pybench.measure("spin", lock=["ticket", "mcs"], threads=[1, 2])  # or pybench.load("results/....jsonl")
     run.ratio(lock="mcs", over="ticket", threads=2)
+    pybench.simulate("spin", machine="r5.metal", lock=["ticket", "mcs"], threads="1,2,4..max")
     run.to_frame("cells"); run.compare(pybench.load("other.jsonl")); run.chart()
 
 docs/python.md shows more. Names are imported when they are first used, so `import pybench` costs nothing.
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pybench.api.compared import Comparison
     from pybench.api.measure import Measured, measure
     from pybench.api.run import Ratio, Run, load
+    from pybench.api.simulate import simulate
     from pybench.errors import MeasurementError, PybenchError, UnsupportedError, UsageError
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "__version__",
     "load",
     "measure",
+    "simulate",
 ]
 
 __version__ = _version.VERSION
@@ -45,6 +48,7 @@ _WHERE = {
     "Ratio": "pybench.api.run",
     "Run": "pybench.api.run",
     "load": "pybench.api.run",
+    "simulate": "pybench.api.simulate",
     "MeasurementError": "pybench.errors",
     "PybenchError": "pybench.errors",
     "UnsupportedError": "pybench.errors",

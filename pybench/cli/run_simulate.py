@@ -16,11 +16,9 @@ from pybench.results.records import End, Trial
 from pybench.results.store import Writer, read
 from pybench.simulate.load import load_machine
 from pybench.simulate.machine import Machine
-from pybench.simulate.run import DRAWS, DURATION_NS, WARMUP_NS, WORKLOADS, Runner, Study, check, header, make_study
-from pybench.simulate.steps import DEFAULT_STEPS
-from pybench.sweep.axes import duration_ns
+from pybench.simulate.run import DRAWS, Runner, Study, header
+from pybench.simulate.study import plan_study
 from pybench.sweep.config import Request, from_options
-from pybench.sweep.plan import Axes, default_axes
 
 # Fewer draws tell no correlation from chance.
 LEAST_FOR_SENSITIVITY = 40
@@ -32,15 +30,23 @@ def start(workloads: tuple[str, ...], options: Mapping[str, Any]) -> None:
     machines = _machines(options["machines"])
     asked = {k: v for k, v in options.items() if k in AXES or k.startswith("param_")}
     request = from_options(Request(), workloads or ("spin",), asked)
-    for name in request.workloads:
-        if name not in WORKLOADS:
-            raise UsageError(f"{name!r} is not modelled; there are {' and '.join(WORKLOADS)}")
     draws = options["draws"] or DRAWS
     if options["sensitivity"]:
         if options["draws"] and options["draws"] < LEAST_FOR_SENSITIVITY:
             raise UsageError(f"--sensitivity needs {LEAST_FOR_SENSITIVITY} draws or more: leave --draws out")
         draws = max(draws, LEAST_FOR_SENSITIVITY)
-    studies = [_study(machine, request, options, draws) for machine in machines]
+    studies = [
+        plan_study(
+            machine,
+            request,
+            draws=draws,
+            seed=options["seed"],
+            duration=options["duration"],
+            warmup=options["warmup"],
+            steps=options["steps"],
+        )
+        for machine in machines
+    ]
     if options["dry_run"]:
         for study in studies:
             _show_plan(study)
@@ -61,46 +67,6 @@ def _machines(texts: tuple[str, ...]) -> list[Machine]:
     if len(set(known)) < len(known):
         raise UsageError(f"two of these machines have one name ({', '.join(known)}); change it in a file")
     return machines
-
-
-def _study(machine: Machine, request: Request, options: Mapping[str, Any], draws: int) -> Study:
-    default = default_axes(machine.topology())
-    for word in request.smt:
-        if word not in ("on", "off"):
-            raise UsageError(f"--smt {word!r} is not known; choose from on, off")
-    axes = Axes(
-        workloads=request.workloads,
-        params=request.param,
-        threads=request.threads or default.threads,
-        places=request.place or default.places,
-        smt=request.smt or default.smt,
-        oversubscribe=request.oversubscribe,
-        elsewhere=True,
-    )
-    steps = None
-    if "launch" in request.workloads:
-        steps = load_machine(options["steps"]) if options["steps"] else machine
-        if not steps.launch and not options["steps"]:
-            steps = load_machine(DEFAULT_STEPS)
-    elif options["steps"]:
-        raise UsageError("--steps has the durations of a launch; add the workload launch")
-    study = make_study(
-        machine,
-        axes,
-        steps_from=steps,
-        seed=options["seed"],
-        draws=draws,
-        duration_ns=duration_ns(options["duration"]) if options["duration"] else DURATION_NS,
-        warmup_ns=_warmup(options["warmup"]),
-    )
-    check(study)
-    return study
-
-
-def _warmup(text: str | None) -> int:
-    if text is None:
-        return WARMUP_NS
-    return 0 if text in ("0", "0ms", "0s") else duration_ns(text)
 
 
 def _path(study: Study, output: Path | None, several: bool) -> Path:

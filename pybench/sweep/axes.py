@@ -15,6 +15,11 @@ def duration_ns(text: str) -> int:
     return round(float(match[1]) * UNITS_NS[match[2]])
 
 
+def warmup_ns(text: str) -> int:
+    """A duration in ns that may be none: `0`. Raises UsageError."""
+    return 0 if text in ("0", "0ms", "0s") else duration_ns(text)
+
+
 def show_duration(ns: float) -> str:
     """A duration for people: `850 ms`, `12 s`, `2 min 05 s`."""
     if ns < 1e9:

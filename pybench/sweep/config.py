@@ -14,7 +14,7 @@ from pybench.host.sysfs import format_list, parse_list
 from pybench.host.topology import Topology
 from pybench.placement import parse_placements
 from pybench.results.records import Plan
-from pybench.sweep.axes import duration_ns
+from pybench.sweep.axes import duration_ns, warmup_ns
 from pybench.sweep.plan import KERNEL_OFF, Axes, default_axes, expected_ns, make_cells
 
 # The sweep that runs without arguments fits into a minute, but never gets so few trials that none has an interval.
@@ -63,13 +63,13 @@ def read_config(path: Path) -> Request:
         data["offline"] = [str(one) for one in sets]
     for key in ("workloads", "smt", "crew"):
         if key in data:
-            data[key] = _words(data[key])
+            data[key] = words(data[key])
     if "place" in data:
-        data["place"] = _places(data["place"])
+        data["place"] = place_texts(data["place"])
     if isinstance(threads := data.get("threads"), (int, list)):
         data["threads"] = ",".join(map(str, threads)) if isinstance(threads, list) else str(threads)
     if isinstance(data.get("param"), dict):
-        data["param"] = {name: _words(value) for name, value in data["param"].items()}
+        data["param"] = {name: words(value) for name, value in data["param"].items()}
     try:
         return msgspec.convert(data, Request)
     except msgspec.ValidationError as error:
@@ -81,28 +81,30 @@ def from_options(request: Request, workloads: tuple[str, ...], options: Mapping[
     given: dict[str, Any] = {name: value for name, value in options.items() if value not in (None, (), False)}
     params = dict(request.param)
     for name in [name for name in given if name.startswith("param_")]:
-        params[name.removeprefix("param_")] = _words(given.pop(name))
+        params[name.removeprefix("param_")] = words(given.pop(name))
     for text in given.pop("params", ()):
         name, equals, values = text.partition("=")
         if not equals or not values:
             raise UsageError(f"--param {text!r}: write NAME=VALUE,...")
-        params[name.strip()] = _words(values)
+        params[name.strip()] = words(values)
     for key in ("smt", "crew"):
         if key in given:
-            given[key] = _words(given[key])
+            given[key] = words(given[key])
     if "places" in given:
-        given["place"] = tuple(place for text in given.pop("places") for place in _places(text))
+        given["place"] = tuple(place for text in given.pop("places") for place in place_texts(text))
     if workloads:
-        given["workloads"] = tuple(name for word in workloads for name in _words(word))
+        given["workloads"] = tuple(name for word in workloads for name in words(word))
     return msgspec.structs.replace(request, param=params, **given)
 
 
-def _words(value: Any) -> tuple[str, ...]:
+def words(value: Any) -> tuple[str, ...]:
+    """A list as it may be written: a list, or words with commas between."""
     values = value if isinstance(value, (list, tuple)) else str(value).split(",")
     return tuple(str(one).strip() for one in values)
 
 
-def _places(value: Any) -> tuple[str, ...]:
+def place_texts(value: Any) -> tuple[str, ...]:
+    """Placements as they may be written: a list of texts, or one; each may have several."""
     texts = value if isinstance(value, (list, tuple)) else [str(value)]
     return tuple(place for text in texts for place in parse_placements(text))
 
@@ -154,7 +156,7 @@ def make_plan(request: Request, topology: Topology) -> Plan:
         cells=cells,
         seed=random.SystemRandom().randrange(2**32) if request.seed is None else request.seed,
         duration_ns=duration_ns(request.duration),
-        warmup_ns=0 if request.warmup in ("0", "0ms", "0s") else duration_ns(request.warmup),
+        warmup_ns=warmup_ns(request.warmup),
         operations=request.operations,
         target=request.target,
         min_trials=request.min_trials,

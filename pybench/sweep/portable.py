@@ -7,10 +7,10 @@ import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology
-from pybench.placement import Placement, parse_placements, place
+from pybench.placement import Placement, place
 from pybench.results.records import Cell, Plan
 from pybench.sweep.axes import thread_counts
-from pybench.sweep.config import Request, make_plan
+from pybench.sweep.config import Request, make_plan, place_texts, words
 from pybench.sweep.plan import Axes, make_cells
 
 # Axes that are not a parameter of a workload, and how to measure. They have the names of `pybench sweep`.
@@ -57,11 +57,11 @@ def plan_portable(
     least, most = trials if isinstance(trials, tuple) else (trials, max(trials, TRIALS[1]))
     how = {name: more.pop(name) for name in HOW if more.get(name) is not None}
     request = Request(
-        workloads=_words(workload),
+        workloads=words(workload),
         threads=",".join(map(str, threads)) if isinstance(threads, (list, tuple)) else str(threads),
-        smt=_words(smt),
-        crew=_words(crew),
-        param={name: _words(value) for name, value in more.items() if name not in HOW},
+        smt=words(smt),
+        crew=words(crew),
+        param={name: words(value) for name, value in more.items() if name not in HOW},
         min_trials=least,
         max_trials=most,
         oversubscribe=oversubscribe,
@@ -71,7 +71,7 @@ def plan_portable(
     aliases: dict[str, str] = {}
     cells: list[Cell] = []
     conflicts: dict[str, None] = {}
-    for text in _places(place):
+    for text in place_texts(place):
         placements = _placements(topology, text, request.smt, missing)
         for placement in placements:
             counts = _thread_counts(request, placement, missing)
@@ -98,16 +98,6 @@ def plan_portable(
     unique = list({msgspec.json.encode(cell): cell for cell in cells}.values())
     plan = msgspec.structs.replace(base, cells=unique, left_out=[*left, *conflicts])
     return Portable(plan=plan, missing=list(missing), aliases=aliases)
-
-
-def _words(value: Any) -> tuple[str, ...]:
-    values = value if isinstance(value, (list, tuple)) else str(value).split(",")
-    return tuple(str(one).strip() for one in values)
-
-
-def _places(value: str | Sequence[str]) -> list[str]:
-    texts = [value] if isinstance(value, str) else value
-    return [one for text in texts for one in parse_placements(text)]
 
 
 def _placements(

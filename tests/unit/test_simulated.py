@@ -17,6 +17,7 @@ from pybench.analysis.ratios import AT_LEVEL, draws_ratio, draws_side
 from pybench.analysis.sensitivity import sensitivity
 from pybench.analysis.summary import summarize
 from pybench.api.run import load
+from pybench.api.simulate import simulate
 from pybench.cli import cli
 from pybench.errors import PybenchError, UsageError
 from pybench.report.exports import export
@@ -124,6 +125,31 @@ def test_more_draws_do_not_narrow_a_range() -> None:
     assert median_interval(values).relative_half_width < many.relative_half_width / 10
     paired = ratio_range(values, values * 2)
     assert paired.low == paired.high == 0.5
+
+
+def test_python_and_the_command_line_simulate_the_same_to_the_bit(tmp_path: Path) -> None:
+    asked = ["simulate", "--machine", "r5.metal", "spin", "--lock", "mcs", "--threads", "1,2,200", "--draws", "3"]
+    times = ["--place", "single-socket", "--duration", "30us", "--warmup", "0", "--seed", "5"]
+    ran = CliRunner().invoke(cli, [*asked, *times, "--smt", "on", "--output", str(tmp_path / "cli.jsonl")])
+    assert ran.exit_code == 0, ran.output
+    run = simulate(
+        "spin",
+        machine="r5.metal",
+        lock="mcs",
+        threads=[1, 2, 200],
+        place="single-socket",
+        smt="on",
+        draws=3,
+        seed=5,
+        duration="30us",
+        warmup="0",
+        output=tmp_path / "python.jsonl",
+    )
+    mine, theirs = run.results[0], read(tmp_path / "cli.jsonl")
+    assert (mine.trials, mine.header.plan) == (theirs.trials, theirs.header.plan)
+    assert read(tmp_path / "python.jsonl").trials == mine.trials
+    assert run.source == MARKED
+    assert "200" in "; ".join(mine.header.plan.left_out)
 
 
 def test_what_is_not_modelled_is_refused_in_one_line() -> None:

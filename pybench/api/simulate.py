@@ -1,0 +1,69 @@
+"""A simulation from Python: a sweep planned for a machine that is not here, and kept if a path is given."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pybench.api.run import Run
+from pybench.errors import MeasurementError, UsageError
+from pybench.results.records import End
+from pybench.results.store import Results, Writer
+from pybench.simulate.load import load_machine
+from pybench.simulate.run import DRAWS, Runner, header
+from pybench.simulate.study import plan_study
+from pybench.sweep.config import Request, place_texts, words
+
+
+def simulate(
+    workload: str | Sequence[str],
+    *,
+    machine: str | Path,
+    threads: int | str | Sequence[int] | None = None,
+    place: str | Sequence[str] = (),
+    smt: str | Sequence[str] = (),
+    draws: int = DRAWS,
+    seed: int = 1,
+    duration: str = "1ms",
+    warmup: str = "100us",
+    steps: str | None = None,
+    oversubscribe: bool = False,
+    workers: int | None = None,
+    output: str | Path | None = None,
+    **params: Any,
+) -> Run:
+    """Simulate every combination of the axes on a machine, and keep it in the file `output` if one is named.
+
+    `machine` is one of `pybench machines`, or a machine file. Axes and parameters are those of `measure()`;
+    left out, they are those of `pybench simulate`. Each of `draws` trials a cell is one draw of the machine's
+    uncertain inputs, so intervals are the central 95 % of those. The same call gives the same figures to the bit,
+    whatever the number of `workers` (processes; None: one a CPU). What the machine lacks is left out and named in
+    `results[0].header.plan.left_out`.
+
+    Raises UsageError for what cannot be meant or is not modelled, MeasurementError if every simulation failed.
+    """
+    if draws < 1:
+        raise UsageError(f"draws={draws}: one draw or more")
+    request = Request(
+        workloads=words(workload),
+        threads=None if threads is None else ",".join(words(threads)),
+        place=place_texts(place),
+        smt=words(smt),
+        param={name: words(value) for name, value in params.items()},
+        oversubscribe=oversubscribe,
+    )
+    study = plan_study(
+        load_machine(machine), request, draws=draws, seed=seed, duration=duration, warmup=warmup, steps=steps
+    )
+    began = time.monotonic()
+    first, trials = header(study, sys.argv), list(Runner(study, workers).trials())
+    end = End(reason="limit", seconds=round(time.monotonic() - began, 3))
+    if output:
+        with Writer(Path(output), resumable=False) as writer:
+            for record in (first, *trials, end):
+                writer.write(record)
+    if not any(trial.figures for trial in trials):
+        raise MeasurementError(f"every simulation failed: {trials[0].outcome.reason}")
+    path = Path(output) if output else Path(f"simulated {study.machine.name} {first.created}")
+    return Run([Results(path=path, header=first, trials=trials, ends=[end], truncated=False, good_bytes=0)])

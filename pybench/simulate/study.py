@@ -1,0 +1,65 @@
+"""A sweep as it is asked for, planned on a machine that is not here."""
+
+from pybench.errors import UsageError
+from pybench.simulate.load import load_machine
+from pybench.simulate.machine import Machine
+from pybench.simulate.run import DRAWS, DURATION_NS, WARMUP_NS, WORKLOADS, Study, check, make_study
+from pybench.simulate.steps import DEFAULT_STEPS
+from pybench.sweep.axes import duration_ns, warmup_ns
+from pybench.sweep.config import Request
+from pybench.sweep.plan import Axes, default_axes
+
+
+def plan_study(
+    machine: Machine,
+    request: Request,
+    *,
+    draws: int = DRAWS,
+    seed: int = 1,
+    duration: str | None = None,
+    warmup: str | None = None,
+    steps: str | None = None,
+) -> Study:
+    """What to simulate for a request's workloads and axes; what the machine does not have is left out and named.
+
+    `duration` and `warmup` are of a trial, as "1ms", in simulated time; `steps` names the machine, or its file,
+    that has the durations of a launch's steps: without, the machine itself, or the shipped one that has them.
+    Raises UsageError for what the model does not have.
+    """
+    for name in request.workloads:
+        if name not in WORKLOADS:
+            raise UsageError(f"{name!r} is not modelled; there are {' and '.join(WORKLOADS)}")
+    for word in request.smt:
+        if word not in ("on", "off"):
+            raise UsageError(f"--smt {word!r} is not known; choose from on, off")
+    default = default_axes(machine.topology())
+    axes = Axes(
+        workloads=request.workloads,
+        params=request.param,
+        threads=request.threads or default.threads,
+        places=request.place or default.places,
+        smt=request.smt or default.smt,
+        oversubscribe=request.oversubscribe,
+        elsewhere=True,
+    )
+    study = make_study(
+        machine,
+        axes,
+        steps_from=_steps_from(machine, request, steps),
+        seed=seed,
+        draws=draws,
+        duration_ns=duration_ns(duration) if duration else DURATION_NS,
+        warmup_ns=warmup_ns(warmup) if warmup else WARMUP_NS,
+    )
+    check(study)
+    return study
+
+
+def _steps_from(machine: Machine, request: Request, steps: str | None) -> Machine | None:
+    if "launch" not in request.workloads:
+        if steps:
+            raise UsageError("--steps has the durations of a launch; add the workload launch")
+        return None
+    if steps:
+        return load_machine(steps)
+    return machine if machine.launch else load_machine(DEFAULT_STEPS)
