@@ -12,6 +12,10 @@
 #define QSPINLOCK_PENDING 0x100u
 #define QSPINLOCK_TAIL 0xffff0000u /* member + 1, 0: nobody queues */
 #define QSPINLOCK_TAIL_SHIFT 16
+/* How often one looks again while the lock is on its way to the pending one, before it queues; Linux on x86: 512. */
+#ifndef QSPINLOCK_SPINS
+#define QSPINLOCK_SPINS 512
+#endif
 
 /* The holder alone clears its byte, with a store; everything else goes through the word. */
 struct qspinlock_lock {
@@ -80,6 +84,10 @@ static inline void qspinlock_acquire(struct qspinlock_lock *lock, struct qspinlo
                                                 memory_order_relaxed)) {
         PB_PLACED();
         return;
+    }
+    for (int spins = 0; seen == QSPINLOCK_PENDING && spins < QSPINLOCK_SPINS; spins++) {
+        pb_relax();
+        seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
     }
     if (!(seen & ~QSPINLOCK_HELD) && qspinlock_acquire_pending(lock))
         return;
