@@ -143,7 +143,7 @@ def _to_c(ffi: Any, spec: "EngineSpec") -> tuple[Any, list[str], list[Any]]:
         c_spec.workload, c_spec.steps = 1, steps
         c_spec.lists = [len(part) for part in lists]
         c_spec.containers, c_spec.layers, c_spec.closed = work.containers, work.layers, work.arrival == "closed"
-        c_spec.deadline_ns = work.deadline_ns
+        c_spec.deadline_ns, c_spec.after_once = work.deadline_ns, not work.after_each
         return c_spec, phases, [*keep, steps]
     assert isinstance(work, Oracle)
     c_spec.workload = 2

@@ -123,8 +123,9 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """Done once for each layer."""
     last: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
-    """After the latency ends, by the same seat (clean-up), once for each layer (or once: `after_each`)."""
+    """After the latency ends, by the same seat: clean-up."""
     after_each: bool = True
+    """Whether `after` is run once for each layer, or once."""
     arrival: Literal["burst", "closed"] = "burst"
     """burst: all are wanted at time 0 and latency counts from there; closed: from when a seat takes one up."""
     deadline_ns: float = 30e9
