@@ -9,8 +9,8 @@
 #include "clock.h"
 #include "core.h"
 
-/* Wait for all; then wait for the common tick. Returns that tick, or 0 if the crew failed meanwhile. */
-static inline uint64_t pb_barrier_release(struct pb_crew_state *crew) {
+/* Wait for all. False if the crew failed meanwhile. */
+static inline bool pb_barrier_meet(struct pb_crew_state *crew) {
     unsigned members = (unsigned)crew->spec->n_members;
     unsigned round = atomic_load_explicit(&crew->round, memory_order_acquire);
     if (atomic_fetch_add_explicit(&crew->arrived, 1, memory_order_acq_rel) + 1 == members) {
@@ -20,12 +20,19 @@ static inline uint64_t pb_barrier_release(struct pb_crew_state *crew) {
     }
     for (unsigned spins = 0; atomic_load_explicit(&crew->round, memory_order_acquire) == round; spins++) {
         if (pb_crew_failed(crew))
-            return 0;
+            return false;
         if (spins > 2000)
             sched_yield();
         else
             pb_relax();
     }
+    return true;
+}
+
+/* The same; then wait for the common tick. Returns that tick, or 0. */
+static inline uint64_t pb_barrier_release(struct pb_crew_state *crew) {
+    if (!pb_barrier_meet(crew))
+        return 0;
     uint64_t release = atomic_load_explicit(&crew->release_tick, memory_order_relaxed);
     while (pb_ticks() < release)
         ;

@@ -32,6 +32,7 @@ struct pb_seat {
     uint64_t rng;
     uint64_t timer_ticks;     /* cost of one reading of the tick counter, whole ticks */
     double timer_exact_ticks; /* the same, unrounded */
+    uint64_t cpu_clock_ns;    /* on-CPU time of one reading of the on-CPU clock */
 };
 
 /* When a member's loop ends: at a tick, or after so many operations. */
@@ -86,7 +87,7 @@ struct pb_crew_state {
     const struct pb_spec *spec;
     const struct pb_workload *workload;
     struct pb_summary summary;
-    struct pb_error error;
+    struct pb_error error, note; /* why it failed; the first failure that it counts and goes on with */
     atomic_int noted;
     atomic_int failed; /* first to set it owns error */
     atomic_int finished;

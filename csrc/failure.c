@@ -27,6 +27,6 @@ int pb_fail(struct pb_crew_state *crew, enum pb_status status, int code, const c
 
 void pb_note(struct pb_crew_state *crew, int code, const char *tried, const char *subject) {
     int expected = 0;
-    if (atomic_compare_exchange_strong(&crew->noted, &expected, 1) && !pb_crew_failed(crew))
-        pb_say(&crew->error, code, tried, subject);
+    if (atomic_compare_exchange_strong(&crew->noted, &expected, 1))
+        pb_say(&crew->note, code, tried, subject);
 }

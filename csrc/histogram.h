@@ -27,10 +27,21 @@ static inline double pb_histogram_middle(uint32_t index) {
     return (double)low + (double)((UINT64_C(1) << shift) - 1) / 2.0;
 }
 
-static inline void pb_phase_add(struct pb_phase *phase, uint64_t ns) {
+/* A call that was timed, and how many like it it stands for. */
+static inline void pb_phase_add_sample(struct pb_phase *phase, uint64_t ns, uint64_t stands_for) {
     phase->calls++;
-    phase->wall_ns += ns;
+    phase->operations += stands_for;
+    phase->wall_ns += ns * stands_for;
     if (ns > phase->max_ns)
         phase->max_ns = ns;
-    phase->histogram[pb_histogram_index(ns)]++;
+    phase->histogram[pb_histogram_index(ns)] += stands_for;
 }
+/* On-CPU time between two readings of its clock, less one: the system call takes some itself. */
+static inline void pb_phase_add_cpu(struct pb_phase *phase, const struct pb_seat *seat, uint64_t cpu_ns, uint64_t wall_ns,
+                                    uint64_t operations) {
+    phase->cpu_calls++;
+    phase->cpu_operations += operations;
+    phase->cpu_ns += cpu_ns > seat->cpu_clock_ns ? cpu_ns - seat->cpu_clock_ns : 0;
+    phase->cpu_wall_ns += wall_ns;
+}
+static inline void pb_phase_add(struct pb_phase *phase, uint64_t ns) { pb_phase_add_sample(phase, ns, 1); }

@@ -47,9 +47,10 @@ static int start_guard(struct pb_crew_state *crew, int parent_fd, const char *na
     if (pipe2(crew_pipe, O_CLOEXEC))
         return -errno;
     if (pipe2(ready, O_CLOEXEC)) {
+        int rc = -errno;
         close(crew_pipe[0]);
         close(crew_pipe[1]);
-        return -EMFILE;
+        return rc;
     }
     pid_t pid = fork();
     if (pid == 0) {

@@ -35,7 +35,7 @@ int64_t pb_memory_page_bytes(const void *memory);
 /* Node of a touched page, or -1 where the kernel will not say. */
 static inline int32_t pb_memory_node(void *memory) {
     int status = -1;
-    void *page = (void *)((uintptr_t)memory & ~(uintptr_t)4095);
+    void *page = (void *)((uintptr_t)memory & ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1));
     if (syscall(SYS_move_pages, 0, 1ul, &page, NULL, &status, 0))
         return -1;
     return status < 0 ? -1 : status;

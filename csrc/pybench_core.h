@@ -60,14 +60,14 @@ struct pb_spec {
 
 struct pb_phase {
     uint64_t calls;      /* times the phase was entered and timed */
-    uint64_t operations; /* operations those calls stand for (a batched unmount stands for many) */
-    uint64_t wall_ns;    /* of the timed calls */
+    uint64_t operations; /* operations those calls stand for: a batched unmount for many, a sample for those untimed */
+    uint64_t wall_ns;    /* of the calls; a sample's as often as it stands for one, as in the histogram */
     uint64_t cpu_calls;  /* calls for which on-CPU time was read too */
     uint64_t cpu_operations;
     uint64_t cpu_ns;      /* of those */
     uint64_t cpu_wall_ns; /* wall time of those, to compare with cpu_ns */
     uint64_t max_ns;
-    uint32_t histogram[PB_HISTOGRAM_BUCKETS];
+    uint64_t histogram[PB_HISTOGRAM_BUCKETS];
 };
 
 struct pb_member {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Timing one operation in many, so that the timing is not seen in the throughput: about one sample
- * every PB_SAMPLE_NS, at jittered distances so that it cannot fall into step with anything.
+ * every PB_SAMPLE_NS, at jittered distances so that it cannot fall into step with anything. How many operations go
+ * untimed is settled before the first of them, so each stands for them whatever they take: a sample counts as often
+ * (pb_phase_add_sample), or slow operations would be told too often.
  */
 #pragma once
 #include "clock.h"
@@ -31,12 +33,12 @@ static inline struct pb_sampler pb_sampler_start(struct pb_seat *seat, uint64_t 
 
 /* After a sample at `tick`: how many operations to let pass. At most four times as many as before, so that a
  * lock that is suddenly contended does not carry a member far beyond its end. */
-static inline void pb_sampler_next(struct pb_sampler *sampler, struct pb_seat *seat, uint64_t tick) {
+static inline void pb_sampler_next(struct pb_sampler *sampler, uint64_t *rng, uint64_t tick) {
     uint64_t took = tick - sampler->last_tick + 1, done = sampler->batch + 1;
     uint64_t fits = done * sampler->target_ticks / took;
     uint64_t most = 4 * done < sampler->most ? 4 * done : sampler->most;
     fits = fits < most ? fits : most;
-    uint64_t jitter = fits ? pb_random(&seat->rng) % (fits / 2 + 1) : 0;
+    uint64_t jitter = fits ? pb_random(rng) % (fits / 2 + 1) : 0;
     sampler->batch = fits - fits / 4 + jitter;
     if (sampler->batch)
         sampler->batch--;

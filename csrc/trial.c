@@ -45,7 +45,10 @@ static int check_spec(const struct pb_spec *spec, struct pb_error *error) {
     return 0;
 }
 
-static size_t pages(size_t bytes) { return (bytes + PB_PAGE - 1) / PB_PAGE * PB_PAGE; }
+static size_t pages(size_t bytes) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) / page * page;
+}
 
 /* One mapping; each part on pages of its own, so that first touch places it. */
 static struct pb_trial *map_crew(const struct pb_spec *spec) {
@@ -98,11 +101,11 @@ static struct pb_trial *map_crew(const struct pb_spec *spec) {
 
 /* A huge page from the kernel's pool, or else one that it makes if its settings let it: seen when it is touched. */
 static int map_huge_line(struct pb_trial *trial, struct pb_error *error) {
-    enum { SHARED = MAP_SHARED | MAP_ANONYMOUS };
+    enum { SHARED = MAP_SHARED | MAP_ANONYMOUS, HUGE_2_MB = 21 << 26 }; /* else it is the kernel's default size */
     size_t huge = PB_HUGE_PAGE;
     if (trial->crew->workload->line_bytes > huge)
         return refuse(error, EINVAL, "mapping a huge page", "the line does not fit on one");
-    char *at = mmap(NULL, huge, PROT_READ | PROT_WRITE, SHARED | MAP_HUGETLB, -1, 0);
+    char *at = mmap(NULL, huge, PROT_READ | PROT_WRITE, SHARED | MAP_HUGETLB | HUGE_2_MB, -1, 0);
     if (at == MAP_FAILED) {
         /* Only what is aligned can be huge: a place for it within a reservation, whose ends are given back. */
         char *place = mmap(NULL, 2 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -152,8 +155,9 @@ static _Noreturn void lead(struct pb_crew_state *crew, pid_t parent, int life_fd
     _exit(rc ? 1 : 0);
 }
 
-/* True once every process of the crew has closed its end of the pipe, that is, has exited. */
-static bool wait_for_end(int fd, int64_t timeout_ns, bool *interrupted) {
+/* True once every process of the crew has closed its end of the pipe, that is, has exited. With `interrupted`, a signal
+ * that the caller lets in, given as `blocked`, ends the wait. */
+static bool wait_for_end(int fd, int64_t timeout_ns, const sigset_t *blocked, bool *interrupted) {
     uint64_t deadline = pb_now_ns() + (uint64_t)timeout_ns;
     for (;;) {
         int64_t left = (int64_t)(deadline - pb_now_ns());
@@ -161,7 +165,7 @@ static bool wait_for_end(int fd, int64_t timeout_ns, bool *interrupted) {
             return false;
         struct pollfd wait = {.fd = fd, .events = 0};
         struct timespec t = {left / 1000000000, left % 1000000000};
-        int n = ppoll(&wait, 1, &t, NULL);
+        int n = ppoll(&wait, 1, &t, blocked);
         if (n > 0)
             return true;
         if (n < 0 && errno == EINTR && interrupted) {
@@ -182,15 +186,15 @@ static void judge(struct pb_crew_state *crew, int status) {
     }
 }
 
-static void watch(struct pb_crew_state *crew, pid_t leader, int fd) {
+static void watch(struct pb_crew_state *crew, pid_t leader, int fd, const sigset_t *blocked) {
     const struct pb_spec *spec = crew->spec;
     int64_t limit = spec->warmup_ns + spec->duration_ns + spec->grace_ns;
     bool interrupted = false;
     int status = 0;
-    bool ended = wait_for_end(fd, limit, &interrupted), gone = ended;
+    bool ended = wait_for_end(fd, limit, blocked, &interrupted), gone = ended;
     if (!ended) {
         kill(-leader, SIGKILL);
-        gone = wait_for_end(fd, INT64_C(30000000000), NULL);
+        gone = wait_for_end(fd, INT64_C(30000000000), NULL, NULL);
     }
     /* What not even SIGKILL ends (a call stuck in the kernel) must not hold the caller too. */
     while (waitpid(leader, &status, gone ? 0 : WNOHANG) < 0 && errno == EINTR)
@@ -233,25 +237,34 @@ int pb_trial_run(const struct pb_spec *spec, struct pb_trial **out, struct pb_er
         pb_trial_free(trial);
         return rc;
     }
+    /* From here to the end a signal is heard while the crew is waited for, and not lost before; that the leader ended is
+     * no interruption. */
+    sigset_t all, callers, blocked;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &callers);
+    blocked = callers;
+    sigaddset(&blocked, SIGCHLD);
     pid_t parent = getpid(), leader = fork();
     if (leader == 0)
         lead(crew, parent, life[1]);
     close(life[1]);
     if (leader < 0) {
         rc = refuse(error, errno, "fork", "the crew");
-        close(life[0]);
         pb_trial_free(trial);
-        return rc;
+    } else {
+        setpgid(leader, leader);
+        watch(crew, leader, life[0], &blocked);
+        *out = trial;
     }
-    setpgid(leader, leader);
-    watch(crew, leader, life[0]);
     close(life[0]);
-    *out = trial;
-    return 0;
+    pthread_sigmask(SIG_SETMASK, &callers, NULL);
+    return rc;
 }
 
 const struct pb_summary *pb_trial_summary(const struct pb_trial *trial) { return &trial->crew->summary; }
-const struct pb_error *pb_trial_error(const struct pb_trial *trial) { return &trial->crew->error; }
+const struct pb_error *pb_trial_error(const struct pb_trial *trial) {
+    return trial->crew->summary.status == PB_OK ? &trial->crew->note : &trial->crew->error;
+}
 const struct pb_point *pb_trial_timeline(const struct pb_trial *trial) { return trial->crew->timeline.points; }
 const struct pb_member *pb_trial_member(const struct pb_trial *trial, int32_t member) {
     return &trial->crew->members[member];

@@ -192,7 +192,7 @@ static void seat_goes_on(struct sim *m, struct sim_seat *s) {
         sim_preempt(m, s);
 }
 
-static int go(struct sim *m, struct pb_error *error) {
+static int go(struct sim *m) {
     for (;;) {
         int32_t slot = queue_first(m->queue, m->now);
         uint64_t at = sim_due_at(m, slot);
@@ -220,10 +220,8 @@ static int go(struct sim *m, struct pb_error *error) {
                 if (m->cpus[i].slot == slot)
                     sim_slice_ends(m, i);
         }
-        if (m->facts.events > m->spec->max_events || m->facts.scheduled > m->spec->max_events) {
-            say(error, -EOVERFLOW, "simulating", "max_events reached before the end");
+        if (m->facts.events > m->spec->max_events || m->facts.scheduled > m->spec->max_events)
             return -EOVERFLOW;
-        }
     }
     if (sim_next_due(m) == SIM_NEVER && !m->broken && m->spec->workload == PB_SIM_SPIN)
         m->broken = "all wait, and nothing will come";
@@ -265,11 +263,13 @@ static int run(struct sim *m, struct pb_error *error) {
         return rc;
     }
     if (m->spec->workload == PB_SIM_ORACLE) {
-        sim_oracle_run(m);
+        rc = sim_oracle_run(m);
     } else {
         sim_start_cpus(m);
-        rc = go(m, error);
+        rc = go(m);
     }
+    if (rc)
+        say(error, rc, "simulating", "max_events reached before the end");
     if (!rc && m->spec->workload == PB_SIM_SPIN)
         sim_spin_check(m);
     if (!rc && m->broken) {

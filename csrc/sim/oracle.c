@@ -20,7 +20,7 @@ static uint64_t section(struct sim *m, int32_t waiting) {
 
 /* Slot n_seats is the server's. An exponential section has no memory: whoever comes or goes, what is left of it is
  * drawn anew from the rate that is now. */
-void sim_oracle_run(struct sim *m) {
+int sim_oracle_run(struct sim *m) {
     int32_t server = m->n_seats, head = -1, tail = -1, waiting = 0;
     bool by_number = m->spec->home_ns > 0;
     for (int32_t i = 0; i < m->n_seats; i++) {
@@ -29,8 +29,10 @@ void sim_oracle_run(struct sim *m) {
     }
     for (;;) {
         int32_t slot = queue_first(m->queue, m->now);
-        if (sim_due_at(m, slot) >= m->stop || m->facts.events >= m->spec->max_events)
+        if (sim_due_at(m, slot) >= m->stop)
             break;
+        if (m->facts.events >= m->spec->max_events)
+            return -EOVERFLOW;
         m->now = sim_due_at(m, slot);
         m->facts.events++;
         m->facts.scheduled++;
@@ -58,4 +60,5 @@ void sim_oracle_run(struct sim *m) {
         sim_due(m, server, --waiting ? m->now + section(m, waiting) : SIM_NEVER);
     }
     m->now = m->stop;
+    return 0;
 }

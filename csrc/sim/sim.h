@@ -2,8 +2,8 @@
  *
  * The discrete-event machine: cores with private caches, lines that move between them, seats (threads) on CPUs.
  *
- * Time is whole picoseconds. Everything that waits has one slot in a tournament tree of due times: a seat, its store
- * buffer's head, a shared CPU's time slice. A seat runs ahead of the tree as long as nothing else is due before.
+ * Time is whole picoseconds. Everything that waits has one slot in a queue of due times (queue.h): a seat, each of its
+ * requests for lines, a shared CPU's time slice. A seat runs ahead of the queue as long as nothing else is due before.
  */
 #pragma once
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include "../core.h"
 #include "../histogram.h"
 #include "../rng.h"
+#include "../sampler.h"
 #include "queue.h"
 
 #define SIM_PS 1000.0 /* in a ns */
@@ -32,7 +33,6 @@
 #define SIM_KEPT 8 /* and the owner goes on using the line for this part of one that takes it away, more or less, */
 #define SIM_SPREAD 8 /* by up to so many tenths of it */
 #define SIM_SOON_READY 8 /* behind one first atomic in so many, stores are ready as behind later ones */
-#define SIM_SAMPLE_PS UINT64_C(10000000)
 
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
 enum sim_state { SIM_RUNS, SIM_MEMORY, SIM_DRAINS, SIM_FULL, SIM_WATCHES, SIM_READY, SIM_SLEEPS };
@@ -130,7 +130,9 @@ struct sim_seat {
     uint32_t first_store, stores_left;
     /* Workload. */
     sim_program *acquire, *release;
-    uint64_t began, held, leaving, sample_due, last_end, step_began, inside_ps;
+    uint64_t began, held, leaving, last_end, step_began, inside_ps;
+    struct pb_sampler sampler;
+    uint64_t untimed; /* operations since the last timed one */
     uint64_t phase_ps[PB_MAX_PHASES];
     int32_t before;
     uint32_t hold_next, think_next;
@@ -389,9 +391,12 @@ int sim_spin_start(struct sim *m);
 /* Whether what was counted under the lock is what was done. */
 void sim_spin_check(struct sim *m);
 int sim_launch_start(struct sim *m);
-void sim_oracle_run(struct sim *m);
+int sim_oracle_run(struct sim *m);
+static inline void sim_record_sample(struct sim *m, int32_t role, int32_t phase, uint64_t ps, uint64_t stands_for) {
+    pb_phase_add_sample(&m->phases[role * PB_MAX_PHASES + phase], (ps + 500) / 1000, stands_for);
+}
 static inline void sim_record(struct sim *m, int32_t role, int32_t phase, uint64_t ps) {
-    pb_phase_add(&m->phases[role * PB_MAX_PHASES + phase], (ps + 500) / 1000);
+    sim_record_sample(m, role, phase, ps, 1);
 }
 void sim_lengths_make(struct sim_lengths *lengths, double ns, int32_t distribution, uint64_t *rng);
 static inline uint64_t sim_length(const struct sim_lengths *lengths, uint32_t *next) {

@@ -33,6 +33,9 @@ static void leaves(struct sim *m, struct sim_seat *s) {
     m->last_left = m->now;
 }
 
+static uint64_t most(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
 /* The guarded line is in hand: who had it before? */
 static void arrived(struct sim *m, struct sim_seat *s) {
     struct pb_member *member = &m->members[s->index];
@@ -44,40 +47,44 @@ static void arrived(struct sim *m, struct sim_seat *s) {
             struct pb_handoff *handoff = &m->handoffs[(size_t)s->index * (size_t)m->n_seats + (size_t)s->before];
             handoff->count++;
             handoff->timed++;
-            handoff->ns += (m->now - m->last_left) / 1000;
+            handoff->ns += (m->now - m->last_left + 500) / 1000;
         }
     }
-    if (s->run > member->longest_run)
-        member->longest_run = s->run;
+    if (m->now < m->record_from)
+        s->run = 0;
+    member->longest_run = most(member->longest_run, s->run);
 }
-
-static uint64_t most(uint64_t a, uint64_t b) { return a > b ? a : b; }
-static uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
 static void done(struct sim *m, struct sim_seat *s) {
     struct pb_member *member = &m->members[s->index];
     if (m->facts.events > m->spec->max_events)
         m->limit = 0;
+    const bool untimed = m->sample && !s->timed;
+    s->untimed += untimed;
     if (m->now < m->record_from)
         return;
     member->operations++;
-    if (m->sample && !s->timed)
+    if (untimed)
         return;
     /* Less the readings of the clock inside, as measured ones are. */
-    sim_record(m, member->role, ACQUIRE, less(s->held - s->began, m->reading));
-    sim_record(m, member->role, HOLD, less(s->leaving - s->held, m->reading));
-    sim_record(m, member->role, OPERATION, less(m->now - s->began, 3 * m->reading));
+    const uint64_t all = s->untimed + 1;
+    sim_record_sample(m, member->role, ACQUIRE, less(s->held - s->began, m->reading), all);
+    sim_record_sample(m, member->role, HOLD, less(s->leaving - s->held, m->reading), all);
+    sim_record_sample(m, member->role, OPERATION, less(m->now - s->began, 3 * m->reading), all);
     member->longest_wait_ns = most(member->longest_wait_ns, (s->held - s->began) / 1000);
     member->longest_gap_ns = most(member->longest_gap_ns, (m->now - s->last_end) / 1000);
     s->last_end = m->now;
 }
 
-/* What is between two operations: the loop and thinking. One in many is timed, which takes time itself. */
+/* What is between two operations: the loop and thinking. One in many is timed, which takes time itself, and stands for
+ * the others: as in the measured loop. */
 static uint64_t between(struct sim *m, struct sim_seat *s) {
     const struct sim_lengths *think = s->role == ROLE_WRITER ? &m->write_think : &m->think;
-    s->timed = m->sample && m->now >= s->sample_due;
-    if (s->timed)
-        s->sample_due = m->now + SIM_SAMPLE_PS;
+    if (s->timed) {
+        pb_sampler_next(&s->sampler, &m->rng, m->now);
+        s->untimed = 0;
+    }
+    s->timed = m->sample && s->untimed == s->sampler.batch;
     return m->loop + sim_length(think, &s->think_next);
 }
 
@@ -146,6 +153,7 @@ static bool step_control(struct sim *m, struct sim_seat *s) {
             m->sections++;
         }
         s->leaving = m->now;
+        m->facts.events++; /* without it, an empty turn that takes no time would never come to max_events */
         if (s->timed)
             COMPUTE(3 * m->reading);
         done(m, s);
@@ -203,6 +211,9 @@ int sim_spin_start(struct sim *m) {
         s->hold_next = (uint32_t)sim_below(m, SIM_PACES);
         s->think_next = (uint32_t)sim_below(m, SIM_PACES);
         s->last_end = m->record_from;
+        s->timed = m->sample;
+        s->sampler = (struct pb_sampler){.target_ticks = sim_ps(PB_SAMPLE_NS),
+                                         .most = m->cpus[s->cpu].seats > 1 ? PB_MOST_SHARED : UINT64_MAX};
     }
     return 0;
 }

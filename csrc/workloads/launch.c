@@ -131,11 +131,7 @@ static void add_phase(struct launch_scratch *launch, enum launch_phase which, st
     struct stamp now = stamp_now();
     uint64_t ns = pb_latency_ns(seat, from->tick, now.tick, 0);
     pb_phase_add(phase, ns);
-    phase->operations++;
-    phase->cpu_calls++;
-    phase->cpu_operations++;
-    phase->cpu_ns += now.cpu_ns - from->cpu_ns;
-    phase->cpu_wall_ns += ns;
+    pb_phase_add_cpu(phase, seat, now.cpu_ns - from->cpu_ns, ns, 1);
     *from = now;
 }
 
@@ -285,7 +281,6 @@ static void launch_one(struct launch_scratch *launch, int64_t container, uint64_
         counters[COUNT_LATE] += ns > (uint64_t)config->deadline_ns;
         seat->member->operations++;
         pb_phase_add(&seat->phases[LAUNCH], ns);
-        seat->phases[LAUNCH].operations++;
     }
     if (launch->userns != config->shared_userns)
         close(launch->userns);
@@ -303,8 +298,11 @@ static void sleep_ns(uint64_t ns) {
     nanosleep(&rest, NULL);
 }
 
-/* When a container arrives: all at once, or one after the other; in a closed loop, when a worker is free. */
-static uint64_t wait_for_arrival(struct pb_seat *seat, int64_t container) {
+#define WAKING_NS 200000 /* more than it takes */
+
+/* When a container arrives: all at once, or one after the other; in a closed loop, when a worker is free. What is due
+ * beyond the end is not waited for. */
+static uint64_t wait_for_arrival(struct pb_seat *seat, int64_t container, uint64_t end) {
     const struct launch_config *config = seat->crew->config;
     uint64_t now = pb_ticks();
     if (config->arrival == ARRIVE_CLOSED)
@@ -313,8 +311,12 @@ static uint64_t wait_for_arrival(struct pb_seat *seat, int64_t container) {
     if (config->arrival == ARRIVE_RATE)
         after_ns = (uint64_t)((double)container * 1e9 / (double)config->rate);
     uint64_t due = start + (uint64_t)((double)after_ns / seat->crew->ns_per_tick);
-    if (now < due)
-        sleep_ns(pb_ticks_to_ns(due - now, seat->crew->ns_per_tick_fixed));
+    if (due >= end)
+        return due;
+    /* Waking up takes its time, which is none of the launch's: the last of it is spun. */
+    uint64_t left_ns = now < due ? pb_ticks_to_ns(due - now, seat->crew->ns_per_tick_fixed) : 0;
+    if (left_ns > WAKING_NS)
+        sleep_ns(left_ns - WAKING_NS);
     while (pb_ticks() < due)
         pb_relax();
     return due;
@@ -328,8 +330,8 @@ static int run(struct pb_seat *seat, struct pb_until until) {
     int64_t container;
     while (!pb_crew_failed(seat->crew) &&
            (container = atomic_fetch_add_explicit(&shared->next, 1, memory_order_relaxed)) < config->containers) {
-        uint64_t arrived = wait_for_arrival(seat, container);
-        if (pb_ticks() >= until.tick) /* beyond the bound of the trial: not launched */
+        uint64_t arrived = wait_for_arrival(seat, container, until.tick);
+        if (arrived >= until.tick || pb_ticks() >= until.tick) /* beyond the bound of the trial: not launched */
             break;
         launch_one(seat->scratch, container, arrived);
         if (config->think_ns)

@@ -190,16 +190,12 @@ static int failed_call(struct pb_seat *seat, const char *tried, const char *subj
 static void add(struct pb_seat *seat, enum mount_phase which, uint64_t from, uint64_t to, uint64_t operations) {
     struct pb_phase *phase = &seat->phases[which];
     pb_phase_add(phase, pb_latency_ns(seat, from, to, 1));
-    phase->operations += operations;
+    phase->operations += operations - 1;
 }
 
 static void add_cpu(struct pb_seat *seat, enum mount_phase which, uint64_t cpu_ns, uint64_t ticks,
                     uint64_t operations) {
-    struct pb_phase *phase = &seat->phases[which];
-    phase->cpu_calls++;
-    phase->cpu_operations += operations;
-    phase->cpu_ns += cpu_ns;
-    phase->cpu_wall_ns += pb_ticks_to_ns(ticks, seat->crew->ns_per_tick_fixed);
+    pb_phase_add_cpu(&seat->phases[which], seat, cpu_ns, pb_ticks_to_ns(ticks, seat->crew->ns_per_tick_fixed), operations);
 }
 
 static int run_pairs(struct pb_seat *seat, struct pb_until until) {

@@ -97,9 +97,10 @@ static inline __attribute__((always_inline)) int SPIN_JOIN(spin_loop_, LOCK)(str
         torn += SPIN_TORN;
         operations += unsampled + 1;
         const uint64_t readings = holds ? 1 : 0;
-        pb_phase_add(&seat->phases[SPIN_ACQUIRE], pb_latency_ns(seat, begin, held, 1));
-        pb_phase_add(&seat->phases[SPIN_HOLD], pb_latency_ns(seat, held, leaving, 1 + readings));
-        pb_phase_add(&seat->phases[SPIN_OPERATION], pb_latency_ns(seat, begin, end, 3 + readings));
+        const uint64_t all = unsampled + 1;
+        pb_phase_add_sample(&seat->phases[SPIN_ACQUIRE], pb_latency_ns(seat, begin, held, 1), all);
+        pb_phase_add_sample(&seat->phases[SPIN_HOLD], pb_latency_ns(seat, held, leaving, 1 + readings), all);
+        pb_phase_add_sample(&seat->phases[SPIN_OPERATION], pb_latency_ns(seat, begin, end, 3 + readings), all);
         longest_gap = spin_most(longest_gap, spin_most(gap, end - begin));
         if (holds)
             spin_paced(seat, hold, place, entered, leaving);
@@ -111,7 +112,7 @@ static inline __attribute__((always_inline)) int SPIN_JOIN(spin_loop_, LOCK)(str
         }
         if (end >= until.tick || operations >= until.operations || pb_crew_failed(seat->crew))
             break;
-        pb_sampler_next(&sampler, seat, end);
+        pb_sampler_next(&sampler, &seat->rng, end);
     }
     scratch->chain = chain;
     scratch->total_operations += operations;
@@ -120,8 +121,6 @@ static inline __attribute__((always_inline)) int SPIN_JOIN(spin_loop_, LOCK)(str
     seat->member->counters[SPIN_TORN_READS] += torn;
     seat->member->longest_run = spin_most(owning.longest_run, owning.run);
     seat->member->longest_gap_ns = pb_ticks_to_ns(longest_gap, seat->crew->ns_per_tick_fixed);
-    for (int phase = SPIN_ACQUIRE; phase <= SPIN_OPERATION; phase++)
-        seat->phases[phase].operations = seat->phases[phase].calls;
     return 0;
 }
 

@@ -77,13 +77,12 @@ static int run(struct pb_seat *seat, struct pb_until until) {
         uint64_t end = pb_ticks();
         if (bad)
             return pb_fail(seat->crew, PB_FAILED, errno, "stat", "%s", scratch->path);
-        pb_phase_add(phase, pb_latency_ns(seat, begin, end, 1));
+        pb_phase_add_sample(phase, pb_latency_ns(seat, begin, end, 1), unsampled + 1);
         operations += unsampled + 1;
         if (end >= until.tick || operations >= until.operations || pb_crew_failed(seat->crew))
             break;
-        pb_sampler_next(&sampler, seat, end);
+        pb_sampler_next(&sampler, &seat->rng, end);
     }
-    phase->operations = phase->calls;
     seat->member->operations += operations;
     return 0;
 }

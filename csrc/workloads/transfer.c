@@ -144,7 +144,6 @@ static inline __attribute__((always_inline)) int play(struct pb_seat *seat, stru
     scratch->seen = seen;
     scratch->made += operations;
     seat->member->operations += operations;
-    seat->phases[0].operations = seat->phases[0].calls;
     return 0;
 }
 

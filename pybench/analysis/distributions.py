@@ -111,7 +111,7 @@ def compare_distributions(a: Sequence[Part], b: Sequence[Part], seed: int = 1) -
     # What the clock cannot tell is no shift.
     step = max(least_step_ns(cell) for side in sides for cell in side if cell)
     gap = np.abs(one.mean(axis=0) - other.mean(axis=0))
-    calls = min(sum(int(cell.pairs[1::2].sum()) for cell in side if cell) for side in sides)
+    calls = min(sum(cell.calls for cell in side if cell) for side in sides)
     shares = [share for share in SHARES if (1 - share) * calls >= LEAST_CALLS_BEYOND]
     paired = [part.file for part in a] == [part.file for part in b]
     shifts = _Shifts(one, other, grid, step, paired if sweeps else None)

@@ -138,7 +138,7 @@ def launch_ns(trial: Trial) -> float:
     phase = trial.outcome.phases.get("launch")
     if phase is None or not phase.calls:
         raise MeasurementError("a storm launched nothing")
-    return phase.wall_ns / phase.calls
+    return phase.wall_ns / phase.operations
 
 
 def p99_ns(trial: Trial) -> float:

@@ -270,8 +270,8 @@ def _handoffs_of(ffi: Any, row_of: Callable[[int], Any], count: int) -> Handoffs
 
 
 def _phase(ffi: Any, parts: list[Any]) -> Phase:
-    histograms = [np.frombuffer(ffi.buffer(part.histogram), dtype=np.uint32) for part in parts]
-    counts = np.stack(histograms).sum(axis=0, dtype=np.int64)
+    histograms = [np.frombuffer(ffi.buffer(part.histogram), dtype=np.uint64) for part in parts]
+    counts = np.stack(histograms).sum(axis=0).astype(np.int64)
     filled = np.flatnonzero(counts)
     distances = np.diff(filled, prepend=0)
     return Phase(

@@ -104,11 +104,13 @@ class Phase(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     calls: int
     """Calls timed: all of them, or a sample."""
     operations: int
-    """Operations those calls stand for (one batched unmount stands for many)."""
+    """Operations those calls stand for: one batched unmount for many, a sample for those before it, untimed."""
     wall_ns: int
+    """Of those calls, a sample's as often as it stands for an operation."""
     max_ns: int
     histogram: list[int]
-    """Flat pairs (distance from the previous bucket, count); see `native.histogram_values()`."""
+    """Flat pairs (distance from the previous bucket, count, a sample's as often as above); see
+    `native.histogram_values()`."""
     cpu_operations: int = 0
     """Operations for which on-CPU time was read too."""
     cpu_ns: int = 0

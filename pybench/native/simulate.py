@@ -193,7 +193,6 @@ def _simulated(ffi: Any, lib: Any, spec: "EngineSpec", sim: Any, names: list[str
     for index, name in enumerate(names):
         part = lib.pb_sim_phase(sim, 0, index)
         if part.calls:
-            part.operations = part.calls
             phases[name] = _phase(ffi, [part])
     counters = {"retries": sum(member.counters[1] for member in members)}
     if facts.launched:

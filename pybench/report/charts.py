@@ -240,12 +240,12 @@ def latency_chart(results: Source) -> Chart:
         values, counts = merged_histogram(one.columns.cells[index])
         if not values.size:
             continue
-        total, most = counts.sum(), float(max(phase.max_ns for phase in phases))
-        told = [float(p) for p in PERCENTILES if (1 - p / 100) * total >= 1]
+        calls, most = one.columns.cells[index].calls, float(max(phase.max_ns for phase in phases))
+        told = [float(p) for p in PERCENTILES if (1 - p / 100) * calls >= 1]
         found = weighted_percentile_from_histogram(values, counts, told)
         names[line.label] = None
         step = line.series.cells[place].timer_step_ns
-        points = [*zip(told, found.tolist(), strict=True), (100 * (1 - 1 / max(total, 2)), most)]
+        points = [*zip(told, found.tolist(), strict=True), (100 * (1 - 1 / max(calls, 2)), most)]
         for percentile, ns in points:
             last = ns == most and percentile == points[-1][0]
             rows.append(

@@ -24,6 +24,7 @@ BUCKETS = 2304
 
 
 class _Phase(msgspec.Struct, gc=False):
+    calls: int = 0
     histogram: msgspec.Raw = msgspec.Raw(b"[]")
 
 
@@ -62,6 +63,8 @@ class CellColumns(msgspec.Struct, kw_only=True):
     """Histograms of the main phase, flat pairs (distance from the previous bucket, count), one after the other."""
     lengths: NDArray[np.int64]
     """Pairs of each histogram; 0 if it has none."""
+    calls: int
+    """Timed for all of them: a sample counts once here, in its histogram for each operation it stands for."""
     timer_step_ns: float
     """Largest of all."""
     launched: NDArray[np.float64]
@@ -94,7 +97,7 @@ class _Gather:
         known = WORKLOADS.get(workload)
         self.latency = known.latency if known else ""
         self.launches = workload == "launch"
-        self.trials = self.flagged = self.failed = 0
+        self.trials = self.flagged = self.failed = self.calls = 0
         self.figures = array("d")
         # Histograms: as text, or as numbers if they were read before.
         self.pairs: list[bytes] = []
@@ -120,6 +123,7 @@ class _Gather:
         self.figures.extend(msgspec.structs.astuple(figures))
         phase = outcome.phases.get(self.latency)
         pairs = [] if phase is None else phase.histogram
+        self.calls += phase.calls if phase else 0
         if isinstance(pairs, list):
             entries = len(pairs)
             self.read.extend(pairs)
@@ -154,6 +158,7 @@ class _Gather:
             figures=figures,
             pairs=pairs,
             lengths=lengths,
+            calls=self.calls,
             timer_step_ns=self.step,
             launched=np.array(self.launched, dtype=np.float64),
         )
@@ -181,6 +186,7 @@ def joined(cells: Sequence[CellColumns]) -> CellColumns:
         figures=np.concatenate([cell.figures for cell in cells]),
         pairs=np.concatenate([cell.pairs for cell in cells]),
         lengths=np.concatenate([cell.lengths for cell in cells]),
+        calls=sum(cell.calls for cell in cells),
         timer_step_ns=max(cell.timer_step_ns for cell in cells),
         launched=np.concatenate([cell.launched for cell in cells]),
     )

@@ -21,6 +21,7 @@ from crew_tools import (
     wait_gone,
 )
 from kills import KILLS
+from launch_tools import launch_spec
 
 from pybench.native import run_trial
 
@@ -93,6 +94,19 @@ def test_a_signal_that_is_handled_interrupts_a_trial(two_cpus):
     assert outcome.status == "interrupted"
     assert outcome.members is None
     assert heard == [signal.SIGUSR1]
+
+
+def test_hearing_of_children_interrupts_no_trial(two_cpus, disk_path):
+    """The leader's end is heard while the guard of its folder still removes it."""
+    run_or_skip(launch_spec(two_cpus, containers=1, fs=str(disk_path)))
+    heard = []
+    old = signal.signal(signal.SIGCHLD, lambda number, frame: heard.append(number))
+    try:
+        for _ in range(5):
+            assert run_trial(launch_spec(two_cpus, containers=2, fs=str(disk_path))).status == "ok"
+    finally:
+        signal.signal(signal.SIGCHLD, old)
+    assert heard
 
 
 def test_a_signal_that_nobody_handles_changes_nothing(two_cpus):

@@ -6,7 +6,7 @@ import pytest
 
 from pybench.native import locks, run_trial
 from pybench.native.outcome import Outcome
-from tests.native.crew_tools import MS, request
+from tests.native.crew_tools import MS, request, run_or_skip
 
 OWNED = [name for name, info in locks().items() if info.excludes and not info.readers and info.family != "control"]
 
@@ -64,6 +64,15 @@ def test_hold_and_think_time_are_what_was_asked(cpus: tuple[int, ...], distribut
         off.append(abs(members.hold_ns[0] / members.hold_asked_ns[0] - 1))
         off.append(abs(members.think_ns[0] / members.think_asked_ns[0] - 1))
     assert min(off) < 0.02
+
+
+@pytest.mark.parametrize("workload", ["spin", "stat"])
+def test_samples_stand_for_all_operations(workload: str, two_cpus: tuple[int, ...]) -> None:
+    """Slow operations are told as often as they are, not as long as they take."""
+    outcome = run_or_skip(request(workload, two_cpus, 50))
+    assert outcome.members
+    for phase in outcome.phases.values():
+        assert phase.calls < phase.operations == sum(outcome.members.operations) == sum(phase.histogram[1::2])
 
 
 def test_no_hold_time_is_none(cpus: tuple[int, ...]) -> None:

@@ -92,6 +92,14 @@ def test_containers_arrive_at_their_rate(cpus):
     assert outcome.members.stop_ns[0] >= 200_000_000
 
 
+def test_containers_beyond_the_end_are_not_waited_for(two_cpus):
+    """Each worker would sleep to the arrival of a container that comes after the trial's end."""
+    begin = time.monotonic()
+    outcome = launch(two_cpus, strategy="plain", arrival="rate:1", containers=5, duration_ns=500_000_000)
+    assert time.monotonic() - begin < 3
+    assert outcome.counters["launched"] == 1
+
+
 def test_think_time_is_rest(cpus):
     outcome = storm(cpus[:1], strategy="plain", containers=5, arrival="closed", think_ns=20_000_000)
     assert outcome.members.stop_ns[0] >= 100_000_000
