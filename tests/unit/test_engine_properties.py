@@ -218,6 +218,14 @@ def test_sleepers_leave_the_cpu_to_others():
     assert 4 * 5 * 1e5 <= took < 4 * 5 * 1e5 * 1.3
 
 
+@pytest.mark.parametrize(("each", "times"), [(True, 10), (False, 1)])
+def test_what_follows_a_launch_is_run_once_or_for_each_layer(each, times):
+    work = Launch(containers=3, layers=10, after=(Step(kind="compute", ns=1000, phase="clean"),), after_each=each)
+    outcome = run(EngineSpec(seats=seats(1), workload=work)).outcome
+    assert outcome.phases["clean"].wall_ns == 3 * times * 1000
+    assert outcome.members.stop_ns == [3 * times * 1000]
+
+
 def test_limits_are_told():
     with pytest.raises(UsageError, match="ticket"):
         run(EngineSpec(seats=seats(1), workload=Spin(lock="clh")))
@@ -226,8 +234,11 @@ def test_limits_are_told():
     with pytest.raises(MeasurementError, match="shorter"):
         run(EngineSpec(seats=seats(4), workload=Spin(), duration_ns=1e9, max_events=10_000))
     free = EngineSpec(seats=seats(1), workload=Spin(loop_ns=0), local_ns=0, atomic_ns=0, max_events=10_000)
-    with pytest.raises(MeasurementError, match="max_events"):
-        run(free)
+    empty = EngineSpec(seats=seats(1), workload=Spin(lock="empty", loop_ns=0), max_events=10_000)
+    queue = EngineSpec(seats=seats(4), workload=Oracle(a_ns=10, serial_ns=10), max_events=10_000)
+    for endless in (free, empty, queue):
+        with pytest.raises(MeasurementError, match="max_events"):
+            run(endless)
 
 
 @pytest.mark.parametrize(("field", "value"), [("pause_ns", -1.0), ("smt_slowdown", 0.5), ("duration_ns", 0.0)])
