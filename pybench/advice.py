@@ -7,6 +7,7 @@ from itertools import pairwise
 import msgspec
 
 from pybench.analysis.estimate import Interval, median_interval, ratio_interval
+from pybench.analysis.matching import filled
 from pybench.claims.claim import over_draws, paired_ratio
 from pybench.claims.simulation import Wish, simulate
 from pybench.errors import UsageError
@@ -100,7 +101,7 @@ def options_of(results: Results, wanted: Workload, strategies: Sequence[str]) ->
     groups: dict[tuple[str, str, str, int, str], list[tuple[int, Cell]]] = {}
     left_out: dict[str, None] = {}
     for index, cell in cells:
-        strategy = str(cell.params["strategy"])
+        strategy = str(filled(cell)["strategy"])
         if strategies and strategy not in strategies:
             continue
         if reason := _foreign(cell):
@@ -136,20 +137,21 @@ def _foreign(cell: Cell) -> str:
     """Why a cell is of another workload altogether."""
     from pybench.workloads import workload
 
-    kind = workload("launch")
-    different = [p.name for p in kind.parameters if p.name not in FREE and cell.params.get(p.name) != p.default]
-    if cell.params["arrival"] not in ("burst",):
-        return f"arrival={cell.params['arrival']} counts latency otherwise; only bursts are used"
-    return (
-        f"cells with {', '.join(f'{name}={cell.params[name]}' for name in different)} left out"
-        if different
-        else ""
-    )
+    params = filled(cell)
+    if params["arrival"] != "burst":
+        return f"arrival={params['arrival']} counts latency otherwise; only bursts are used"
+    different = [
+        f"{p.name}={params[p.name]}"
+        for p in workload("launch").parameters
+        if p.name not in FREE and params[p.name] != p.default
+    ]
+    return f"cells with {', '.join(different)} left out" if different else ""
 
 
 def _size(cell: Cell) -> tuple[int, int]:
     """(containers, layers put together for each)."""
-    return int(cell.params["containers"]), int(cell.params["layers"]) * int(cell.params["passes"])
+    params = filled(cell)
+    return int(params["containers"]), int(params["layers"]) * int(params["passes"])
 
 
 def _bring(

@@ -150,7 +150,7 @@ def _record(figures: SweepFigures, benchmark: Any) -> None:
     """Give pytest-benchmark a benchmark a cell: its rounds are the clean trials, its time the core's."""
     file = figures.results[0]
     axes = figures.axes()
-    settings = [cell_settings(file.header, cell) for cell in file.header.plan.cells]
+    settings = [cell_settings(cell) for cell in file.header.plan.cells]
     blank = copy.copy(benchmark)
     recorded = False
     for index, (cell, name) in enumerate(figures.names()):
@@ -167,7 +167,7 @@ def _record(figures: SweepFigures, benchmark: Any) -> None:
         one.group = f"{cell.workload}: {', '.join(axes)}" if axes else cell.workload
         one.param = "-".join(filter(None, [blank.param, label])) or None
         one.params = {**(blank.params or {}), **own} or None
-        one.extra_info = extra_info(figures, index, cell, trials, name)
+        one.extra_info = extra_info(figures, cell, trials, name)
         queue = iter(seconds)
         one.pedantic(
             lambda queue=queue: _set_clock(next(queue)), setup=lambda: _set_clock(0.0), rounds=len(seconds)
@@ -182,7 +182,7 @@ def _labelled(name: str, label: str) -> str:
     return f"{name[:-1]}-{label}]" if name.endswith("]") else f"{name}[{label}]"
 
 
-def extra_info(figures: Measured, index: int, cell: Cell, trials: list[Trial], name: str) -> dict[str, Any]:
+def extra_info(figures: Measured, cell: Cell, trials: list[Trial], name: str) -> dict[str, Any]:
     """What a cell's entry says beyond its times: placement, intervals, latency, fairness, and what was flagged."""
     file = figures.results[0]
     plan, clean = file.header.plan, [t.figures for t in trials if t.clean and t.figures]
@@ -198,7 +198,7 @@ def extra_info(figures: Measured, index: int, cell: Cell, trials: list[Trial], n
     return {
         "cell": name,
         "source": source(file.header),
-        **{k: v for k, v in cell_settings(file.header, cell).items() if k != "cpus"},
+        **{k: v for k, v in cell_settings(cell).items() if k != "cpus"},
         "cpus": list(cell.cpus),
         "interval_level": 0.95,
         "ns_per_operation": bounds([1e9 / f.throughput for f in clean]),

@@ -95,9 +95,14 @@ def _ranked(points: tuple[tuple[int, float], ...], borders: tuple[Border, ...]) 
 
 
 def unsupported_of(trials: Iterable[Trial]) -> str:
-    """What these trials show that this host cannot do, and what it would need; `` if nothing."""
-    cannot = [trial.outcome for trial in trials if trial.outcome.status == "unsupported"]
-    return unsupported_words(cannot[0].reason, cannot[0].errno) if cannot else ""
+    """What this host cannot do, and would need, if that is all that these trials show; `` otherwise.
+
+    A cell that could not be measured at first (by an ordinary user) may be when its sweep goes on (as root).
+    """
+    outcomes = [trial.outcome for trial in trials]
+    if not outcomes or any(outcome.status != "unsupported" for outcome in outcomes):
+        return ""
+    return unsupported_words(outcomes[-1].reason, outcomes[-1].errno)
 
 
 def summarize(

@@ -56,7 +56,7 @@ def source(header: Header) -> str:
     return "emulated" if is_emulated(header.host) else "measured"
 
 
-def cell_settings(header: Header, cell: Cell) -> dict[str, Value | bool | None]:
+def cell_settings(cell: Cell) -> dict[str, Value | bool | None]:
     """What a cell is, flat; a parameter is there by its own name."""
     known = WORKLOADS.get(cell.workload)
     memory = f"{cell.memory} {','.join(map(str, cell.nodes))}".strip()
@@ -101,7 +101,7 @@ def _key(file: Results, trial: Trial) -> Row:
 
 def _trials(file: Results) -> Iterator[Row]:
     host, cells = _host(file), file.header.plan.cells
-    settings = [cell_settings(file.header, cell) for cell in cells]
+    settings = [cell_settings(cell) for cell in cells]
     for trial in file.trials:
         figures: Row = {_RENAMED.get(n, n): _figure(trial.figures, n) for n in Figures.__struct_fields__}
         rate = figures["throughput_ops_per_s"]
@@ -137,7 +137,7 @@ def _cells(file: Results) -> Iterator[Row]:
             "file": str(file.path),
             "cell": one.index,
             **_host(file),
-            **cell_settings(file.header, one.cell),
+            **cell_settings(one.cell),
             "trials": one.trials,
             "clean": one.clean,
             "flagged": sum(1 for t in file.trials if t.cell == one.index and t.flags),

@@ -22,7 +22,6 @@ class Comparison:
 
     def __init__(self, data: Compared, runs: "Sequence[Run]") -> None:
         self.data = data
-        self._header = runs[0].results[0].header
         self._emulated = any(is_emulated(one.header.host) for run in runs for one in run.results)
 
     def to_frame(self) -> "pandas.DataFrame":
@@ -32,7 +31,7 @@ class Comparison:
         except ImportError:
             raise UnsupportedError("data frames need pandas: pip install 'pybench[export]'") from None
         rows: list[dict[str, Any]] = [
-            cell_settings(self._header, cell.cell)
+            cell_settings(cell.cell)
             | {
                 "a": pair.a.label,
                 "b": pair.b.label,

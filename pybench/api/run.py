@@ -280,11 +280,11 @@ class Run:
         return [trial for trial in file.trials if trial.cell == index]
 
     def _matching(self, settings: Mapping[str, Any]) -> list[tuple[Results, int, Cell]]:
-        every = {name for one in self._cells for name in _settings(*one)}
+        every = {name for _, _, cell in self._cells for name in _settings(cell)}
         for name in settings:
             if name not in every:
                 raise UsageError(f"no axis {name!r}; there are {', '.join(sorted(every))}")
-        return [one for one in self._cells if self._fits(_settings(*one), settings)]
+        return [one for one in self._cells if self._fits(_settings(one[2]), settings)]
 
     def _fits(self, own: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
         return all(
@@ -303,7 +303,7 @@ class Run:
         raise UsageError(f"{len(found)} cells have {words}; they differ in {names}: choose one")
 
     def _there(self, axis: str) -> str:
-        values = dict.fromkeys(str(_settings(*one).get(axis)) for one in self._cells)
+        values = dict.fromkeys(str(_settings(cell).get(axis)) for _, _, cell in self._cells)
         return f"; {axis} has {', '.join(values)}"
 
     def _base(self, over: Any, cell: Mapping[str, Any]) -> tuple[str, Any]:
@@ -311,7 +311,7 @@ class Run:
             if len(over) != 1:
                 raise UsageError("over={axis: value} names one axis")
             return next(iter(over.items()))
-        known = {name: {str(_settings(*one).get(name)) for one in self._cells} for name in cell}
+        known = {name: {str(_settings(one[2]).get(name)) for one in self._cells} for name in cell}
         wanted = {str(over), self._aliases.get(str(over), str(over))}
         axes = [name for name, value in cell.items() if str(value) != str(over) and wanted & known[name]]
         if len(axes) == 1:
@@ -322,19 +322,19 @@ class Run:
         raise UsageError(f"over={over!r} is a value of {' and '.join(axes)}; write over={{{axes[0]!r}: {over!r}}}")
 
     def _varying(self, cells: Sequence[Cell]) -> list[str]:
-        every = [_settings(self.results[0], 0, cell) for cell in cells]
+        every = [_settings(cell) for cell in cells]
         names = dict.fromkeys(name for one in every for name in one)
         return [name for name in names if len({one.get(name) for one in every}) > 1]
 
     def _name(self, cell: Cell, without: set[str] | None = None) -> str:
-        own = _settings(self.results[0], 0, cell)
+        own = _settings(cell)
         shown = [n for n in self._varying([c for _, _, c in self._cells]) if n in own and n not in (without or ())]
         return " ".join([cell.workload, *(f"{name}={own[name]}" for name in shown if name != "workload")])
 
     def values(self, axis: str) -> list[Any]:
         """The values of an axis that there are, in order: `values("threads")` may be [1, 2]."""
         self._matching({axis: None})
-        found = dict.fromkeys(_settings(*one).get(axis) for one in self._cells)
+        found = dict.fromkeys(_settings(cell).get(axis) for _, _, cell in self._cells)
         return [value for value in found if value is not None]
 
     def axes(self) -> list[str]:
@@ -346,8 +346,8 @@ class Run:
         return ((cell, self._name(cell)) for _, _, cell in self._cells)
 
 
-def _settings(file: Results, _: int, cell: Cell) -> dict[str, Value | bool | None]:
-    own = cell_settings(file.header, cell)
+def _settings(cell: Cell) -> dict[str, Value | bool | None]:
+    own = cell_settings(cell)
     for derived in ("operation", "cpus", "oversubscribed"):
         own.pop(derived)
     return own

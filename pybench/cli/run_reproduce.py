@@ -12,6 +12,7 @@ import msgspec
 
 from pybench.claims import check_numbers, load_claims
 from pybench.errors import UnsupportedError, UsageError
+from pybench.host.journal import undisturbed
 from pybench.sweep.axes import duration_ns
 
 if TYPE_CHECKING:
@@ -40,30 +41,31 @@ def reproduce(
     seconds = duration_ns(budget) / 1e9
     if seconds < LEAST_BUDGET_S:
         raise UsageError(f"--budget {budget} is too short for any interval; give {LEAST_BUDGET_S:.0f}s or more")
-    _check_outputs(page, output, force)
-    # Libraries that take their time, after all that can be wrong is known not to be.
-    from pybench.claims.lab import Lab
-    from pybench.claims.look import look
-    from pybench.host.facts import read_facts
-    from pybench.report.claims import Account
-    from pybench.report.hosts import host_words
-
-    claims = load_claims(numbers)
-    began = time.monotonic()
-
-    def tell(words: str) -> None:
-        click.echo(f"{time.monotonic() - began:4.0f} s  {words}", err=True)
-
-    lab = Lab(budget_s=seconds, seed=seed, keep=output, tell=tell, quick=quick)
     findings: list[Finding] = []
     interrupted = False
-    try:
-        for claim in claims:
-            finding = look(claim, lab)
-            findings.append(finding)
-            tell(f"finding {finding.number}: {finding.verdict}")
-    except KeyboardInterrupt:
-        interrupted = True
+    with undisturbed():
+        _check_outputs(page, output, force)
+        # Libraries that take their time, after all that can be wrong is known not to be.
+        from pybench.claims.lab import Lab
+        from pybench.claims.look import look
+        from pybench.host.facts import read_facts
+        from pybench.report.claims import Account
+        from pybench.report.hosts import host_words
+
+        claims = load_claims(numbers)
+        began = time.monotonic()
+
+        def tell(words: str) -> None:
+            click.echo(f"{time.monotonic() - began:4.0f} s  {words}", err=True)
+
+        lab = Lab(budget_s=seconds, seed=seed, keep=output, tell=tell, quick=quick)
+        try:
+            for claim in claims:
+                finding = look(claim, lab)
+                findings.append(finding)
+                tell(f"finding {finding.number}: {finding.verdict}")
+        except KeyboardInterrupt:
+            interrupted = True
     account = Account(
         host=host_words(read_facts(), len(lab.topology.online)),
         findings=findings,

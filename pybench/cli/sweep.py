@@ -126,12 +126,11 @@ def command(
     pybench sweep --resume results/sweep-....jsonl
     """
     from pybench.cli.run_sweep import resume_sweep, start_sweep
-    from pybench.sweep.config import Request, from_options, read_config
+    from pybench.sweep.config import Request, from_options, is_given, read_config
 
     if resume:
         allowed = bool(options.pop("allow_host_changes"))
-        given = [name for name, value in options.items() if value] + list(workloads) + [str(config or "")]
-        if any(given):
+        if workloads or config or any(map(is_given, options.values())):
             raise UsageError("--resume goes on with the file's own plan; leave out the other options")
         resume_sweep(resume, report, allow_host_changes=allowed)
         return

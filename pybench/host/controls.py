@@ -85,10 +85,12 @@ class Controls:
         handlers = {}
         if self._guarded:
             handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, *_ENDING)}
+        restored = None
         try:
             restored = self._put_back()
         finally:
-            self._let_go()
+            # What stopped the run half-way need not stop its guard.
+            self._let_go(done=restored is not None)
             for number, handler in (handlers | self._handlers).items():
                 signal.signal(number, handler)  # type: ignore[arg-type]
         for line in restored.noted:
@@ -141,7 +143,7 @@ class Controls:
         if off and smt_is_on(now):
             word = "off"
         elif not off and now == "off" and smt_is_on(journal.smt):
-            word = journal.smt or "on"
+            word = journal.smt
         elif not off and now == "forceoff" and smt_is_on(journal.smt):
             raise MeasurementError("another process forced SMT off (forceoff): only a reboot brings it back")
         else:
@@ -226,9 +228,15 @@ class Controls:
     def _put_back(self) -> Restored:
         if self._journal is None or not self._store.path.exists():
             return Restored()
-        restored = put_back(self._files, self._journal, self._store.save, self._pause_s)
+        return self._restore(self._journal)
+
+    def _restore(self, journal: Journal) -> Restored:
+        restored = put_back(self._files, journal, self._store.save, self._pause_s)
         if not restored.left:
-            self._store.drop()
+            try:
+                self._store.drop()
+            except MeasurementError as error:
+                restored.left.append(str(error))
         return restored
 
     def _after_death(self) -> None:
@@ -237,18 +245,16 @@ class Controls:
             journal = self._store.load()
             if journal is None:
                 return
-            restored = put_back(self._files, journal, self._store.save, self._pause_s)
-            if not restored.left:
-                self._store.drop()
-            self._tell("the run was killed; its guard put the host's switches back")
+            restored = self._restore(journal)
+            self._tell("the run could not put the host's switches back; its guard did")
             for line in (*restored.noted, *restored.left):
                 self._tell(line)
         except PybenchError as error:
-            self._tell(f"the run was killed, and its guard cannot put the host back: {error}")
+            self._tell(f"neither the run nor its guard can put the host back: {error}")
 
-    def _let_go(self) -> None:
+    def _let_go(self, *, done: bool = True) -> None:
         if self._guard:
-            self._guard.dismiss()
+            self._guard.dismiss(done=done)
             self._guard = None
         if self._lock >= 0:
             os.close(self._lock)

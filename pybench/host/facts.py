@@ -62,10 +62,10 @@ def cpu(root: Path) -> Facts:
 
 
 def frequency(root: Path) -> Facts:
-    """Governors in use (sorted, each once), driver and boost."""
+    """Governors in use (sorted, each once; a CPU that is off has none to read), driver and boost."""
     cpus = root / "sys/devices/system/cpu"
     paths = sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_governor")) if cpus.is_dir() else []
-    governors = {path.read_text().strip() for path in paths}
+    governors = {name for path in paths if (name := _text(root, str(path.relative_to(root))))}
     no_turbo = _text(root, "sys/devices/system/cpu/intel_pstate/no_turbo")
     boost = _text(root, "sys/devices/system/cpu/cpufreq/boost")
     return {

@@ -27,10 +27,11 @@ class Guard:
             _watch(read_end, put_back, keep)
         os.close(read_end)
 
-    def dismiss(self) -> None:
-        """All is put back: the guard may go. Waits until it is gone."""
-        with contextlib.suppress(OSError):
-            os.write(self._write_end, FAREWELL)
+    def dismiss(self, *, done: bool = True) -> None:
+        """The guard may go if all is done, and puts the host back if not. Waits until it is gone."""
+        if done:
+            with contextlib.suppress(OSError):
+                os.write(self._write_end, FAREWELL)
         os.close(self._write_end)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)

@@ -89,14 +89,17 @@ class Store:
             new.rename(self.path)
             self._sync_folder()
         except OSError as error:
-            raise MeasurementError(
-                f"cannot write {self.path}: {error.strerror}; no switch is turned without a journal"
-            ) from None
+            raise MeasurementError(f"cannot write the journal {self.path}: {error.strerror}; make room") from None
 
     def drop(self) -> None:
-        """All is put back."""
-        self.path.unlink(missing_ok=True)
-        self._sync_folder()
+        """All is put back, and the journal goes. Raises MeasurementError if it stays."""
+        try:
+            self.path.unlink(missing_ok=True)
+            self._sync_folder()
+        except OSError as error:
+            raise MeasurementError(
+                f"cannot delete {self.path}: {error.strerror}; let that folder be written"
+            ) from None
 
     def _sync_folder(self) -> None:
         fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

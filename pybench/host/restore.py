@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from pybench.errors import MeasurementError
 from pybench.host.journal import Journal
 from pybench.host.switches import SMT_CONTROL, SwitchFiles, smt_is_on
 from pybench.host.sysfs import format_list, parse_list
@@ -32,7 +33,8 @@ class Restored(msgspec.Struct, kw_only=True):
 def put_back(
     files: SwitchFiles, journal: Journal, save: Callable[[Journal], None], pause_s: float = PAUSE_S
 ) -> Restored:
-    """Put back what the journal's run turned; `save` is called before what must be written down first."""
+    """Put back what the journal's run turned. `save` is called before what should be written down first; where it
+    raises MeasurementError, that is noted and the rest is put back."""
     restored = Restored()
     rebooted = journal.boot != files.boot()
     _smt(files, journal, save, restored, rebooted)
@@ -52,8 +54,12 @@ def _smt(
     if smt_is_on(journal.smt) and now == "off":
         if not journal.woke:
             journal.woke = True
-            save(journal)
-        word = "on" if journal.smt is None else journal.smt
+            try:
+                save(journal)
+            except MeasurementError as error:
+                # All that a later restore would not know is which CPUs this wakes; they are turned off below.
+                restored.noted.append(f"{error}; the host is put back all the same")
+        word = journal.smt
     elif smt_is_on(now) and journal.smt == "off" and rebooted:
         word = "off"
     elif now == "forceoff":

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import msgspec
 
@@ -45,7 +45,7 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True):
 AS_FOUND = HostState()
 
 
-def smt_is_on(control: str | None) -> bool:
+def smt_is_on(control: str | None) -> TypeGuard[str]:
     """Whether the SMT switch says that siblings are on: `on`, or threads a core where the kernel counts them."""
     return control == "on" or ((control or "").isdigit() and int(control or "0") > 1)
 

@@ -53,7 +53,7 @@ def _pair(compared: Compared, pair: PairComparison) -> Iterable[RenderableType]:
     if pair.a.files == pair.b.files:
         yield Text(f"   both from {', '.join(pair.a.files)}")
     yield Text()
-    yield from _environment(compared, pair)
+    yield from _environment(pair)
     for caveat in pair.caveats:
         yield Text(f"{caveat}.")
     yield Text()
@@ -77,7 +77,7 @@ def simulated_lines(pair: PairComparison) -> list[str]:
     ]
 
 
-def _environment(compared: Compared, pair: PairComparison) -> Iterable[RenderableType]:
+def _environment(pair: PairComparison) -> Iterable[RenderableType]:
     if pair.a.files == pair.b.files:
         return
     rows = pair.differences

@@ -103,7 +103,7 @@ def _benchmarks(files: Sequence[Results]) -> Iterator[_Benchmark]:
     found = False
     for file in files:
         for index, cell in enumerate(file.header.plan.cells):
-            own = cell_settings(file.header, cell)
+            own = cell_settings(cell)
             shown = [n for n in (["threads"] if many_threads else []) + names if n in own]
             trials = [
                 t for t in file.trials if t.cell == index and t.clean and t.figures and t.figures.throughput > 0
@@ -137,7 +137,7 @@ def _pytest_benchmark(files: Sequence[Results], _: str) -> str:
                 "params": one.settings or None,
                 "param": param or None,
                 "extra_info": {
-                    **cell_settings(one.file.header, one.cell),
+                    **cell_settings(one.cell),
                     "source": source(one.file.header),
                     "file": str(one.file.path),
                     "trials": sum(1 for t in one.file.trials if t.cell == one.index),
@@ -179,7 +179,7 @@ def _pyperf(files: Sequence[Results], _: str) -> str:
                     f"pybench_{name}": value
                     if isinstance(value, int) and not isinstance(value, bool)
                     else str(value)
-                    for name, value in cell_settings(one.file.header, one.cell).items()
+                    for name, value in cell_settings(one.cell).items()
                     if value not in ("", None)
                 },
             },

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pybench.analysis.estimate import Interval
 from pybench.analysis.launches import BESIDE, PHASES, LaunchSummary, cost_ratio, summarize_launches
+from pybench.analysis.matching import filled
 from pybench.analysis.summary import NOTHING, unsupported_of
 from pybench.report.numbers import UNKNOWN, count, counted, time_ns, timed
 from pybench.report.simulated import WORD
@@ -209,26 +210,26 @@ def unsupported(cells: Sequence[Cell], by_cell: dict[int, list[Trial]]) -> list[
 
 def _context(cell: Cell, apart: Container[str] = ("strategy",)) -> bytes:
     """All settings of a cell but some, to find the cells that differ in those alone."""
-    params = {name: value for name, value in cell.params.items() if name not in apart}
+    params = {name: value for name, value in filled(cell).items() if name not in apart}
     return repr((sorted(params.items()), cell.threads, cell.place, cell.smt, cell.crew)).encode()
 
 
 def _with_and_without(measured: Sequence[tuple[int, LaunchSummary]], by_cell: dict[int, list[Trial]]) -> list[str]:
     """What those beside it cost the storm, where it was measured without them too."""
     alone = {
-        _context(s.cell, BESIDE): (i, s) for i, s in measured if not any(s.cell.params[role] for role in BESIDE)
+        _context(s.cell, BESIDE): (i, s) for i, s in measured if not any(filled(s.cell)[role] for role in BESIDE)
     }
     lines = []
     for index, summary in measured:
-        cell = summary.cell
-        roles = [f"{role}={cell.params[role]}" for role in BESIDE if cell.params[role]]
+        cell, params = summary.cell, filled(summary.cell)
+        roles = [f"{role}={params[role]}" for role in BESIDE if params[role]]
         if not roles or _context(cell, BESIDE) not in alone:
             continue
         base_index, base = alone[_context(cell, BESIDE)]
         ratio = cost_ratio(by_cell[index], by_cell[base_index])
-        table = f", {cell.params['table']} mounts in the table" if cell.params["table"] else ""
+        table = f", {params['table']} mounts in the table" if params["table"] else ""
         lines.append(
-            f"{cell.params['strategy']} at {cell.params['containers']} containers{table}, with {' '.join(roles)}: "
+            f"{params['strategy']} at {params['containers']} containers{table}, with {' '.join(roles)}: "
             f"{_times(ratio)} the time without, {time_ns(summary.container_ns.value)} against "
             f"{time_ns(base.container_ns.value)} each"
         )

@@ -1,6 +1,5 @@
 """Result files made ready to be shown: their series, named apart, with the model that describes each best."""
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -128,12 +127,6 @@ def settings_words(cell: Cell, shown: Sequence[str]) -> str:
     own = settings(cell)
     plain = ("lock", "strategy", "place")
     return " ".join(own[name] if name in plain else f"{name}={own[name]}" for name in shown if name in own)
-
-
-def clean_rate(line: Line, index: int) -> float:
-    """The median throughput of a cell of a line; NaN without a clean trial."""
-    cell = line.series.cells[index]
-    return cell.throughput.value if cell.clean else math.nan
 
 
 def _names(every: Sequence[Results]) -> list[str]:

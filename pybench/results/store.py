@@ -49,7 +49,7 @@ class Writer:
         """Open a new file, or with `resume_at` an existing one that is good up to there.
 
         Messages offer `--resume` if the verb has it (`resumable`). Raises UsageError if it exists (or does
-        not), is not writable, or another run holds it.
+        not), is not writable, or another run holds it or wrote to it since it was read.
         """
         self.path = path
         self._go_on = f"go on with --resume {path}" if resumable else ""
@@ -70,8 +70,17 @@ class Writer:
             self._file.close()
             raise UsageError(f"{path} is being written by another run; wait for it") from None
         if resume_at is not None:
-            self._file.truncate(resume_at)
+            self._cut(resume_at)
         self._file.seek(0, os.SEEK_END)
+
+    def _cut(self, good: int) -> None:
+        """Drop the line that broke off after `good` bytes, and nothing else: whole ones are another run's."""
+        size = self._file.seek(0, os.SEEK_END)
+        self._file.seek(good)
+        if size < good or b"\n" in self._file.read():
+            self._file.close()
+            raise UsageError(f"{self.path} was changed by another run just now; give the command again")
+        self._file.truncate(good)
 
     def write(self, record: msgspec.Struct) -> None:
         """Append one record. Raises MeasurementError if the disk will not take it."""
@@ -133,6 +142,7 @@ def read(path: Path, *, shown: bool = False) -> Results:
             records = [_decode(path, number, line) for number, line in enumerate(data[:good].splitlines(), 1)]
     if not records or not isinstance(records[0], Header):
         raise UsageError(f"{path} is not a pybench result file: its first line is no header")
+    _check_trials(path, records[0], records)
     return Results(
         path=path,
         header=records[0],
@@ -141,6 +151,19 @@ def read(path: Path, *, shown: bool = False) -> Results:
         truncated=good != len(data),
         good_bytes=good,
     )
+
+
+def _check_trials(path: Path, header: Header, records: list[Record]) -> None:
+    """UsageError if trials may be another plan's: files put together, or a cell that the plan has not."""
+    cells = len(header.plan.cells)
+    for number, record in enumerate(records, 1):
+        wrong = ""
+        if isinstance(record, Trial) and not 0 <= record.cell < cells:
+            wrong = f"its plan has no cell {record.cell}"
+        elif isinstance(record, Header) and number > 1:
+            wrong = "a second header"
+        if wrong:
+            raise UsageError(f"{path}, line {number}: the file is damaged there ({wrong})")
 
 
 @cache

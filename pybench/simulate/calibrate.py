@@ -15,6 +15,7 @@ import numpy as np
 from pybench.analysis.transfers import pair_figures, why_spoiled
 from pybench.errors import MeasurementError
 from pybench.host.facts import read_facts
+from pybench.host.journal import undisturbed
 from pybench.host.topology import Topology
 from pybench.results.transfers import PairTrial
 from pybench.simulate.calibrate_launch import launch_steps
@@ -38,8 +39,10 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     """Lone operations: the model's time over the measured, less one. Of primitives near 0 by construction."""
 
 
+@undisturbed()
 def calibrate(topology: Topology, say: Say = lambda _: None, *, budget_ns: int = BUDGET_NS) -> Calibration:
-    """Measure this host. Raises MeasurementError if it is too disturbed to be measured."""
+    """Measure this host. Raises MeasurementError if it is too disturbed to be measured, UsageError while another
+    run turns its switches."""
     began = time.monotonic()
     cpu = topology.usable[0].number
     say("one thread: loop, hits, atomics, pause")

@@ -120,10 +120,6 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         """The machine as a host: what placements, pictures and distances work on."""
         return topology_of(self.shape)
 
-    def spread_for(self, distance: str) -> Spread | None:
-        """What holds for a distance class: cores of one L3 may be told as cores of one socket."""
-        return self.transfer.get(distance) or (self.transfer.get("socket") if distance == "l3" else None)
-
 
 def topology_of(shape: Shape) -> Topology:
     """A shape as a host's topology, everything online and allowed."""

@@ -4,15 +4,20 @@ import re
 
 from pybench.errors import UsageError
 
+# A thousand hours: what is beyond it is a slip.
+LONGEST_NS = 1000 * 3600 * 10**9
 UNITS_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
 
 def duration_ns(text: str) -> int:
-    """`200ms`, `2m`, `1.5s` in ns. Raises UsageError."""
+    """`200ms`, `2m`, `1.5s` in ns, from 1 to LONGEST_NS. Raises UsageError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h)", text.strip())
     if not match or float(match[1]) == 0:
         raise UsageError(f"{text!r} is no duration; write 200ms, 1.5s or 2m")
-    return round(float(match[1]) * UNITS_NS[match[2]])
+    ns = float(match[1]) * UNITS_NS[match[2]]
+    if not 1 <= ns <= LONGEST_NS:
+        raise UsageError(f"{text!r} is out of range: write 1ns to {LONGEST_NS // UNITS_NS['h']}h")
+    return round(ns)
 
 
 def warmup_ns(text: str) -> int:

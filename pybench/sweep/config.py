@@ -21,6 +21,17 @@ from pybench.sweep.plan import KERNEL_OFF, Axes, default_axes, expected_ns, make
 DEFAULT_BUDGET_NS = 45 * 10**9
 
 
+# Of what is a number, from and to; the command line's own options have them too.
+RANGES: dict[str, tuple[float, float]] = {
+    "operations": (0, 2**53),
+    "target": (0.001, 1),
+    "min_trials": (1, 10**6),
+    "max_trials": (1, 10**6),
+    "max_spoiled": (1, 10**6),
+    "seed": (0, 2**53),
+}
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the user asked for; None and empty mean the default. The keys of a TOML file are these names."""
 
@@ -78,7 +89,7 @@ def read_config(path: Path) -> Request:
 
 def from_options(request: Request, workloads: tuple[str, ...], options: Mapping[str, Any]) -> Request:
     """The request with what the command line says on top. Raises UsageError."""
-    given: dict[str, Any] = {name: value for name, value in options.items() if value not in (None, (), False)}
+    given = {name: value for name, value in options.items() if is_given(value)}
     params = dict(request.param)
     for name in [name for name in given if name.startswith("param_")]:
         params[name.removeprefix("param_")] = words(given.pop(name))
@@ -95,6 +106,11 @@ def from_options(request: Request, workloads: tuple[str, ...], options: Mapping[
     if workloads:
         given["workloads"] = tuple(name for word in workloads for name in words(word))
     return msgspec.structs.replace(request, param=params, **given)
+
+
+def is_given(value: Any) -> bool:
+    """Whether an option was written at all: a number may be 0."""
+    return value is not None and value is not False and value != ()
 
 
 def words(value: Any) -> tuple[str, ...]:
@@ -128,10 +144,11 @@ def _offline(request: Request, topology: Topology) -> tuple[tuple[int, ...], ...
 
 def make_plan(request: Request, topology: Topology) -> Plan:
     """The plan of a request on a host: cells, seed, times. Raises UsageError or UnsupportedError."""
+    for name, (low, high) in RANGES.items():
+        if (value := getattr(request, name)) is not None and not low <= value <= high:
+            raise UsageError(f"{name}: {value} is out of range; write {low} to {high}")
     if request.max_trials < request.min_trials:
         raise UsageError(f"--max-trials {request.max_trials} is below --min-trials {request.min_trials}")
-    if request.max_spoiled < 1:
-        raise UsageError(f"max_spoiled {request.max_spoiled} must be 1 or more")
     for name, allowed in (("smt", ("on", "off", KERNEL_OFF)), ("crew", ("threads", "processes"))):
         for word in getattr(request, name):
             if word not in allowed:

@@ -141,7 +141,7 @@ def _speed(work_ns: Sequence[Sequence[float]], usual: Sequence[float]) -> tuple[
     """(largest change over the trial, largest loss against the usual), as shares."""
     change = max((max(pair) / min(pair) - 1 for pair in work_ns if min(pair) > 0), default=0.0)
     losses = (max(pair) / want - 1 for pair, want in zip(work_ns, usual, strict=False) if want > 0)
-    return round(change, 6), round(max(*losses, 0.0) if usual else 0.0, 6)
+    return round(change, 6), round(max([*losses, 0.0]), 6)
 
 
 def _clock(offsets: Sequence[Sequence[float]], spans: Sequence[int]) -> tuple[float, float]:

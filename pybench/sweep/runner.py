@@ -44,15 +44,17 @@ class CellState:
         self.throughputs: list[float] = []
         self.repeats = 0
         self.spoiled = 0
-        self.unsupported = ""
+        self.unsupported = False
+        """Its last trial in this run was not to be had on this host."""
+        self._never_ran = 0
         self._work_ns: list[list[float]] = []
         self._waited: list[float] = []
 
     def add(self, trial: Trial) -> None:
         """Count a trial."""
         self.repeats = max(self.repeats, trial.repeat + 1)
-        if trial.outcome.status == "unsupported":
-            self.unsupported = trial.outcome.reason
+        self.unsupported = trial.outcome.status == "unsupported"
+        self._never_ran += self.unsupported
         self.spoiled += bool(trial.flags)
         if trial.clean and trial.figures:
             self.throughputs.append(trial.figures.throughput)
@@ -64,7 +66,7 @@ class CellState:
     @property
     def counted(self) -> int:
         """Trials that count towards the most of a cell: spoiled ones are run again."""
-        return self.repeats - self.spoiled
+        return self.repeats - self.spoiled - self._never_ran
 
     def usual(self) -> Usual:
         """What the cell's clean trials usually show; nothing until that is known."""
@@ -76,7 +78,7 @@ class CellState:
     def done(self, plan: Plan) -> bool:
         """True if no more trials are wanted: sure enough, at its limits, or not to be had on this host."""
         full = self.counted >= plan.max_trials or self.spoiled >= max(plan.max_spoiled, 1)
-        return bool(self.unsupported) or full or self.sure(plan)
+        return self.unsupported or full or self.sure(plan)
 
     def sure(self, plan: Plan) -> bool:
         """True if the interval of the median is within the target."""
@@ -113,6 +115,9 @@ class Sweep:
         self._slowest: dict[int, float] = defaultdict(float)
         for trial in before:
             self._count(trial)
+        # Who could not do it then may now: as root, or with a module loaded.
+        for state in self.states:
+            state.unsupported = False
 
     def trials(self) -> Iterator[Trial]:
         """Run trials until every cell is done or the budget is used up."""

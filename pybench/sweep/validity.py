@@ -250,7 +250,7 @@ CHECKS: tuple[Check, ...] = (
         "where the workload is the kernel's)",
         next_step="stop what runs there: it shares the kernel's locks, caches, memory and turbo",
         spoiled=lambda cell, seen: (
-            seen.elsewhere > (MOST_ELSEWHERE if cell.workload == "spin" else MOST_ELSEWHERE_KERNEL)
+            seen.elsewhere > (MOST_ELSEWHERE_KERNEL if workload(cell.workload).kernel_memory else MOST_ELSEWHERE)
         ),
     ),
 )

@@ -130,6 +130,8 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
         (["sweep", "spin", "--duration", "soon"], 2, "is no duration"),
         (["sweep", "spin", "--min-trials", "9", "--max-trials", "8"], 2, "below --min-trials"),
         (["sweep", "--resume", "x.jsonl", "--seed", "1"], 2, "leave out the other options"),
+        (["sweep", "--resume", "x.jsonl", "--seed", "0"], 2, "leave out the other options"),
+        (["sweep", "spin", "--seed", "-1"], 2, "seed: -1 is out of range; write 0 to"),
         (["sweep", "--resume", "none.jsonl"], 2, "cannot read none.jsonl"),
         (["sweep", "--sysroot", "/"], 2, "add --dry-run"),
         (["sweep", "mount", "--fs", "/none/such", "--threads", "1", *QUICK], 4, "No such file or directory"),

@@ -128,3 +128,23 @@ def test_a_run_that_turns_nothing_does_not_run_beside_one_that_does(tmp_path: Pa
     assert f"process {os.getpid()} turns switches" in refused.stderr
     os.close(held)
     assert pybench(*words).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("calibrate", "-o", "here.toml"),
+        ("reproduce", "--only", "2", "-o", "new"),
+        ("latency", "--output", "l.jsonl"),
+    ],
+)
+def test_every_verb_that_measures_is_refused_beside_it_and_leaves_nothing(
+    tmp_path: Path, pybench: Pybench, words: tuple[str, ...]
+) -> None:
+    held = Store(tmp_path).hold()
+    before = set(tmp_path.iterdir())
+    refused = pybench(*words)
+    os.close(held)
+    assert refused.returncode == 2
+    assert f"process {os.getpid()} turns switches" in refused.stderr.splitlines()[-1]
+    assert set(tmp_path.iterdir()) == before

@@ -3,12 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from synthetic import cell, results, trial
 
 from pybench.advice import FARTHEST, Option, Workload, changes, options_of, present
 from pybench.analysis.estimate import Interval
 from pybench.errors import UsageError
 from pybench.results.store import Results
+from pybench.workloads import workload
 
 WANTED = Workload(containers=100, layers=50, deadline_ns=1e9)
 
@@ -44,6 +46,18 @@ def test_a_launch_that_failed_meets_nothing() -> None:
     file = storm({("binds", "on", 100): 10})
     broken = trial(0, file.header.plan.cells[0], latencies_ns=[10], repeat=8, launched=99, failed=1)
     assert only(results("x.jsonl", file.header.plan.cells, [*file.trials, broken])).meets(1e9) is False
+
+
+@pytest.mark.parametrize("name", [p.name for p in workload("launch").parameters])
+def test_a_file_from_before_there_was_a_parameter_tells_as_with_its_default(name: str) -> None:
+    file = storm({("binds", "on", 100): 400, ("binds", "on", 200): 800})
+    cells = [
+        structs.replace(one, params={n: v for n, v in one.params.items() if n != name or v != default})
+        for one in file.header.plan.cells
+        for default in [workload("launch").parameter(name).default]
+    ]
+    older = results("storm.jsonl", cells, file.trials)
+    assert options_of(older, WANTED, ()) == options_of(file, WANTED, ())
 
 
 @given(st.floats(1.01, FARTHEST * 0.99))

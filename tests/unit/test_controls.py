@@ -167,6 +167,72 @@ def test_what_another_turns_is_told_and_not_fought(
         assert store.load() is None
 
 
+class FullDisk(Store):
+    """A journal that can be written so many times."""
+
+    writes = 10**9
+
+    def save(self, journal: Journal) -> None:
+        if self.writes == 0:
+            raise MeasurementError("cannot write the journal: No space left on device; make room")
+        self.writes -= 1
+        super().save(journal)
+
+
+@settings(max_examples=25)
+@given(machine=MACHINES, states=STATES, writes=st.integers(0, 3))
+def test_a_disk_that_fills_up_keeps_nothing_from_being_put_back(
+    machine: dict, states: list[HostState], writes: int
+) -> None:
+    with host(cores=8 // machine["threads"], **machine) as (kernel, store):
+        began, full = kernel.state(), FullDisk(store.folder)
+        full.writes = writes
+        with suppress(MeasurementError), controls(kernel, full, states) as run:
+            for one in states:
+                run.enter(one)
+        assert kernel.state() == began
+        assert store.load() is None
+
+
+def test_a_journal_that_cannot_be_written_at_the_end_is_told() -> None:
+    with host(off=(6,)) as (kernel, store):
+        said: list[str] = []
+        began, full = kernel.state(), FullDisk(store.folder)
+        with controls(kernel, full, [state(smt_off=True)], said) as run:
+            run.enter(state(smt_off=True))
+            full.writes = 0
+        assert kernel.state() == began
+        assert [line for line in said if "No space left" in line]
+
+
+def test_a_journal_that_cannot_be_deleted_is_told() -> None:
+    with host() as (kernel, store):
+        began, run = kernel.state(), controls(kernel, store, [state({3})])
+        with pytest.raises(MeasurementError, match=r"cannot delete .*journal\.json.*pybench restore"), run:
+            run.enter(state({3}))
+            store.path.unlink()
+            store.path.mkdir()
+        assert kernel.state() == began
+
+
+def test_what_stops_the_run_from_putting_back_does_not_stop_its_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    me = os.getpid()
+
+    def broken(*args: object) -> Restored:
+        if os.getpid() == me:
+            raise RuntimeError("out of memory")
+        return put_back(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("pybench.host.controls.put_back", broken)
+    with host(off=(6,)) as (kernel, store):
+        run = Controls([state({3}, smt_off=True)], files=kernel, store=store, tell=lambda _: None, pause_s=0)
+        with pytest.raises(RuntimeError), run:
+            run.enter(state({3}, smt_off=True))
+        assert store.load() is None
+        assert set(kernel.online()) == {0, 1, 2, 3, 4, 5, 7}
+        assert kernel.smt() == "on"
+
+
 def test_a_cpu_that_does_not_come_back_is_told_and_stays_in_the_journal() -> None:
     with host(cpusets=("0-7",)) as (kernel, store):
         began, run = kernel.state(), controls(kernel, store, [state({3, 5})])

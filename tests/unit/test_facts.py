@@ -65,6 +65,14 @@ def test_bare_metal_xeon(tmp_path: Path) -> None:
     assert "name" not in facts
 
 
+def test_a_cpu_that_is_off_has_no_governor(tmp_path: Path) -> None:
+    cpu = "sys/devices/system/cpu"
+    root = tree(tmp_path, **{f"{cpu}/cpu0/cpufreq/scaling_governor": "performance\n"})
+    # A folder cannot be read, as the kernel refuses (EBUSY) the file of a CPU that is off.
+    (root / f"{cpu}/cpu1/cpufreq/scaling_governor").mkdir(parents=True)
+    assert read_facts(root)["frequency"]["governors"] == ["performance"]
+
+
 def test_a_guest_says_so(tmp_path: Path) -> None:
     facts = read_facts(tree(tmp_path, **{"proc/cpuinfo": XEON.format(more="hypervisor")}))
     assert facts["hypervisor"]["virtual"]

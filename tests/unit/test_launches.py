@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 from hypothesis import given
@@ -277,6 +278,17 @@ def test_conclusions_set_each_strategy_against_parent() -> None:
     (binds,) = [line for line in lines if line.startswith("binds")]
     assert binds.startswith("binds costs 8x [8, 8] parent at 100 containers: 800us against 100us each")
     assert "probe p99 200us against 200us" in binds
+
+
+def test_conclusions_of_a_file_from_before_there_were_probers_take_it_that_there_were_none() -> None:
+    cells = [cell(strategy="binds", containers=5, probers=n, probe_every_ms=1) for n in (0, 1)]
+    seen = [t for i, one in enumerate(cells) for t in trials(one, [10 + i] * 7, index=i)]
+    older = dict(cells[0].params)
+    for name in ("readers", "listers", "walkers", "probers", "table"):
+        assert older.pop(name) == LAUNCH.parameter(name).default
+    told = conclusions(*measured(cells, seen))
+    assert told
+    assert conclusions(*measured([msgspec.structs.replace(cells[0], params=older), cells[1]], seen)) == told
 
 
 def test_conclusions_say_when_they_cannot_know() -> None:

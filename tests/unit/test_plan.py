@@ -158,6 +158,35 @@ def test_a_wrong_config_names_file_and_key(tmp_path: Path, text: str, words: str
     assert str(config) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("min_trials = 0", "max_trials = 0", "max_trials = -5", "max_spoiled = 0", "operations = -1"),
+        *(
+            "target = -0.5",
+            "target = 0",
+            "target = 30.0",
+            "target = nan",
+            "seed = -1",
+            "seed = 99999999999999999999",
+        ),
+        *("duration = '0.4ns'", "warmup = '0.4ns'", "budget = '99999999h'"),
+    ],
+)
+def test_a_number_out_of_range_is_told_with_the_range(tmp_path: Path, line: str) -> None:
+    config = tmp_path / "sweep.toml"
+    config.write_text(line)
+    with pytest.raises(UsageError, match=r"out of range.*write .* to ") as error:
+        make_plan(read_config(config), HOST)
+    assert line.split(" = ")[1].strip("'") in str(error.value)
+
+
+@given(st.integers(0, 2**32))
+def test_the_seed_that_is_given_is_the_plans(seed: int) -> None:
+    request = from_options(Request(seed=5), ("spin",), {"seed": seed, "threads": "1"})
+    assert make_plan(request, HOST).seed == seed
+
+
 def test_a_lock_that_the_built_core_lacks_is_told() -> None:
     cells = cells_of(workloads=("spin",), threads="1")
     with pytest.raises(UnsupportedError, match="no lock 'ticket'"):

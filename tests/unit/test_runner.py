@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pybench.analysis.summary import unsupported_of
 from pybench.errors import MeasurementError, UnsupportedError
 from pybench.host.meters import Around
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
@@ -136,6 +137,23 @@ def test_what_the_host_cannot_do_is_tried_once_a_cell() -> None:
     assert len(trials) == 3
     with pytest.raises(UnsupportedError, match="need root"):
         sweep.raise_if_nothing_measured(trials)
+
+
+def test_what_could_not_be_done_is_tried_again_when_a_sweep_goes_on() -> None:
+    cannot = Outcome(status="unsupported", reason="mount", errno=1)
+    plan = plan_of(2, max_trials=6)
+    before: list[Trial] = []
+    for _ in range(7):  # by an ordinary user, more often than there may be trials
+        before += Sweep(plan, before, run_trial=lambda _: cannot).trials()
+    assert len(before) == 14
+    sweep = Sweep(plan, before, run_trial=lambda _: ran(1_000_000))
+    assert sweep.end().reason == "limit"
+    after = list(sweep.trials())
+    assert Counter(t.cell for t in after if t.clean) == {0: 6, 1: 6}
+    assert sweep.end().reason == "sure"
+    assert len({(t.cell, t.repeat) for t in before + after}) == len(before + after)
+    assert unsupported_of(before)
+    assert unsupported_of(before + after) == ""
 
 
 def test_one_measured_trial_is_enough_to_go_on() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pybench.errors import MeasurementError, UsageError
 from pybench.native.outcome import Outcome
+from pybench.results.columns import read_columns
 from pybench.results.records import Cell, End, Figures, Header, Plan, Trial
 from pybench.results.store import Writer, read
 
@@ -127,6 +128,24 @@ def test_damage_in_the_middle_names_the_line(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_trials_that_may_be_of_another_plan_are_refused_as_columns_are(tmp_path: Path, shown: bool) -> None:
+    path = tmp_path / "r.jsonl"
+    write(path, 2)
+    whole = path.read_bytes()
+    strange = [msgspec.json.encode(msgspec.structs.replace(trial(2), cell=cell)) + b"\n" for cell in (1, -1)]
+    for added, words in [
+        (whole, "line 4: the file is damaged there (a second header)"),
+        (strange[0], "line 4: the file is damaged there (its plan has no cell 1)"),
+        (strange[1], "line 4: the file is damaged there (its plan has no cell -1)"),
+    ]:
+        path.write_bytes(whole + added)
+        for reader in (lambda path: read(path, shown=shown), read_columns):
+            with pytest.raises(UsageError) as error:
+                reader(path)
+            assert words in str(error.value)
+
+
 def test_missing_folder_and_no_permission(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         read(tmp_path / "none.jsonl")
@@ -163,6 +182,21 @@ def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
         assert "is being written by another run" in answers.get(timeout=30)
         other.join()
     assert read(path).header == HEADER
+
+
+@pytest.mark.parametrize("broken", [b"", b'{"kind":"tr'])
+def test_what_another_run_added_since_a_file_was_read_is_kept(tmp_path: Path, broken: bytes) -> None:
+    path = tmp_path / "r.jsonl"
+    write(path, 2)
+    path.write_bytes(path.read_bytes() + broken)
+    stale = read(path)
+    with Writer(path, resume_at=stale.good_bytes) as other:
+        other.write(trial(2))
+    changed = path.read_bytes()
+    for length in (stale.good_bytes, len(changed) + 1):
+        with pytest.raises(UsageError, match=r"changed by another run.*again"):
+            Writer(path, resume_at=length)
+        assert path.read_bytes() == changed
 
 
 def test_a_record_that_does_not_fit_the_disk_is_taken_back(tmp_path: Path) -> None:

@@ -30,7 +30,10 @@ SPIN = Cell(
     smt="on",
     cpus=(0, 1),
 )
-MOUNT = msgspec.structs.replace(SPIN, workload="mount", params=workload("mount").complete({}))
+MOUNT, STAT, LAUNCH, TRANSFER = (
+    msgspec.structs.replace(SPIN, workload=name, params=workload(name).complete({}))
+    for name in ("mount", "stat", "launch", "transfer")
+)
 SPAN_NS = 100_000_000
 
 # check -> fields at the threshold, fields just over it
@@ -109,6 +112,12 @@ def test_waiting_by_nature_is_no_disturbance() -> None:
     assert flags(MOUNT, storm) == ["interrupts"]
 
 
+def test_who_works_in_the_kernel_elsewhere_disturbs_only_who_does_too() -> None:
+    seen = msgspec.structs.replace(QUIET, elsewhere=(validity.MOST_ELSEWHERE + validity.MOST_ELSEWHERE_KERNEL) / 2)
+    assert [flags(cell, seen) for cell in (SPIN, TRANSFER)] == [[], []]
+    assert [flags(cell, seen) for cell in (MOUNT, STAT, LAUNCH)] == [["elsewhere"]] * 3
+
+
 def test_an_old_record_fails_no_check_for_what_it_does_not_say() -> None:
     old = b'{"start_skew_ns":5,"overlap":1.0,"off_cpu":0.0,"steal":0.0,"load":3.5}'
     assert flags(SPIN, msgspec.json.decode(old, type=Evidence)) == []
@@ -152,6 +161,9 @@ def test_speed_over_a_trial_and_against_the_usual(during: float, before: float) 
     assert got.speed_change == pytest.approx(during - 1, abs=1e-6)
     assert got.speed_loss == pytest.approx(during * before - 1, abs=1e-6)
     assert evidence(SPIN, outcome(work_ns=work), Around()).speed_loss == 0
+    for unknown in (outcome(), outcome(work_ns=[])):
+        assert evidence(SPIN, unknown, Around(), Usual(work_ns=[1000.0, 1000.0])).speed_loss == 0
+    assert evidence(SPIN, outcome(work_ns=work), Around(), Usual(work_ns=[0.0, 0.0])).speed_loss == 0
 
 
 def test_where_memory_was(monkeypatch: pytest.MonkeyPatch) -> None:
