@@ -1,5 +1,6 @@
 """Advice on a terminal: what meets the workload, with what margin, and what to change first."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -67,7 +68,9 @@ def _table(options: Sequence[Option], wanted: Workload) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name, width, justify in COLUMNS:
         table.add_column(name, width=width, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for one in sorted(options, key=lambda o: -o.margin(wanted.deadline_ns).value):
+    # What launched nothing has no margin, and stands last.
+    margins = {id(one): one.margin(wanted.deadline_ns).value for one in options}
+    for one in sorted(options, key=lambda o: (math.isnan(margins[id(o)]), -margins[id(o)])):
         meets = {
             True: Text("yes", style="green"),
             False: Text("no", style="red"),

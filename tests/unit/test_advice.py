@@ -1,13 +1,16 @@
 """Advice on planted results: who meets a workload, how far figures are taken, and what gains most."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from synthetic import cell, results, trial
 
 from pybench.advice import FARTHEST, Option, Workload, changes, options_of, present
 from pybench.analysis.estimate import Interval
 from pybench.errors import UsageError
+from pybench.report.advice import advice
 from pybench.results.store import Results
 
 WANTED = Workload(containers=100, layers=50, deadline_ns=1e9)
@@ -32,6 +35,14 @@ def only(file: Results, wanted: Workload = WANTED, strategies: tuple[str, ...] =
     return one
 
 
+def text_of(options: list[Option]) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        for part in advice(options, [], WANTED, "binds"):
+            console.print(part)
+    return capture.get()
+
+
 def test_a_setting_meets_a_deadline_by_its_whole_interval() -> None:
     assert only(storm({("binds", "on", 100): 500})).meets(1e9) is True
     assert only(storm({("binds", "on", 100): 1500})).meets(1e9) is False
@@ -44,6 +55,26 @@ def test_a_launch_that_failed_meets_nothing() -> None:
     file = storm({("binds", "on", 100): 10})
     broken = trial(0, file.header.plan.cells[0], latencies_ns=[10], repeat=8, launched=99, failed=1)
     assert only(results("x.jsonl", file.header.plan.cells, [*file.trials, broken])).meets(1e9) is False
+
+
+@pytest.mark.parametrize(("launched", "failed"), [(0, 100), (0, 0), (99, 0)])
+@pytest.mark.parametrize("containers", [100, 150])
+def test_trials_without_a_figure_count_as_failed_too(launched: int, failed: int, containers: int) -> None:
+    file = storm({("binds", "on", 100): 10})
+    of = file.header.plan.cells[0]
+    figures = {} if launched else {"figures": None}
+    broken = [
+        msgspec.structs.replace(trial(0, of, repeat=8 + i, launched=launched, failed=failed), **figures)
+        for i in range(30)
+    ]
+    wanted = Workload(containers=containers, layers=50, deadline_ns=1e9)
+    for trials in ([*file.trials, *broken], broken):
+        one = only(results("x.jsonl", [of], trials), wanted)
+        assert one.meets(1e9) is False
+        assert one.failed
+        assert "launches failed: " in text_of([one])
+    flagged = [msgspec.structs.replace(one, flags=["steal"]) for one in broken]
+    assert only(results("x.jsonl", [of], [*file.trials, *flagged]), wanted).meets(1e9) is True
 
 
 @given(st.floats(1.01, FARTHEST * 0.99))
@@ -93,6 +124,20 @@ def test_the_greatest_gain_comes_first_and_only_one_thing_changes() -> None:
     assert [one.kind for one in found] == ["strategy", "SMT"]
     assert found[0].gain.value == pytest.approx(10, rel=0.05)
     assert found[1].what == "SMT on -> off"
+
+
+@given(st.integers(105, 390))
+def test_a_gain_over_what_was_extrapolated_is_as_unsure_as_that(containers: int) -> None:
+    wanted = Workload(containers=containers, layers=50, deadline_ns=1e9)
+    one = storm({("binds", "on", 100): 100})
+    other = storm({("parent", "on", containers): 90})
+    now, then = only(one, wanted), msgspec.structs.replace(only(other, wanted), host=only(one).host)
+    for a, b in ((now, then), (then, now)):
+        (change,) = changes([a, b], a)
+        # Nothing is surer of the ratio than the two sides are.
+        assert change.gain.high / change.gain.low >= (now.slowest_ns.high / now.slowest_ns.low) * 0.999
+        low, high = (a.slowest_ns.low / b.slowest_ns.high), (a.slowest_ns.high / b.slowest_ns.low)
+        assert low * 0.999 <= change.gain.low <= change.gain.value <= change.gain.high <= high * 1.001
 
 
 def test_measured_and_simulated_figures_are_not_set_against_each_other() -> None:
