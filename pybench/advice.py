@@ -7,7 +7,8 @@ from itertools import pairwise
 import msgspec
 
 from pybench.analysis.estimate import Interval, median_interval, ratio_interval
-from pybench.claims.claim import over_draws, paired_ratio
+from pybench.analysis.ratios import LEAST_TRIALS
+from pybench.claims.claim import LEAST_DRAWS, over_draws, paired_ratio
 from pybench.claims.simulation import Wish, simulate
 from pybench.errors import UsageError
 from pybench.results.records import Cell, Trial
@@ -192,10 +193,17 @@ def _bring(
     least, middle, most = (math.prod(one) for one in zip(*grown, strict=True))
     slowest = Interval(slowest.value * middle, slowest.low * least, slowest.high * most, slowest.n)
     if not slowest.known:
-        return f"{len(samples)} undisturbed trials are too few for an interval"
+        return f"{few_words(len(samples), simulated)}, too few for an interval"
     growth = f"power {low:.2f} to {high:.2f}, {'seen' if seen else 'assumed'}"
     basis = f"{basis} ({growth})"
     return slowest, [x * middle for x in samples], (least / middle, most / middle), basis, failed
+
+
+def few_words(n: int, simulated: bool) -> str:
+    """How many trials or draws there are, and how many are the least."""
+    if simulated:
+        return f"{n} draws of {LEAST_DRAWS} at least (--draws)"
+    return f"{n} undisturbed trials of {LEAST_TRIALS} at least"
 
 
 def _slowest(trials: Sequence[Trial]) -> list[float]:

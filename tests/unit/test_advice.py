@@ -11,6 +11,7 @@ from pybench.advice import FARTHEST, Option, Workload, changes, options_of, pres
 from pybench.analysis.estimate import Interval
 from pybench.errors import UsageError
 from pybench.report.advice import advice
+from pybench.results.records import Simulated
 from pybench.results.store import Results
 
 WANTED = Workload(containers=100, layers=50, deadline_ns=1e9)
@@ -138,6 +139,16 @@ def test_a_gain_over_what_was_extrapolated_is_as_unsure_as_that(containers: int)
         assert change.gain.high / change.gain.low >= (now.slowest_ns.high / now.slowest_ns.low) * 0.999
         low, high = (a.slowest_ns.low / b.slowest_ns.high), (a.slowest_ns.high / b.slowest_ns.low)
         assert low * 0.999 <= change.gain.low <= change.gain.value <= change.gain.high <= high * 1.001
+
+
+@pytest.mark.parametrize(("draws", "meets"), [(1, None), (9, None), (10, True)])
+def test_few_draws_meet_nothing(draws: int, meets: bool | None) -> None:
+    file = storm({("binds", "on", 100): 1}, trials=draws)
+    told = Simulated(machine="m", title="m", digest="", engine=1, seed=1, draws=draws, inputs={}, drawn=[])
+    drawn = msgspec.structs.replace(file, header=msgspec.structs.replace(file.header, simulated=told))
+    one = only(drawn)
+    assert one.meets(1e9) is meets
+    assert (f"{draws} draws of 10 at least" in text_of([one])) == (meets is None)
 
 
 def test_measured_and_simulated_figures_are_not_set_against_each_other() -> None:
