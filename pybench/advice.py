@@ -8,7 +8,8 @@ import msgspec
 
 from pybench.analysis.estimate import Interval, median_interval, ratio_interval
 from pybench.analysis.matching import filled
-from pybench.claims.claim import over_draws, paired_ratio
+from pybench.analysis.ratios import LEAST_TRIALS
+from pybench.claims.claim import LEAST_DRAWS, over_draws, paired_ratio
 from pybench.claims.simulation import Wish, simulate
 from pybench.errors import UsageError
 from pybench.results.records import Cell, Trial
@@ -52,8 +53,10 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """What the figure is from: `as asked`, or how far it was taken."""
     samples: list[float] = []
     """Of it, a trial or a draw each."""
+    stretch: tuple[float, float] = (1.0, 1.0)
+    """Least and most that samples may have to be multiplied by where extrapolated: other powers of growth."""
     failed: str = ""
-    """Why launches failed, where some did."""
+    """Why launches failed or were never begun, where some were, in any undisturbed trial."""
 
     def margin(self, deadline_ns: float) -> Interval:
         """The deadline over the slowest launches: 3 says that they could take three times as long."""
@@ -115,7 +118,7 @@ def options_of(results: Results, wanted: Workload, strategies: Sequence[str]) ->
         if isinstance(answer, str):
             left_out[f"{host}, {strategy}, {place}, {threads} threads: {answer}"] = None
             continue
-        slowest, samples, basis, failed = answer
+        slowest, samples, stretch, basis, failed = answer
         found.append(
             Option(
                 host=host,
@@ -127,6 +130,7 @@ def options_of(results: Results, wanted: Workload, strategies: Sequence[str]) ->
                 slowest_ns=slowest,
                 basis=basis,
                 samples=samples,
+                stretch=stretch,
                 failed=failed,
             )
         )
@@ -156,24 +160,22 @@ def _size(cell: Cell) -> tuple[int, int]:
 
 def _bring(
     trials: Sequence[Trial], group: Sequence[tuple[int, Cell]], wanted: Workload, simulated: bool
-) -> tuple[Interval, list[float], str, str] | str:
-    """(slowest, samples, basis, failures) of the nearest cell brought to what is wanted, or why there is none."""
+) -> tuple[Interval, list[float], tuple[float, float], str, str] | str:
+    """(slowest, samples, stretch, basis, failures) of the nearest cell brought to what is wanted, or why not."""
     asked = (wanted.containers, wanted.layers * wanted.passes)
-    told = {}
-    for index, cell in group:
-        clean = [t for t in trials if t.cell == index and t.clean and t.figures]
-        if clean:
-            told[index] = (cell, clean)
+    # A trial of which every launch failed has no figure, but tells that they did.
+    undisturbed = [t for t in trials if not t.flags and t.outcome.status == "ok"]
+    told = {index: (cell, own) for index, cell in group if (own := [t for t in undisturbed if t.cell == index])}
     if not told:
         return "no undisturbed trial"
     # Few steps of a container's layers are nearer than many of containers: what is extrapolated is their product.
-    cell, clean = min(told.values(), key=lambda one: _distance(_size(one[0]), asked))
-    samples = [t.figures.p99_ns for t in clean if t.figures]
-    slowest = over_draws(samples) if simulated else median_interval(samples)
-    failed = next((t.outcome.note or "launches failed" for t in clean if t.outcome.counters.get("failed")), "")
+    cell, own = min(told.values(), key=lambda one: _distance(_size(one[0]), asked))
+    samples = _slowest(own)
+    slowest = _estimate(samples, simulated)
+    failed = next(filter(None, (_failure(t, cell) for t in own)), "")
     at = _size(cell)
     if at == asked:
-        return slowest, samples, "as asked", failed
+        return slowest, samples, (1.0, 1.0), "as asked", failed
     factors = (asked[0] / at[0], asked[1] / at[1])
     if (
         max(max(f, 1 / f) for f in factors) > FARTHEST
@@ -183,15 +185,47 @@ def _bring(
             f"measured nearest at {at[0]} containers of {at[1]} layers, more than {FARTHEST:.0f} times away; "
             "measure nearer to what is asked"
         )
-    seen = _exponents([(_size(c), median_interval([t.figures.p99_ns for t in ts if t.figures]).value)
-                       for c, ts in told.values()], at[1])  # fmt: skip
+    basis = f"extrapolated from {at[0]} x {at[1]} layers"
+    if not samples:
+        return slowest, samples, (1.0, 1.0), basis, failed
+    seen = _exponents([(_size(c), _estimate(found, simulated).value)
+                       for c, ts in told.values() if (found := _slowest(ts))], at[1])  # fmt: skip
     low, high = seen or EXPONENTS
-    slowest = _taken(_taken(slowest, factors[0], low, high), factors[1], *EXPONENTS)
+    grown = [_growth(factors[0], low, high), _growth(factors[1], *EXPONENTS)]
+    least, middle, most = (math.prod(one) for one in zip(*grown, strict=True))
+    slowest = Interval(slowest.value * middle, slowest.low * least, slowest.high * most, slowest.n)
     if not slowest.known:
-        return f"{len(samples)} undisturbed trials are too few for an interval"
+        return f"{few_words(len(samples), simulated)}, too few for an interval"
     growth = f"power {low:.2f} to {high:.2f}, {'seen' if seen else 'assumed'}"
-    basis = f"extrapolated from {at[0]} x {at[1]} layers ({growth})"
-    return slowest, [x * math.prod(factors) for x in samples], basis, failed
+    basis = f"{basis} ({growth})"
+    return slowest, [x * middle for x in samples], (least / middle, most / middle), basis, failed
+
+
+def few_words(n: int, simulated: bool) -> str:
+    """How many trials or draws there are, and how many are the least."""
+    if simulated:
+        return f"{n} draws of {LEAST_DRAWS} at least (--draws)"
+    return f"{n} undisturbed trials of {LEAST_TRIALS} at least"
+
+
+def _slowest(trials: Sequence[Trial]) -> list[float]:
+    """99th percentile of a launch's latency in each trial that launched anything, ns."""
+    return [t.figures.p99_ns for t in trials if t.figures]
+
+
+def _estimate(samples: Sequence[float], simulated: bool) -> Interval:
+    if not samples:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    return over_draws(samples) if simulated else median_interval(samples)
+
+
+def _failure(trial: Trial, cell: Cell) -> str:
+    """Why not all containers of a trial were launched; `` if they were."""
+    wanted, counts = int(cell.params["containers"]), trial.outcome.counters
+    launched, failed = counts.get("launched", 0), counts.get("failed", 0)
+    if not failed and launched >= wanted:
+        return ""
+    return trial.outcome.note or f"{launched} of {wanted} containers were launched"
 
 
 def _distance(at: tuple[int, int], asked: tuple[int, int]) -> float:
@@ -209,13 +243,10 @@ def _exponents(sizes: Sequence[tuple[tuple[int, int], float]], layers: int) -> t
     return min(powers[-2:]) - BEYOND, max(*powers[-2:], 1.0) + BEYOND
 
 
-def _taken(value: Interval, factor: float, low: float, high: float) -> Interval:
-    """The interval times factor to a power between low and high; its middle is at power 1, if that is between."""
-    if factor == 1 or not value.known:
-        return value
-    ends = sorted((factor**low, factor**high))
-    middle = min(max(factor, ends[0]), ends[1])
-    return Interval(value.value * middle, value.low * ends[0], value.high * ends[1], value.n)
+def _growth(factor: float, low: float, high: float) -> tuple[float, float, float]:
+    """Factor to a power between low and high: least, middle (power 1, if that is between) and most."""
+    least, most = sorted((factor**low, factor**high))
+    return least, min(max(factor, least), most), most
 
 
 # ----------------------------------------------------------------------------------------------------- simulated
@@ -267,6 +298,8 @@ def changes(options: Sequence[Option], now: Option) -> list[Change]:
         if kind is None or one.how != now.how:
             continue
         gain = _gain(now, one)
+        if math.isnan(gain.value):
+            continue
         found.append(
             Change(host=now.host, what=_words(now, one, kind), kind=kind, gain=gain, how=one.how, then=one)
         )
@@ -315,10 +348,16 @@ def _words(now: Option, then: Option, kind: str) -> str:
 
 
 def _gain(now: Option, then: Option) -> Interval:
+    if not (now.samples and then.samples):
+        return Interval(math.nan, math.nan, math.nan, 0)
     if now.how == "simulated":
         both = min(len(now.samples), len(then.samples))
-        return paired_ratio(now.samples[:both], then.samples[:both])
-    return ratio_interval(now.samples, then.samples)
+        gain = paired_ratio(now.samples[:both], then.samples[:both])
+    else:
+        gain = ratio_interval(now.samples, then.samples)
+    # How either was extrapolated says nothing of how the other grows.
+    low, high = now.stretch[0] / then.stretch[1], now.stretch[1] / then.stretch[0]
+    return Interval(gain.value, gain.low * low, gain.high * high, gain.n)
 
 
 def present(options: Sequence[Option], strategy: str) -> Iterator[Option]:

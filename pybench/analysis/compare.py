@@ -9,10 +9,13 @@ import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
+import numpy as np
+
 from pybench.analysis.compared import CellComparison, Compared, Comparison, PairComparison, SideInfo
 from pybench.analysis.conditions import Condition, Judged, judge
 from pybench.analysis.distributions import compare_distributions
 from pybench.analysis.environment import differences
+from pybench.analysis.estimate import Floats
 from pybench.analysis.evidence import Estimate, common_sweeps, estimate
 from pybench.analysis.matching import Group, Part, by_axis, by_file, filled_in, match, outside_axis
 from pybench.analysis.metrics import DEFAULT, Metric, metric
@@ -72,7 +75,7 @@ def compare_groups(
         metrics=[one.name for one in metrics],
         same_within=same_within,
         level=LEVEL,
-        family=sum(math.isfinite(one.ratio.interval().low) and math.isnan(one.above) for one in estimates),
+        family=sum(math.isfinite(one.ratio.interval().low) and one.drawn is None for one in estimates),
         notes=[
             *filled_in(files),
             *(f"{file.path}: the last line broke off and is left out" for file in files if file.truncated),
@@ -246,9 +249,7 @@ def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
         if abs(one.ratio.log) < margin:
             comparison.same_p = max(one.ratio.risk_beyond(margin), one.ratio.risk_beyond(-margin))
     # What has no interval is no test.
-    told = [
-        i for i, one in enumerate(estimates) if not math.isnan(one.ratio.down[AT_LEVEL]) and math.isnan(one.above)
-    ]
+    told = [i for i, one in enumerate(estimates) if not math.isnan(one.ratio.down[AT_LEVEL]) and one.drawn is None]
     for i, p, same in zip(
         told, holm([every[i].p for i in told]), holm([every[i].same_p for i in told]), strict=True
     ):
@@ -258,8 +259,8 @@ def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
     for shape, p in zip(shapes, holm([shape.p for shape in shapes]), strict=True):
         shape.corrected_p = p
     for comparison, one in zip(every, estimates, strict=True):
-        if not math.isnan(one.above):
-            _over_draws(comparison, one, margin)
+        if one.drawn is not None:
+            _over_draws(comparison, one, one.drawn, margin)
         elif comparison.same_corrected_p <= least:
             comparison.verdict, comparison.words = "same", f"same within {compared.same_within * 100:g} %"
         elif comparison.corrected_p <= least:
@@ -272,22 +273,32 @@ def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
             _unsure(comparison, one, margin, max(compared.family, 1))
 
 
-def _over_draws(comparison: Comparison, one: Estimate, margin: float) -> None:
+def _over_draws(comparison: Comparison, one: Estimate, drawn: Floats, margin: float) -> None:
     """A verdict of a model: it holds in so many of its draws, and none is corrected, as nothing was sampled."""
-    interval = one.ratio.interval()
-    certain = (1 + LEVEL) / 2
-    comparison.p = comparison.corrected_p = min(1.0, 2 * min(one.above, 1 - one.above))
-    if interval.known and -margin <= math.log(interval.low) and math.log(interval.high) <= margin:
-        comparison.verdict, comparison.words = "same", f"same within {math.expm1(margin) * 100:.3g} % in all draws"
-    elif one.above >= certain or one.above <= 1 - certain:
-        good = (one.ratio.log > 0) == one.metric.higher_is_better
-        share = max(one.above, 1 - one.above)
-        words = one.metric.better if good else one.metric.worse
+    interval, certain = one.ratio.interval(), (1 + LEVEL) / 2
+    up, down = float((drawn > 0).mean()), float((drawn < 0).mean())
+    # A tie speaks for neither side.
+    above = (1 + up - down) / 2
+    comparison.p = comparison.corrected_p = min(1.0, 2 * min(above, 1 - above))
+    if not interval.known:
+        comparison.verdict = "unsure"
+        comparison.words = "one draw, no range" if drawn.size == 1 else "too few trials for a range"
+    elif -margin <= math.log(interval.low) and math.log(interval.high) <= margin:
+        within = float((np.abs(drawn) <= margin).mean())
+        comparison.verdict = "same"
+        comparison.words = f"same within {math.expm1(margin) * 100:.3g} % in {_share(within)} draws"
+    elif above >= certain or above <= 1 - certain:
+        good = (above > 0.5) == one.metric.higher_is_better
         comparison.verdict = "better" if good else "worse"
-        comparison.words = f"{words} in {'all' if share == 1 else f'{share:.1%} of'} draws"
+        comparison.words = f"{one.metric.better if good else one.metric.worse} in {_share(max(up, down))} draws"
     else:
         comparison.verdict = "unsure"
-        comparison.words = f"open: higher in {one.above:.0%} of draws"
+        lower = f", lower in {down:.0%}" if up + down < 1 else ""
+        comparison.words = f"open: higher in {up:.0%}{lower} of draws"
+
+
+def _share(share: float) -> str:
+    return "all" if share == 1 else f"{min(share, 0.999):.1%} of"
 
 
 def _unsure(comparison: Comparison, one: Estimate, margin: float, family: int) -> None:

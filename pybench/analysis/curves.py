@@ -11,13 +11,14 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pybench.analysis.doubts import POOR_FIT, bimodal, doubts_of_fit
+from pybench.analysis.doubts import POOR_FIT, doubts_of_fit
 from pybench.analysis.estimate import Floats, Interval, check_level, median_interval
 from pybench.analysis.heldout import HeldOut, held_out
 from pybench.analysis.models import MODELS
 from pybench.analysis.models.knees import Border, candidates
 from pybench.analysis.models.model import ROUGH, ROUGH_STEPS, Facts, Levels, LogProblem, Model, Unit
 from pybench.analysis.models.ranking import aicc, weights
+from pybench.analysis.modes import two_modes
 from pybench.analysis.profile import Solution, minimise_all, solution_of
 
 DRAWS = 200
@@ -351,8 +352,9 @@ def _doubts_beyond(judged: HeldOut) -> list[str]:
 def _measured(n: ArrayLike, x: ArrayLike, level: float) -> list[Measured]:
     threads, rates = np.asarray(n), np.asarray(x, dtype=np.float64)
     return [
-        Measured(int(count), median_interval(rates[threads == count], level), bimodal(rates[threads == count]))
+        Measured(int(count), median_interval(own, level), two_modes(own) is not None)
         for count in np.unique(threads)
+        for own in [rates[threads == count]]
     ]
 
 

@@ -1,8 +1,8 @@
 """Latency distributions of two sides compared whole: where they shift, and how much of them is elsewhere."""
 
 import math
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Callable, Sequence
+from itertools import combinations, product
 from typing import Literal
 
 import msgspec
@@ -49,7 +49,8 @@ class Distribution(msgspec.Struct, kw_only=True):
     """Largest difference of the two distributions' shares below any latency (the Kolmogorov-Smirnov distance): at
     least this share of the calls takes another time."""
     p: float
-    """How often trials shared out at random to the two sides would be as far apart; NaN if too few could tell."""
+    """How often trials shared out at random to the two sides (of pairs of sweeps, sides swapped at random within
+    each) would be as far apart; NaN if too few could tell."""
     corrected_p: float = math.nan
     """The same, corrected for all cells compared."""
     transport_ns: float
@@ -91,9 +92,11 @@ def compare_distributions(a: Sequence[Part], b: Sequence[Part], seed: int = 1) -
 
     A unit is a trial; or a sweep, where a side has several. Within a unit calls are not independent, so units are
     what is drawn again (for the shifts' intervals, or Student's t on the sweeps' own percentiles) and shared out
-    anew (for p). Very many trials are put together to `MOST_UNITS` first.
+    anew (for p), or swapped in pairs where both sides are of the same sweeps. Very many trials are put together to
+    `MOST_UNITS` first.
     """
-    sides = [[part.columns for part in side if _has_calls(part)] for side in (a, b)]
+    told = [[part for part in side if _has_calls(part)] for side in (a, b)]
+    sides = [[part.columns for part in side] for side in told]
     if not (sides[0] and sides[1]):
         return None
     rng = np.random.default_rng(seed)
@@ -113,7 +116,7 @@ def compare_distributions(a: Sequence[Part], b: Sequence[Part], seed: int = 1) -
     gap = np.abs(one.mean(axis=0) - other.mean(axis=0))
     calls = min(sum(cell.calls for cell in side if cell) for side in sides)
     shares = [share for share in SHARES if (1 - share) * calls >= LEAST_CALLS_BEYOND]
-    paired = [part.file for part in a] == [part.file for part in b]
+    paired = [part.file for part in told[0]] == [part.file for part in told[1]]
     shifts = _Shifts(one, other, grid, step, paired if sweeps else None)
     if not sweeps:
         shifts.draw(rng)
@@ -121,7 +124,7 @@ def compare_distributions(a: Sequence[Part], b: Sequence[Part], seed: int = 1) -
         shifts=[shifts.shift(share) for share in shares],
         unit="sweeps" if sweeps else "trials",
         moved=float(gap.max()),
-        p=math.nan if sweeps and paired else _permuted(one, other, rng),
+        p=(_swapped if sweeps and paired else _shared_out)(one, other, rng),
         transport_ns=float((gap[:-1] * np.diff(low + width / 2)).sum()),
     )
 
@@ -197,7 +200,7 @@ class _Shifts:
         return max(-float(low), 0.0), max(float(high), 0.0)
 
 
-def _permuted(one: Floats, other: Floats, rng: np.random.Generator) -> float:
+def _shared_out(one: Floats, other: Floats, rng: np.random.Generator) -> float:
     """Share of the ways to share out the units that leave the sides as far apart, the one seen among them."""
     n, m = one.shape[0], other.shape[0]
     ways = math.comb(n + m, n)
@@ -208,12 +211,39 @@ def _permuted(one: Floats, other: Floats, rng: np.random.Generator) -> float:
         first = np.zeros((ways, n + m))
         for row, chosen in enumerate(combinations(range(n + m), n)):
             first[row, list(chosen)] = 1
-        return _as_far(first, n, m, together)
-    p = 1.0
-    for permutations in PERMUTATIONS:
+        return _as_far(first / n - (1 - first) / m, together)
+
+    def some(permutations: int) -> Floats:
         first = np.tile(np.repeat([1.0, 0.0], [n, m]), (permutations + 1, 1))
         first[1:] = rng.permuted(first[1:], axis=1)
-        p = _as_far(first, n, m, together)
+        return np.asarray(first / n - (1 - first) / m, dtype=np.float64)
+
+    return _by_some(some, together)
+
+
+def _swapped(one: Floats, other: Floats, rng: np.random.Generator) -> float:
+    """The same of the ways to swap the sides within pairs: a sweep's own level cancels in its difference."""
+    n = one.shape[0]
+    if 2 / 2**n > 1 - LEVEL:
+        return math.nan
+    together = _thinned(np.concatenate([one, other]))
+    differences = together[:n] - together[n:]
+    if 2**n <= PERMUTATIONS[0]:
+        return _as_far(np.array(list(product((1.0, -1.0), repeat=n))) / n, differences)
+
+    def some(permutations: int) -> Floats:
+        signs = rng.choice((1.0, -1.0), (permutations + 1, n))
+        signs[0] = 1
+        return np.asarray(signs / n, dtype=np.float64)
+
+    return _by_some(some, differences)
+
+
+def _by_some(some: Callable[[int], Floats], units: NDArray[np.float32]) -> float:
+    """p by random ways, the one seen first: few, and more where those leave little."""
+    p = 1.0
+    for permutations in PERMUTATIONS:
+        p = _as_far(some(permutations), units)
         if p > 4 / permutations:
             break
     return p
@@ -226,9 +256,7 @@ def _thinned(cumulated: Floats) -> NDArray[np.float32]:
     return cumulated[:, np.minimum(points, cumulated.shape[1] - 1)].astype(np.float32)
 
 
-def _as_far(first: Floats, n: int, m: int, together: NDArray[np.float32]) -> float:
-    """Share of the rows of `first` (1: the unit is on the first side) as far apart as its first row."""
-    # The mean of the others follows from that of all.
-    weights = (first / n - (1 - first) / m).astype(np.float32)
-    gaps = np.abs(weights @ together).max(axis=1)
+def _as_far(weights: Floats, units: NDArray[np.float32]) -> float:
+    """Share of the rows of weights that leave the sides as far apart as the first does."""
+    gaps = np.abs(weights.astype(np.float32) @ units).max(axis=1)
     return float((gaps >= gaps[0] * (1 - 1e-5) - 1e-6).mean())

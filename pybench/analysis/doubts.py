@@ -3,7 +3,6 @@
 from math import comb
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from pybench.analysis.estimate import Floats
 from pybench.analysis.models.model import Levels, Model
@@ -12,11 +11,6 @@ POOR_FIT = 0.10  # rms of the misses; beyond it the parameters describe the mach
 LACK_OF_FIT_P = 0.01
 RUNS_P = 0.05
 SPARE_LEVELS = 3  # thread counts beyond the parameters, for a fit that can be judged
-
-BIMODAL_TRIALS = 8  # fewer do not show two modes
-BIMODAL_GAP = 0.5  # the widest gap between neighbours, as a share of the range
-BIMODAL_SIDE = 0.25  # of the trials on each side of the gap
-BIMODAL_RANGE = 0.10  # modes nearer than that do not matter
 
 
 def doubts_of_fit(model: Model, levels: Levels, misses: Floats, least: float) -> list[str]:
@@ -64,18 +58,6 @@ def runs_probability(misses: Floats) -> float:
         else:
             ways += 2 * comb(above - 1, half - 1) * comb(below - 1, half - 1)
     return ways / comb(above + below, above)
-
-
-def bimodal(rates: ArrayLike) -> bool:
-    """Tell whether trials of one cell fall into two clumps with a wide gap between."""
-    logs = np.sort(np.log(np.asarray(rates, dtype=np.float64)))
-    spread = logs[-1] - logs[0] if logs.size else 0.0
-    if logs.size < BIMODAL_TRIALS or spread < BIMODAL_RANGE:
-        return False
-    gaps = np.diff(logs)
-    widest = int(np.argmax(gaps))
-    side = min(widest + 1, logs.size - widest - 1)
-    return bool(gaps[widest] >= BIMODAL_GAP * spread and side >= BIMODAL_SIDE * logs.size)
 
 
 def _p(p: float) -> str:

@@ -39,8 +39,8 @@ class Estimate(msgspec.Struct, kw_only=True):
     note: str = ""
     blurred: bool = False
     """Below the clock's step: more trials do not help."""
-    above: float = math.nan
-    """Where a side is simulated: share of the draws (of pairs of a draw and a trial) in which B is above A."""
+    drawn: Floats | None = None
+    """Where a side is simulated: the ratio's logarithm in each draw; a measured side stands by its median."""
 
     @property
     def freedom(self) -> float:
@@ -100,17 +100,16 @@ def _of_draws(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, 
     n = pooled[0].size, pooled[1].size
     if not min(n):
         return Estimate(metric=one, ratio=UNKNOWN, n=n, note="no trial of one side has it")
-    both = all(simulated) and n[0] == n[1]
-    if both:
-        ratio, above = draws_ratio(pooled[1], pooled[0]), float((pooled[1] > pooled[0]).mean())
+    if all(simulated) and n[0] == n[1]:
+        ratio, drawn = draws_ratio(pooled[1], pooled[0]), np.log(pooled[1]) - np.log(pooled[0])
     else:
-        made = [draws_side(x) if drawn else median_side(x) for x, drawn in zip(pooled, simulated, strict=True)]
+        made = [draws_side(x) if model else median_side(x) for x, model in zip(pooled, simulated, strict=True)]
         ratio = side_ratio(made[1], made[0])
         # A measured side stands by its median: its trials scatter, its figure hardly does.
-        told = [x if drawn else np.array([np.median(x)]) for x, drawn in zip(pooled, simulated, strict=True)]
-        above = float((told[1][:, None] > told[0][None, :]).mean())
+        told = [x if model else np.array([np.median(x)]) for x, model in zip(pooled, simulated, strict=True)]
+        drawn = np.subtract.outer(np.log(told[1]), np.log(told[0])).ravel()
     value_a, value_b = (float(np.median(x)) for x in pooled)
-    return Estimate(metric=one, ratio=ratio, a=value_a, b=value_b, n=n, above=above)
+    return Estimate(metric=one, ratio=ratio, a=value_a, b=value_b, n=n, drawn=drawn)
 
 
 def _medians(sweeps: Sequence[Floats]) -> Floats:

@@ -208,8 +208,9 @@ def share_side(successes: Floats, attempts: Floats) -> Side:
     """The share of attempts that succeed, from the counts of each trial (or sweep), n of them.
 
     E. B. Wilson's interval (JASA 22 (1927) 209-212) for as many attempts as would vary as much if all were
-    independent: those of one trial succeed or fail together. With Student's quantiles of n - 1 degrees of freedom.
-    A share of 0 counts as half an attempt, to have a logarithm. NaN reach for fewer than two trials.
+    independent: those of one trial succeed or fail together. How much they do cannot be told where all succeed, or
+    none; then each trial counts as one attempt. With Student's quantiles of n - 1 degrees of freedom. A share of
+    0 counts as half an attempt, to have a logarithm. NaN reach for fewer than two trials.
     """
     n, total = attempts.size, float(attempts.sum())
     share = float(successes.sum()) / total
@@ -219,7 +220,7 @@ def share_side(successes: Floats, attempts: Floats) -> Side:
         return Side(log, unknown, unknown, math.nan, n)
     seen = float(((successes - share * attempts) ** 2).sum()) * n / (n - 1) / total**2
     alone = share * (1 - share) / total
-    effective = total / max(1.0, seen / alone) if alone else total
+    effective = total / max(1.0, seen / alone) if alone else n
     z2 = _quantiles(n - 1) ** 2
     middle = (share + z2 / (2 * effective)) / (1 + z2 / effective)
     half = np.sqrt(z2 * (share * (1 - share) / effective + z2 / (4 * effective**2))) / (1 + z2 / effective)

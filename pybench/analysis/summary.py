@@ -50,7 +50,7 @@ class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
     timer_step_ns: float
     """Latencies below it cannot be told."""
     speedup: Interval
-    """Throughput over that of the fewest threads in the same series."""
+    """Throughput over that of the fewest threads in the same series; of those themselves exactly 1."""
     findings: list[Finding]
     """What its clean trials show together: two modes, a drift."""
 
@@ -148,8 +148,9 @@ def _series(
     # Threads that share CPUs say nothing of how more CPUs scale.
     hardware = [i for i in indices if not cells[i].oversubscribed]
     points = [(cells[i].threads, x) for i in hardware for x in _throughputs(by_cell[i]) if x > 0]
-    base = next((x for i in indices if (x := _throughputs(by_cell[i])) and min(x) > 0), [])
-    summaries = [_cell_summary(i, cells[i], by_cell[i], base, findings) for i in indices]
+    base = next((i for i in indices if (x := _throughputs(by_cell[i])) and min(x) > 0), None)
+    rates = [] if base is None else _throughputs(by_cell[base])
+    summaries = [_cell_summary(i, cells[i], by_cell[i], rates, findings, is_base=i == base) for i in indices]
     borders = borders_of(cells[hardware[-1]], topology) if hardware and topology else ()
     return Series(
         cells=summaries,
@@ -159,7 +160,7 @@ def _series(
 
 
 def _cell_summary(
-    index: int, cell: Cell, trials: list[Trial], base: list[float], findings: list[Finding]
+    index: int, cell: Cell, trials: list[Trial], base: list[float], findings: list[Finding], *, is_base: bool
 ) -> CellSummary:
     clean = [trial.figures for trial in trials if trial.clean and trial.figures]
     flags: dict[str, int] = defaultdict(int)
@@ -178,6 +179,10 @@ def _cell_summary(
 
     outcomes = [trial.outcome for trial in trials if trial.clean]
     throughputs = [f.throughput for f in clean]
+    speedup = over(throughputs, base) if base and clean and min(throughputs) > 0 else NOTHING
+    if is_base:
+        # Over itself, which is no estimate.
+        speedup = Interval(1.0, 1.0, 1.0, len(base))
     return CellSummary(
         index=index,
         cell=cell,
@@ -194,7 +199,7 @@ def _cell_summary(
         phases={name: _phase(outcomes, name, estimate) for name in (outcomes[0].phases if outcomes else ())},
         handoffs=summarize_handoffs(trials),
         timer_step_ns=max((trial.outcome.timer_step_ns for trial in trials), default=0.0),
-        speedup=over(throughputs, base) if base and clean and min(throughputs) > 0 else NOTHING,
+        speedup=speedup,
         findings=[finding for finding in findings if finding.cell == index],
     )
 

@@ -18,6 +18,9 @@ from pybench.analysis.estimate import Interval, finite_samples, range_interval
 if TYPE_CHECKING:
     from pybench.claims.lab import Lab
 
+# Fewer draws of the uncertain inputs leave too much of their ranges out to tell how far they move a figure.
+LEAST_DRAWS = 10
+
 How = Literal["measured", "simulated"]
 Verdict = Literal["reproduced", "not reproduced", "cannot tell here"]
 Unit = Literal["x", "ns", "share", "count", "rate"]
@@ -211,7 +214,8 @@ def exactly(number: float, n: int = 1) -> Interval:
 
 
 def over_draws(samples: ArrayLike) -> Interval:
-    """The median of simulated figures and the range that holds 95 % of them (all, of fewer than 40).
+    """The median of simulated figures and the range that holds 95 % of them (all, of fewer than 40; unknown, of
+    fewer than LEAST_DRAWS). ValueError: no samples, or samples that are not finite.
 
     Each sample is of one draw of the uncertain inputs. The interval of the median, which sweeps print, would
     shrink with the number of draws, and says nothing of how far the inputs can move the answer.
@@ -219,6 +223,8 @@ def over_draws(samples: ArrayLike) -> Interval:
     found = range_interval(samples)
     if found.n >= 40:
         return found
+    if found.n < LEAST_DRAWS:
+        return Interval(found.value, math.nan, math.nan, found.n)
     values = finite_samples(samples)
     return Interval(found.value, float(values.min()), float(values.max()), found.n)
 

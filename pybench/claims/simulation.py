@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pybench.api.run import Run
+from pybench.claims.claim import LEAST_DRAWS
 from pybench.errors import MeasurementError, UsageError
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results, Writer
@@ -20,8 +21,8 @@ from pybench.simulate.steps import DEFAULT_STEPS
 from pybench.sweep.plan import Axes
 
 DURATION_NS, WARMUP_NS = 400_000, 60_000
-# Draws of the uncertain inputs: the most, and what a figure needs to be told with a range.
-MOST_DRAWS, LEAST_DRAWS = 12, 3
+# Draws of the uncertain inputs, if there is time.
+MOST_DRAWS = 12
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,8 @@ def simulate(
     draws: int = MOST_DRAWS,
     keep: Callable[[str], Path | None] = lambda _: None,
 ) -> list[Run]:
-    """A run for each wish. All get as many draws as fit into the time, in turn; the first few whatever it takes.
+    """A run for each wish. All get as many draws as fit into the time, in turn; the first LEAST_DRAWS, without
+    which no figure has a range, whatever it takes.
 
     The same shares of the ranges are drawn on every machine: what is uncertain in the same way of all of them
     (kernel code's speed, the durations of a launch's steps) is the same for all in one draw.

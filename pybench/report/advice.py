@@ -1,5 +1,6 @@
 """Advice on a terminal: what meets the workload, with what margin, and what to change first."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -7,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pybench.advice import Change, Option, Workload, changes, present
+from pybench.advice import Change, Option, Workload, changes, few_words, present
 from pybench.analysis.estimate import Interval
 from pybench.claims.claim import told
 from pybench.report.numbers import count, time_ns
@@ -67,7 +68,9 @@ def _table(options: Sequence[Option], wanted: Workload) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name, width, justify in COLUMNS:
         table.add_column(name, width=width, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for one in sorted(options, key=lambda o: -o.margin(wanted.deadline_ns).value):
+    # What launched nothing has no margin, and stands last.
+    margins = {id(one): one.margin(wanted.deadline_ns).value for one in options}
+    for one in sorted(options, key=lambda o: (math.isnan(margins[id(o)]), -margins[id(o)])):
         meets = {
             True: Text("yes", style="green"),
             False: Text("no", style="red"),
@@ -86,10 +89,15 @@ def _table(options: Sequence[Option], wanted: Workload) -> Table:
 
 
 def _bases(options: Sequence[Option]) -> list[str]:
-    """How figures that are not of the very workload came about, and failures, each once."""
+    """How figures that are not of the very workload came about, failures, and what has no interval, each once."""
     taken = [f"{one.strategy}, {one.place}: {one.basis}" for one in options if one.basis != "as asked"]
     failed = [f"{one.strategy}, {one.place}: launches failed: {one.failed}" for one in options if one.failed]
-    return list(dict.fromkeys([*taken, *failed]))
+    few = [
+        f"{one.strategy}, {one.place}: no interval: {few_words(len(one.samples), one.how == 'simulated')}"
+        for one in options
+        if one.samples and not one.slowest_ns.known
+    ]
+    return list(dict.fromkeys([*taken, *failed, *few]))
 
 
 def _span(margin: Interval) -> str:

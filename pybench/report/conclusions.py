@@ -7,10 +7,13 @@ import msgspec
 
 from pybench.analysis.compared import Compared, Comparison
 from pybench.analysis.estimate import Interval, ratio_interval, ratio_range
+from pybench.analysis.foremost import Rates, Standing, standing
+from pybench.analysis.launches import LaunchSummary
 from pybench.report.chart_maps import launch_summaries
 from pybench.report.launches import conclusions as launch_words
-from pybench.report.loaded import Line, Loaded
-from pybench.report.numbers import count, counted, time_ns
+from pybench.report.launches import context
+from pybench.report.loaded import Line, Loaded, label_settings, settings_words
+from pybench.report.numbers import count, counted, timed
 from pybench.report.simulated import WORD
 from pybench.report.terminal import threads_word
 from pybench.results.records import Trial
@@ -22,6 +25,7 @@ SCALES = 0.8
 SAME_WITHIN = 0.03
 MOST_LAUNCH_LINES = 4
 MOST_PAIRS = 2
+MOST_NAMED = 3
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,8 +124,9 @@ def _ranking(name: str, told: Sequence[tuple[Line, dict[int, tuple[Interval, lis
     if len(told) < 2 or not shared:
         return []
     at = max(shared)
-    ordered = sorted(told, key=lambda one: -one[1][at][0].value)
-    (first, top), (last, bottom) = ordered[0], ordered[-1]
+    rates = [Rates(samples=measured[at][1], drawn=line.simulated) for line, measured in told]
+    found = standing(rates, SAME_WITHIN)
+    (first, top), (last, bottom) = told[found.order[0]], told[found.order[-1]]
     ratio = _ratio(first, top[at][1], last, bottom[at][1])
     unit = workload(name).operation
     where = f"{name} at {threads_word(at)}"
@@ -134,20 +139,34 @@ def _ranking(name: str, told: Sequence[tuple[Line, dict[int, tuple[Interval, lis
                 kind="doubt",
             )
         ]
-    if ratio.low <= 1 + SAME_WITHIN:
-        return [
-            Conclusion(
-                text=f"{where}: not enough evidence that {first.label} ({counted(top[at][0])} {unit}/s) and "
-                f"{last.label} ({counted(bottom[at][0])}) differ.",
-                kind="doubt",
-            )
-        ]
-    return [
-        Conclusion(
-            text=f"{where}: {first.label} is best with {counted(top[at][0])} {unit}/s, {_times(ratio)} "
-            f"{last.label}, the worst of {len(told)}, with {counted(bottom[at][0])}."
+    figures = [f"{line.label} ({counted(measured[at][0])} {unit}/s)" for line, measured in told]
+    return [_order_words(where, figures, found, _times(ratio))]
+
+
+def _order_words(where: str, figures: Sequence[str], found: Standing, times: str) -> Conclusion:
+    """Which is best and which worst, as far as it is shown; `times` is the first over the last."""
+    first, last = figures[found.order[0]], figures[found.order[-1]]
+    if not found.beside_first:
+        what = f"the least of {len(figures)}" if found.beside_last else f"the worst of {len(figures)}"
+        return Conclusion(text=f"{where}: {first} is best, {times} {last}, {what}.")
+    if not found.beside_last:
+        near = _some([figures[i] for i in (found.order[0], *found.beside_first)])
+        return Conclusion(
+            text=f"{where}: which is best cannot be told, as {near} may be alike; {last} is worst, and {first} is "
+            f"{times} that."
         )
-    ]
+    if found.apart:
+        return Conclusion(
+            text=f"{where}: neither the best nor the worst of {len(figures)} can be told, but {first} is {times} "
+            f"{last}."
+        )
+    return Conclusion(text=f"{where}: not enough evidence that {first} and {last} differ.", kind="doubt")
+
+
+def _some(names: Sequence[str]) -> str:
+    if len(names) > MOST_NAMED:
+        return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _times(ratio: Interval) -> str:
@@ -201,14 +220,18 @@ def _control(lines: Sequence[Line]) -> list[Conclusion]:
             continue
         least, most = min(measured), max(measured)
         gain = ratio_interval(measured[most][1], measured[least][1])
-        share = gain.value / (most / least)
-        words = f"Control ({CONTROL}, no lock): {gain.value:.2f} times the work with {threads_word(most)}"
-        said = (
-            "so what the others lose is the locks', not the host's."
-            if share >= SCALES
-            else "which should scale and does not: the host is busy or limited, so read the rest with care."
-        )
-        found.append(Conclusion(text=f"{words}; {said}", kind="control" if share >= SCALES else "doubt"))
+        enough = SCALES * most / least
+        span = f" [{gain.low:.2f}, {gain.high:.2f}]" if gain.known else " (too few trials for an interval)"
+        words = f"Control ({CONTROL}, no lock): {gain.value:.2f} times{span} the work with {threads_word(most)}"
+        if gain.low >= enough:
+            kind, said = "control", "so what the others lose is the locks', not the host's."
+        elif gain.high < enough:
+            kind = "doubt"
+            said = "which should scale and does not: the host is busy or limited, so read the rest with care."
+        else:
+            kind = "doubt"
+            said = "whether it scales as it should cannot be told (a longer --budget helps): read on with care."
+        found.append(Conclusion(text=f"{words}; {said}", kind=kind))
     return found
 
 
@@ -223,16 +246,42 @@ def _launches(files: Sequence[Loaded]) -> list[Conclusion]:
         if not every:
             found.append(Conclusion(text="launch: nothing was launched.", kind="doubt"))
             continue
-        cheapest = min(every, key=lambda s: (-int(s[1].cell.params["containers"]), s[1].container_ns.value))[1]
-        found.append(
-            Conclusion(
-                text=f"launch: {cheapest.cell.params['strategy']} costs least at "
-                f"{cheapest.cell.params['containers']} containers at once, "
-                f"{time_ns(cheapest.container_ns.value)} each."
-            )
-        )
+        found += _cheapest([summary for _, summary in every], [by_cell[index] for index, _ in every])
         lines = launch_words(every, by_cell)
         found += [Conclusion(text=f"{line}.") for line in lines[:MOST_LAUNCH_LINES]]
+    return found
+
+
+def _cheapest(summaries: Sequence[LaunchSummary], trials: Sequence[Sequence[Trial]]) -> list[Conclusion]:
+    """What costs least at the most containers, among cells that differ in their strategy alone."""
+    most = max(int(one.cell.params["containers"]) for one in summaries)
+    alike: dict[bytes, list[tuple[LaunchSummary, Sequence[Trial]]]] = defaultdict(list)
+    for one, own in zip(summaries, trials, strict=True):
+        if int(one.cell.params["containers"]) == most:
+            alike[context(one.cell)].append((one, own))
+    shown = [name for name in label_settings([group[0][0].cell for group in alike.values()]) if name != "strategy"]
+    if len({group[0][0].cell.threads for group in alike.values()}) > 1:
+        shown.append("threads")
+    found = []
+    for group in list(alike.values())[:MOST_LAUNCH_LINES]:
+        own_words = settings_words(group[0][0].cell, [name for name in shown if name != "threads"]).split()
+        if "threads" in shown:
+            own_words.append(threads_word(group[0][0].cell.threads))
+        where = ", ".join([f"launch of {most} at once", *filter(None, [" ".join(own_words)])])
+        figures = [f"{one.cell.params['strategy']} ({timed(one.container_ns)} each)" for one, _ in group]
+        if len(group) == 1:
+            found.append(Conclusion(text=f"{where}: {figures[0]}."))
+            continue
+        simulated = any(t.simulated for _, own in group for t in own)
+        rates = [
+            Rates(samples=[t.figures.throughput for t in own if t.clean and t.figures], drawn=simulated)
+            for _, own in group
+        ]
+        order = standing(rates, SAME_WITHIN)
+        ratio = (ratio_range if simulated else ratio_interval)(
+            rates[order.order[0]].samples, rates[order.order[-1]].samples
+        )
+        found.append(_order_words(where, figures, order, f"{_times(ratio)} as fast as"))
     return found
 
 

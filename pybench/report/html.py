@@ -37,6 +37,9 @@ from pybench.results.records import Header
 from pybench.results.store import Results
 from pybench.results.transfers import TransferFile
 
+# More files of a host are told by the first and the last.
+MOST_DATES = 3
+
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """A host and the placements used on it."""
@@ -81,19 +84,12 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
     parts = [part for part in parts if part.charts or part.groups]
     facts = [*(one.header.host for one in results), *(one.header.host for one in transfers)]
     caution = [Conclusion(text=NOTE, kind="doubt")] if any(map(is_emulated, facts)) else []
-    hosts = [describe_host(one.header) for one in results] or [host_of(one.header) for one in transfers]
+    measured = [(describe_host(one.header), one.header.created) for one in results] or [
+        (host_of(one.header), one.header.created) for one in transfers
+    ]
     return Report(
         title=_title(results, transfers),
-        hosts=[
-            f"{host} ({created[:16].replace('T', ' ')} UTC)"
-            for host, created in dict(
-                zip(
-                    hosts,
-                    [*(one.header.created for one in results), *(one.header.created for one in transfers)],
-                    strict=False,
-                )
-            ).items()
-        ],
+        hosts=_dated(measured),
         banner=[line for one in results for line in _banner(one, len(results) > 1)],
         conclusions=[*caution, *(conclude(files, compared[0]) if files else _transfer_words(transfers))],
         hero=hero,
@@ -101,6 +97,18 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
         sections=parts,
         sources=", ".join(paths) or "latency files",
     )
+
+
+def _dated(measured: Sequence[tuple[str, str]]) -> list[str]:
+    """Each host once, with when its files were begun."""
+    dates: dict[str, set[str]] = {}
+    for host, created in measured:
+        dates.setdefault(host, set()).add(created[:16].replace("T", " "))
+    times = {host: sorted(own) for host, own in dates.items()}
+    return [
+        f"{host} ({', '.join(own) if len(own) <= MOST_DATES else f'{own[0]} to {own[-1]}'} UTC)"
+        for host, own in times.items()
+    ]
 
 
 def _banner(one: Results, several: bool) -> list[str]:

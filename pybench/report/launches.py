@@ -186,7 +186,7 @@ def conclusions(measured: Sequence[tuple[int, LaunchSummary]], by_cell: dict[int
     same = [(i, s) for i, s in measured if int(s.cell.params["containers"]) == most]
     contexts: dict[bytes, list[tuple[int, LaunchSummary]]] = defaultdict(list)
     for index, summary in same:
-        contexts[_context(summary.cell)].append((index, summary))
+        contexts[context(summary.cell)].append((index, summary))
     for group in contexts.values():
         lines += _against_parent(group, by_cell, most)
     lines += _with_and_without(measured, by_cell)
@@ -208,7 +208,7 @@ def unsupported(cells: Sequence[Cell], by_cell: dict[int, list[Trial]]) -> list[
     return [f"{', '.join(strategies)}: unsupported here: {words}" for words, strategies in names.items()]
 
 
-def _context(cell: Cell, apart: Container[str] = ("strategy",)) -> bytes:
+def context(cell: Cell, apart: Container[str] = ("strategy",)) -> bytes:
     """All settings of a cell but some, to find the cells that differ in those alone."""
     params = {name: value for name, value in filled(cell).items() if name not in apart}
     return repr((sorted(params.items()), cell.threads, cell.place, cell.smt, cell.crew)).encode()
@@ -217,15 +217,15 @@ def _context(cell: Cell, apart: Container[str] = ("strategy",)) -> bytes:
 def _with_and_without(measured: Sequence[tuple[int, LaunchSummary]], by_cell: dict[int, list[Trial]]) -> list[str]:
     """What those beside it cost the storm, where it was measured without them too."""
     alone = {
-        _context(s.cell, BESIDE): (i, s) for i, s in measured if not any(filled(s.cell)[role] for role in BESIDE)
+        context(s.cell, BESIDE): (i, s) for i, s in measured if not any(filled(s.cell)[role] for role in BESIDE)
     }
     lines = []
     for index, summary in measured:
         cell, params = summary.cell, filled(summary.cell)
         roles = [f"{role}={params[role]}" for role in BESIDE if params[role]]
-        if not roles or _context(cell, BESIDE) not in alone:
+        if not roles or context(cell, BESIDE) not in alone:
             continue
-        base_index, base = alone[_context(cell, BESIDE)]
+        base_index, base = alone[context(cell, BESIDE)]
         ratio = cost_ratio(by_cell[index], by_cell[base_index])
         table = f", {params['table']} mounts in the table" if params["table"] else ""
         lines.append(

@@ -115,7 +115,8 @@ def result_tables(
             yield launch_report(cells, trials, same, shown)
         else:
             yield _workload_table(name, list(group), described, simulated=simulated)
-    yield from _complaints([cell for one in series for cell in one.cells])
+    drawn = any(trial.simulated for trial in trials)
+    yield from _complaints([cell for one in series for cell in one.cells], simulated=drawn)
     for finding in cell_findings(trials) if findings is None else findings:
         if finding.cell is None:
             yield Text(f"all cells together: {finding_words(finding)}")
@@ -222,7 +223,7 @@ def _law(fit: Fit) -> str:
     return " ".join([f"{name}: {values}{peak}. {fit.says()}", *fit.warnings])
 
 
-def _complaints(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
+def _complaints(cells: Sequence[CellSummary], *, simulated: bool) -> Iterable[RenderableType]:
     flags: dict[str, int] = {}
     for cell in cells:
         for flag, times in cell.flags.items():
@@ -246,7 +247,11 @@ def _complaints(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
     if any(cell.cell.oversubscribed for cell in cells):
         yield Text("* more threads than CPUs: these share CPUs, and are left out of the fits")
     if any(cell.clean and not cell.throughput.known for cell in cells):
-        yield Text("±? too few trials for a 95 % interval: six are the least (a longer --budget)")
+        yield Text(
+            "±? one draw has no range (more --draws)"
+            if simulated
+            else "±? too few trials for a 95 % interval: six are the least (a longer --budget)"
+        )
 
 
 def _readings(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:

@@ -143,3 +143,17 @@ def test_a_host_that_was_never_quiet_has_a_page_of_what_was_flagged() -> None:
     assert "No clean trial of spin" in report.conclusions[0].text
     assert report.hero and report.hero.id == "trials"
     assert [one.id for one in report.views].count("trials") == 1
+
+
+@pytest.mark.parametrize(("days", "shown"), [((3, 1), "2026-01-01 00:00, 2026-01-03 00:00"),
+                                             ((2, 9, 5, 7), "2026-01-02 00:00 to 2026-01-09 00:00")])  # fmt: skip
+def test_files_of_one_host_keep_their_dates(days: tuple[int, ...], shown: str) -> None:
+    files = [noisy(f"{day}.jsonl", [cell("stat")]) for day in days]
+    dated = [
+        msgspec.structs.replace(
+            one, header=msgspec.structs.replace(one.header, created=f"2026-01-0{day}T00:00:00+00:00")
+        )
+        for one, day in zip(files, days, strict=True)
+    ]
+    (host,) = make_report(dated).hosts
+    assert host.endswith(f"({shown} UTC)")

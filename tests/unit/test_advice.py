@@ -1,14 +1,18 @@
 """Advice on planted results: who meets a workload, how far figures are taken, and what gains most."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
+from rich.console import Console
 from synthetic import cell, results, trial
 
 from pybench.advice import FARTHEST, Option, Workload, changes, options_of, present
 from pybench.analysis.estimate import Interval
 from pybench.errors import UsageError
+from pybench.report.advice import advice
+from pybench.results.records import Simulated
 from pybench.results.store import Results
 from pybench.workloads import workload
 
@@ -32,6 +36,14 @@ def storm(slowest_ms: dict[tuple[str, str, int], float], threads: int = 2, trial
 def only(file: Results, wanted: Workload = WANTED, strategies: tuple[str, ...] = ()) -> Option:
     (one,), _ = options_of(file, wanted, strategies)
     return one
+
+
+def text_of(options: list[Option]) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        for part in advice(options, [], WANTED, "binds"):
+            console.print(part)
+    return capture.get()
 
 
 def test_a_setting_meets_a_deadline_by_its_whole_interval() -> None:
@@ -58,6 +70,26 @@ def test_a_file_from_before_there_was_a_parameter_tells_as_with_its_default(name
     ]
     older = results("storm.jsonl", cells, file.trials)
     assert options_of(older, WANTED, ()) == options_of(file, WANTED, ())
+
+
+@pytest.mark.parametrize(("launched", "failed"), [(0, 100), (0, 0), (99, 0)])
+@pytest.mark.parametrize("containers", [100, 150])
+def test_trials_without_a_figure_count_as_failed_too(launched: int, failed: int, containers: int) -> None:
+    file = storm({("binds", "on", 100): 10})
+    of = file.header.plan.cells[0]
+    figures = {} if launched else {"figures": None}
+    broken = [
+        msgspec.structs.replace(trial(0, of, repeat=8 + i, launched=launched, failed=failed), **figures)
+        for i in range(30)
+    ]
+    wanted = Workload(containers=containers, layers=50, deadline_ns=1e9)
+    for trials in ([*file.trials, *broken], broken):
+        one = only(results("x.jsonl", [of], trials), wanted)
+        assert one.meets(1e9) is False
+        assert one.failed
+        assert "launches failed: " in text_of([one])
+    flagged = [msgspec.structs.replace(one, flags=["steal"]) for one in broken]
+    assert only(results("x.jsonl", [of], [*file.trials, *flagged]), wanted).meets(1e9) is True
 
 
 @given(st.floats(1.01, FARTHEST * 0.99))
@@ -107,6 +139,30 @@ def test_the_greatest_gain_comes_first_and_only_one_thing_changes() -> None:
     assert [one.kind for one in found] == ["strategy", "SMT"]
     assert found[0].gain.value == pytest.approx(10, rel=0.05)
     assert found[1].what == "SMT on -> off"
+
+
+@given(st.integers(105, 390))
+def test_a_gain_over_what_was_extrapolated_is_as_unsure_as_that(containers: int) -> None:
+    wanted = Workload(containers=containers, layers=50, deadline_ns=1e9)
+    one = storm({("binds", "on", 100): 100})
+    other = storm({("parent", "on", containers): 90})
+    now, then = only(one, wanted), msgspec.structs.replace(only(other, wanted), host=only(one).host)
+    for a, b in ((now, then), (then, now)):
+        (change,) = changes([a, b], a)
+        # Nothing is surer of the ratio than the two sides are.
+        assert change.gain.high / change.gain.low >= (now.slowest_ns.high / now.slowest_ns.low) * 0.999
+        low, high = (a.slowest_ns.low / b.slowest_ns.high), (a.slowest_ns.high / b.slowest_ns.low)
+        assert low * 0.999 <= change.gain.low <= change.gain.value <= change.gain.high <= high * 1.001
+
+
+@pytest.mark.parametrize(("draws", "meets"), [(1, None), (9, None), (10, True)])
+def test_few_draws_meet_nothing(draws: int, meets: bool | None) -> None:
+    file = storm({("binds", "on", 100): 1}, trials=draws)
+    told = Simulated(machine="m", title="m", digest="", engine=1, seed=1, draws=draws, inputs={}, drawn=[])
+    drawn = msgspec.structs.replace(file, header=msgspec.structs.replace(file.header, simulated=told))
+    one = only(drawn)
+    assert one.meets(1e9) is meets
+    assert (f"{draws} draws of 10 at least" in text_of([one])) == (meets is None)
 
 
 def test_measured_and_simulated_figures_are_not_set_against_each_other() -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pybench.analysis.estimate import Interval
 from pybench.claims import MODULES, load_claims
 from pybench.claims.claim import (
+    LEAST_DRAWS,
     Assumption,
     Check,
     Claim,
@@ -23,6 +25,8 @@ from pybench.claims.claim import (
 from pybench.claims.kernel import Operations, kernel_counts, waits_by_lock
 from pybench.claims.lab import Count, Lab, lost_share
 from pybench.claims.look import look
+from pybench.claims.published import rate
+from pybench.claims.simulation import Wish, samples, simulate
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
 
 finite = st.floats(0.01, 1e6)
@@ -89,22 +93,36 @@ def test_more_evidence_never_turns_a_refuted_finding_and_what_stands_beside_neve
         assert before == "reproduced" or not [check for check in some if check.decides]
 
 
-@given(st.lists(finite, min_size=2, max_size=60))
-def test_the_range_over_draws_does_not_shrink_with_their_number(samples: list[float]) -> None:
-    once, often = over_draws(samples), over_draws(samples * 30)
+@given(st.lists(finite, min_size=LEAST_DRAWS, max_size=60))
+def test_the_range_over_draws_does_not_shrink_with_their_number(values: list[float]) -> None:
+    once, often = over_draws(values), over_draws(values * 30)
     assert once.low <= once.value <= once.high
     assert often.low <= often.value <= often.high
     # Up to where quantiles fall between samples, it is the samples' spread, and not that of their median.
-    inside = sum(once.low <= x <= once.high for x in samples)
-    assert inside >= 0.9 * len(samples)
+    inside = sum(once.low <= x <= once.high for x in values)
+    assert inside >= 0.9 * len(values)
 
 
-@given(st.lists(st.tuples(finite, st.floats(0.5, 2.0)), min_size=1, max_size=30), finite)
+@given(st.lists(st.tuples(finite, st.floats(0.5, 2.0)), min_size=LEAST_DRAWS, max_size=30), finite)
 def test_what_moves_both_sides_of_a_draw_cancels(draws: list[tuple[float, float]], ratio: float) -> None:
     lower = [a * b for a, b in draws]
     found = paired_ratio([ratio * x for x in lower], lower)
     assert found.low == pytest.approx(ratio, rel=1e-9)
     assert found.high == pytest.approx(ratio, rel=1e-9)
+
+
+@given(st.lists(finite, min_size=1, max_size=LEAST_DRAWS - 1))
+def test_few_draws_decide_nothing(values: list[float]) -> None:
+    few = over_draws(values)
+    assert not few.known
+    assert few.value == pytest.approx(np.median(values))
+    assert judge([Check(key="x", says="x", value=few, least=0.0)]) == "cannot tell here"
+
+
+def test_every_wish_gets_the_draws_that_a_range_takes_however_short_the_time() -> None:
+    wishes = [Wish(machine="graviton3", workload="spin", params={"lock": ("mcs",)}, threads=n) for n in ("2", "4")]
+    for run in simulate(wishes, seconds=0.0, seed=1):
+        assert len(samples(run, rate)) == LEAST_DRAWS
 
 
 def test_ratios_of_unlike_draws_are_refused() -> None:

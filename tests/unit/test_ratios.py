@@ -126,3 +126,19 @@ def test_as_many_more_trials_as_it_takes_do_suffice() -> None:
         found += side_ratio(a, b).risk_beyond(0.0) <= 0.05
     assert 0.65 <= found / 200 <= 0.95
     assert further_needed(few, 20, 38, 1e-6, 0.05) == MOST_FURTHER + 1
+
+
+def test_trials_that_succeed_whole_or_not_at_all_are_seldom_called_the_same() -> None:
+    rng = np.random.default_rng(2)
+    trials, attempts, margin = 12, np.full(12, 100.0), math.log1p(0.03)
+    sure = share_side(attempts, attempts)
+    wrong = 0
+    for _ in range(300):
+        # One trial in twenty fails whole: 5 % less is not the same within 3 %.
+        other = share_side(100.0 * (rng.random(trials) < 0.95), attempts)
+        ratio = side_ratio(other, sure)
+        if abs(ratio.log) < margin:
+            wrong += max(ratio.risk_beyond(margin), ratio.risk_beyond(-margin)) <= 0.05
+    assert wrong <= 0.08 * 300
+    # As many trials of one container each tell as much.
+    assert sure.down == pytest.approx(share_side(np.ones(trials), np.ones(trials)).down)

@@ -3,16 +3,19 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+import synthetic
 from click.testing import CliRunner
 from synthetic import noisy, write
 
 from pybench.analysis.compare import compare
 from pybench.analysis.estimate import median_interval, range_interval, ratio_range
+from pybench.analysis.metrics import metrics
 from pybench.analysis.ratios import AT_LEVEL, draws_ratio, draws_side
 from pybench.analysis.sensitivity import sensitivity
 from pybench.analysis.summary import summarize
@@ -22,8 +25,9 @@ from pybench.cli import cli
 from pybench.errors import PybenchError, UsageError
 from pybench.report.exports import export
 from pybench.results.columns import read_columns
-from pybench.results.records import End, Plan
+from pybench.results.records import End, Plan, Simulated
 from pybench.results.store import Results, Writer, read
+from pybench.simulate.engine import ENGINE
 from pybench.simulate.load import load_machine
 from pybench.simulate.run import Runner, Study, header
 from pybench.sweep.plan import Axes, make_cells
@@ -302,6 +306,46 @@ def test_a_verdict_of_draws_holds_in_all_of_them_or_is_open(files: tuple[Path, P
         assert (told.verdict == "better") == (above == 1.0)
         assert "in all draws" in told.words or told.verdict == "unsure"
     assert compared.family == 0
+
+
+def drawn(name: str, throughputs: Sequence[float]) -> Results:
+    of = synthetic.cell()
+    made = synthetic.results(name, [of], [synthetic.trial(0, of, x, repeat=i) for i, x in enumerate(throughputs)])
+    told = Simulated(machine="m", title="m", digest="", engine=ENGINE, seed=1, draws=len(throughputs))
+    return msgspec.structs.replace(made, header=msgspec.structs.replace(made.header, simulated=told))
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict", "words"),
+    [
+        ([1.0] * 99 + [0.1], "same", "same within 3 % in 99.0% of draws"),
+        ([1.0] * 10, "same", "same within 3 % in all draws"),
+        ([1.0] * 6 + [0.5] * 4, "unsure", "open: higher in 0%, lower in 40% of draws"),
+        ([1.1, 0.9, 1.2, 0.8], "unsure", "open: higher in 50% of draws"),
+        ([2.0] * 39 + [1.0], "better", "faster in 97.5% of draws"),
+        ([0.5, 0.6], "worse", "slower in all draws"),
+        ([2.0], "unsure", "one draw, no range"),
+    ],
+)
+def test_what_is_said_of_draws_is_so(ratios: list[float], verdict: str, words: str) -> None:
+    base = [1e6 + i for i in range(len(ratios))]
+    sides = [
+        synthetic.columns(drawn("a", base)),
+        synthetic.columns(drawn("b", [x * r for x, r in zip(base, ratios, strict=True)])),
+    ]
+    one = compare(sides, metrics=metrics("throughput")).every[0]
+    assert (one.verdict, one.words) == (verdict, words)
+
+
+@pytest.mark.parametrize(("draws", "trials", "words"), [(1, 8, "one draw, no range"), (9, 3, "too few trials")])
+def test_one_draw_against_a_measurement_says_nothing(draws: int, trials: int, words: str) -> None:
+    sides = [
+        synthetic.columns(drawn("a", [1e6] * draws)),
+        synthetic.columns(noisy("b", [synthetic.cell()], factors=3.0, trials=trials)),
+    ]
+    one = compare(sides, metrics=metrics("throughput")).every[0]
+    assert one.verdict == "unsure"
+    assert words in one.words
 
 
 def test_a_ratio_of_draws_reaches_to_their_ends() -> None:

@@ -2,9 +2,11 @@
 
 import random
 
+import msgspec
 import pytest
 from rich.console import Console
 
+from pybench.analysis.estimate import Interval
 from pybench.analysis.summary import summarize
 from pybench.native.outcome import Members, Outcome, Phase
 from pybench.report.terminal import COLUMNS, result_tables
@@ -71,7 +73,9 @@ def test_a_curve_has_speedups_and_fits() -> None:
     cells = [cell(n) for n in (8, 1, 2, 4, 16, 32, 64)]
     (series,) = summarize(cells, curve(cells))
     assert [s.cell.threads for s in series.cells] == [1, 2, 4, 8, 16, 32, 64]
-    assert series.cells[0].speedup.value == pytest.approx(1)
+    # No estimate: the fewest threads over themselves.
+    assert series.cells[0].speedup == Interval(1.0, 1.0, 1.0, 8)
+    assert "1.00 ±0.0%" in printed(cells, curve(cells))
     assert series.cells[2].speedup.low < 4 / (1 + 0.15 + 0.012) < series.cells[2].speedup.high
     usl = series.laws().usl
     assert usl is not None
@@ -125,6 +129,15 @@ def printed(cells: list[Cell], trials: list[Trial]) -> str:
         for part in result_tables(summarize(cells, trials), cells, trials):
             console.print(part)
     return capture.get()
+
+
+@pytest.mark.parametrize(("simulated", "words"), [(False, "a longer --budget"), (True, "more --draws")])
+def test_what_has_no_interval_names_what_gives_one(simulated: bool, words: str) -> None:
+    one = cell(1)
+    made = [msgspec.structs.replace(trial(0, one, 1e6), simulated=simulated)]
+    text = printed([one], made)
+    assert words in text
+    assert ("--budget" in text) != simulated
 
 
 def test_tables_fit_80_columns_and_cut_nothing() -> None:
