@@ -221,7 +221,7 @@ def _estimate(samples: Sequence[float], simulated: bool) -> Interval:
 
 def _failure(trial: Trial, cell: Cell) -> str:
     """Why not all containers of a trial were launched; `` if they were."""
-    wanted, counts = int(cell.params["containers"]), trial.outcome.counters
+    wanted, counts = int(filled(cell)["containers"]), trial.outcome.counters
     launched, failed = counts.get("launched", 0), counts.get("failed", 0)
     if not failed and launched >= wanted:
         return ""
