@@ -14,7 +14,7 @@ from pybench.claims.simulation import Wish, simulate
 from pybench.errors import UsageError
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
-from pybench.simulate.load import load_machine
+from pybench.simulator.load import load_machine
 
 # The latency of the slowest grows with containers and with layers to a power within this, where nothing tells
 # better: 1 where all wait for each other, a little less or more as fixed costs and contention have it.

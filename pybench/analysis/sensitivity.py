@@ -11,7 +11,7 @@ from pybench.analysis.estimate import Floats
 from pybench.errors import UsageError
 from pybench.results.records import Cell, InputRange
 from pybench.results.store import Results
-from pybench.simulate.inputs import draw
+from pybench.simulator.inputs import draw
 
 LEAST_DRAWS = 10
 

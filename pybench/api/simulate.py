@@ -10,9 +10,9 @@ from pybench.api.run import Run
 from pybench.errors import MeasurementError, UsageError
 from pybench.results.records import End
 from pybench.results.store import Results, Writer
-from pybench.simulate.load import load_machine
-from pybench.simulate.run import DRAWS, Runner, header
-from pybench.simulate.study import plan_study
+from pybench.simulator.load import load_machine
+from pybench.simulator.run import DRAWS, Runner, header
+from pybench.simulator.study import plan_study
 from pybench.sweep.config import Request, place_texts, words
 
 

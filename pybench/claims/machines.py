@@ -5,7 +5,7 @@ from pybench.claims.lab import CONTAINERS, DEADLINE_NS, FEW, Lab, summary
 from pybench.claims.published import AT_ONCE, CHIPLET, DUAL, MESH, NOTE, STORMS, launches, over, simulated, spread
 from pybench.claims.scan import number, scan
 from pybench.errors import MeasurementError, UnsupportedError
-from pybench.simulate.steps import DEFAULT_STEPS
+from pybench.simulator.steps import DEFAULT_STEPS
 
 SINGLE = (MESH, CHIPLET)
 ALIKE = 1.5

@@ -11,8 +11,8 @@ from pybench.claims.claim import Assumption, exactly
 from pybench.claims.lab import Lab
 from pybench.claims.published import launches
 from pybench.claims.simulation import Wish, simulate_as_they_stand
-from pybench.simulate.load import load_machine
-from pybench.simulate.machine import Number
+from pybench.simulator.load import load_machine
+from pybench.simulator.machine import Number
 
 Figure = Callable[[list[float]], float]
 

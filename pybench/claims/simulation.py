@@ -14,10 +14,10 @@ from pybench.claims.claim import LEAST_DRAWS
 from pybench.errors import MeasurementError, UsageError
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results, Writer
-from pybench.simulate.load import load_machine
-from pybench.simulate.machine import Machine, Number
-from pybench.simulate.run import Runner, Study, header, make_study
-from pybench.simulate.steps import DEFAULT_STEPS
+from pybench.simulator.load import load_machine
+from pybench.simulator.machine import Machine, Number
+from pybench.simulator.run import Runner, Study, header, make_study
+from pybench.simulator.steps import DEFAULT_STEPS
 from pybench.sweep.plan import Axes
 
 DURATION_NS, WARMUP_NS = 400_000, 60_000

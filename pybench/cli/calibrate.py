@@ -32,9 +32,9 @@ def command(output: Path | None, force: bool) -> None:
     import platform
 
     from pybench.host.topology import read_topology
-    from pybench.simulate.calibrate import calibrate
-    from pybench.simulate.load import read_machine
-    from pybench.simulate.write import to_toml
+    from pybench.simulator.calibrate import calibrate
+    from pybench.simulator.load import read_machine
+    from pybench.simulator.write import to_toml
 
     path = output or Path(f"{platform.node() or 'this-host'}.toml")
     if path.suffix != ".toml":

@@ -5,7 +5,7 @@ import msgspec
 
 from pybench.report.machines import machine_document, machine_report, machines_table
 from pybench.report.terminal import make_console
-from pybench.simulate.load import load_machine, read_machine, shipped
+from pybench.simulator.load import load_machine, read_machine, shipped
 
 MAX_WIDTH = 100
 

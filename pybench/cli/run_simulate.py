@@ -14,10 +14,10 @@ from pybench.report.simulated import banner
 from pybench.report.terminal import make_console, plan_table
 from pybench.results.records import End, Trial
 from pybench.results.store import Writer, read
-from pybench.simulate.load import load_machine
-from pybench.simulate.machine import Machine
-from pybench.simulate.run import DRAWS, Runner, Study, header
-from pybench.simulate.study import plan_study
+from pybench.simulator.load import load_machine
+from pybench.simulator.machine import Machine
+from pybench.simulator.run import DRAWS, Runner, Study, header
+from pybench.simulator.study import plan_study
 from pybench.sweep.config import Request, from_options
 
 # Fewer draws tell no correlation from chance.

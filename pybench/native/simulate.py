@@ -10,7 +10,7 @@ from pybench.native import _handoffs_of, _load, _members, _phase, _words
 from pybench.native.outcome import Outcome, Phase
 
 if TYPE_CHECKING:
-    from pybench.simulate.engine import EngineSpec, Latency, Simulated, Spin, Step
+    from pybench.simulator.engine import EngineSpec, Latency, Simulated, Spin, Step
 
 PACES = 256
 MOST_PHASES = 16
@@ -102,7 +102,7 @@ def _fill_steps(slots: Any, steps: "list[Step]", phases: list[str]) -> None:
 
 def _to_c(ffi: Any, spec: "EngineSpec") -> tuple[Any, list[str], list[Any]]:
     """The specification, the names of its phases, and what must be kept alive meanwhile."""
-    from pybench.simulate.engine import Launch, Oracle, Spin
+    from pybench.simulator.engine import Launch, Oracle, Spin
 
     c_spec = ffi.new("struct pb_sim_spec *")
     seats = ffi.new("struct pb_sim_seat[]", len(spec.seats))
@@ -153,7 +153,7 @@ def _to_c(ffi: Any, spec: "EngineSpec") -> tuple[Any, list[str], list[Any]]:
 
 
 def simulate(spec: "EngineSpec") -> "Simulated":
-    """See `pybench.simulate.engine.run`."""
+    """See `pybench.simulator.engine.run`."""
     core = _load()
     ffi, lib = core.ffi, core.lib
     c_spec, names, keep = _to_c(ffi, spec)
@@ -180,7 +180,7 @@ def _refuse(ffi: Any, error: Any) -> None:
 
 
 def _simulated(ffi: Any, lib: Any, spec: "EngineSpec", sim: Any, names: list[str], wall_s: float) -> "Simulated":
-    from pybench.simulate.engine import SimFacts, Simulated, Spin
+    from pybench.simulator.engine import SimFacts, Simulated, Spin
 
     facts = lib.pb_sim_facts(sim)
     members = [lib.pb_sim_member(sim, i) for i in range(len(spec.seats))]

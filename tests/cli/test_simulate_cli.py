@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from pybench.cli import cli
 from pybench.errors import UsageError
 from pybench.results.store import read
-from pybench.simulate.load import read_machine, shipped
+from pybench.simulator.load import read_machine, shipped
 
 PYBENCH = [sys.executable, "-c", "from pybench.cli import main; main()"]
 SHORT = ["--duration", "20us", "--warmup", "2us"]

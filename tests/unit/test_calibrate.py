@@ -6,7 +6,7 @@ import pytest
 from hosts import HOSTS, read
 
 from pybench.native.outcome import Outcome, Phase
-from pybench.simulate import calibrate_launch
+from pybench.simulator import calibrate_launch
 
 STEP = Phase(calls=1, operations=1, wall_ns=2, max_ns=2, histogram=[], cpu_ns=1)
 PHASES = dict.fromkeys(("build", "overlay", "release", "clean"), STEP)

@@ -12,7 +12,7 @@ from pybench.claims import load_claims
 from pybench.claims.claim import Evidence
 from pybench.claims.lab import Lab
 from pybench.results.records import Cell, Trial
-from pybench.simulate.load import load_machine
+from pybench.simulator.load import load_machine
 from pybench.sweep.portable import plan_portable
 
 Factor = Callable[[Cell], float]

@@ -6,7 +6,7 @@ and the 99th percentile of an operation. Another engine may be further off here 
 
 import pytest
 
-from pybench.simulate.engine import EngineSpec, Latency, Seat, Spin, run
+from pybench.simulator.engine import EngineSpec, Latency, Seat, Spin, run
 from pybench.sweep.figures import figures
 
 CORE = {

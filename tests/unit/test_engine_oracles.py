@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from pybench.simulate.engine import EngineSpec, Oracle, Seat, run
+from pybench.simulator.engine import EngineSpec, Oracle, Seat, run
 
 
 def interval(n: int, work: Oracle, runs: int = 6, length_ns: float = 2e7) -> tuple[float, float]:

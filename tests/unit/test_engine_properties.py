@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pybench.errors import MeasurementError, UsageError
-from pybench.simulate.engine import LOCKS, EngineSpec, Latency, Launch, Oracle, Seat, Spin, Step, run
+from pybench.simulator.engine import LOCKS, EngineSpec, Latency, Launch, Oracle, Seat, Spin, Step, run
 
 FIFO = ("ticket", "mcs", "qspinlock")
 WRITERS_ALONE = ("tas", "ttas", "ttas-backoff", "ticket", "mcs", "qspinlock", "cna")

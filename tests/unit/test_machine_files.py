@@ -12,13 +12,13 @@ from pybench import native
 from pybench.errors import UsageError
 from pybench.host.distance import distances
 from pybench.placement import place
-from pybench.simulate.calibrate import ascending
-from pybench.simulate.inputs import draw, uncertain
-from pybench.simulate.load import load_machine, read_machine, shipped
-from pybench.simulate.lone import made_of
-from pybench.simulate.machine import CpuPlace, Machine, Number, Shape, grid, seats
-from pybench.simulate.measuring import measured
-from pybench.simulate.write import to_toml
+from pybench.simulator.calibrate import ascending
+from pybench.simulator.inputs import draw, uncertain
+from pybench.simulator.load import load_machine, read_machine, shipped
+from pybench.simulator.lone import made_of
+from pybench.simulator.machine import CpuPlace, Machine, Number, Shape, grid, seats
+from pybench.simulator.measuring import measured
+from pybench.simulator.write import to_toml
 
 GOOD = shipped()["r5.metal"].read_text()
 SHAPES = {  # what the machines are, as their makers say: CPUs, sockets, cores, L3 caches

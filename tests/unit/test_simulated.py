@@ -27,9 +27,9 @@ from pybench.report.exports import export
 from pybench.results.columns import read_columns
 from pybench.results.records import End, Plan, Simulated
 from pybench.results.store import Results, Writer, read
-from pybench.simulate.engine import ENGINE
-from pybench.simulate.load import load_machine
-from pybench.simulate.run import Runner, Study, header
+from pybench.simulator.engine import ENGINE
+from pybench.simulator.load import load_machine
+from pybench.simulator.run import Runner, Study, header
 from pybench.sweep.plan import Axes, make_cells
 
 MARKED = "simulated"

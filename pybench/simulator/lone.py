@@ -8,9 +8,9 @@ from scipy.optimize import nnls
 
 from pybench import native
 from pybench.native.outcome import Outcome
-from pybench.simulate.engine import EngineSpec, Latency, Seat, Spin, run
-from pybench.simulate.machine import Number
-from pybench.simulate.measuring import assumed, clean, measured, ns_an_operation
+from pybench.simulator.engine import EngineSpec, Latency, Seat, Spin, run
+from pybench.simulator.machine import Number
+from pybench.simulator.measuring import assumed, clean, measured, ns_an_operation
 
 # Their lone operations are a turn of the loop, an atomic beside it, three hits beside it, and an atomic behind a
 # store, in the model as in fact.

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import msgspec
 
 from pybench.errors import UsageError
-from pybench.simulate.machine import (
+from pybench.simulator.machine import (
     MOST_CPUS,
     CpuPlace,
     Machine,
@@ -23,7 +23,7 @@ from pybench.simulate.machine import (
     Spread,
     grid,
 )
-from pybench.simulate.steps import STEPS
+from pybench.simulator.steps import STEPS
 
 FORMAT = 1
 DISTANCES = ("smt", "l3", "socket", "cross-socket")
@@ -58,7 +58,7 @@ MOST_BYTES = 4 << 20
 
 def shipped() -> dict[str, Path]:
     """The machines that come with pybench: name -> its file."""
-    folder = Path(str(package_files("pybench.simulate"))) / "machines"
+    folder = Path(str(package_files("pybench.simulator"))) / "machines"
     return {path.name.removesuffix(".toml"): path for path in sorted(folder.glob("*.toml"))}
 
 

@@ -18,10 +18,10 @@ from pybench.host.facts import read_facts
 from pybench.host.journal import undisturbed
 from pybench.host.topology import Topology
 from pybench.results.transfers import PairTrial
-from pybench.simulate.calibrate_launch import launch_steps
-from pybench.simulate.lone import lone
-from pybench.simulate.machine import CpuPlace, Machine, Number, ServiceKind, Shape, Spread
-from pybench.simulate.measuring import REPEATS, assumed, clean, measured, ns_an_operation, plain
+from pybench.simulator.calibrate_launch import launch_steps
+from pybench.simulator.lone import lone
+from pybench.simulator.machine import CpuPlace, Machine, Number, ServiceKind, Shape, Spread
+from pybench.simulator.measuring import REPEATS, assumed, clean, measured, ns_an_operation, plain
 from pybench.sweep.transfers import TransferRun, plan_transfers
 
 BUDGET_NS = 50 * 10**9
@@ -211,7 +211,7 @@ def _shape(topology: Topology) -> Shape:
 
 def _in_order(times: dict[str, Number]) -> dict[str, Number]:
     """As a file is read: core, service, scheduler, each in its own order."""
-    from pybench.simulate.load import CORE, SCHEDULER, SERVICE
+    from pybench.simulator.load import CORE, SCHEDULER, SERVICE
 
     order = [f"core.{key}" for key in CORE] + [f"service.{key}" for key in SERVICE["central"]]
     order += [f"scheduler.{key}" for key in SCHEDULER]

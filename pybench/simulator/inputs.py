@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping
 
-from pybench.simulate.machine import Machine
+from pybench.simulator.machine import Machine
 
 Shares = dict[str, float]
 

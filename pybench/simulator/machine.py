@@ -1,6 +1,6 @@
 """A machine as the simulator knows it: its shape, and its times, each a number with a range and a source.
 
-Files are TOML; docs/simulator.md describes them, `pybench.simulate.load` reads and checks them.
+Files are TOML; docs/simulator.md describes them, `pybench.simulator.load` reads and checks them.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from pybench.host.topology import Cpu, Node, Topology
-from pybench.simulate.engine import EngineSpec, Latency, Seat
+from pybench.simulator.engine import EngineSpec, Latency, Seat
 
 Numbering = Literal["cores-first", "siblings-adjacent", "sockets-alternate"]
 ServiceKind = Literal["none", "central", "cluster"]

@@ -7,7 +7,7 @@ from pybench import native
 from pybench.errors import MeasurementError, UnsupportedError
 from pybench.native.outcome import Outcome, TrialSpec
 from pybench.results.records import Cell
-from pybench.simulate.machine import Number
+from pybench.simulator.machine import Number
 from pybench.sweep.trial import measure, start_meters
 from pybench.workloads import workload
 

@@ -2,8 +2,8 @@
 
 import json
 
-from pybench.simulate.load import FORMAT
-from pybench.simulate.machine import Machine, Number
+from pybench.simulator.load import FORMAT
+from pybench.simulator.machine import Machine, Number
 
 HEAD = "# Written by `pybench calibrate`. The format is in docs/simulator.md; every number has a source.\n"
 

@@ -1,10 +1,10 @@
 """A sweep as it is asked for, planned on a machine that is not here."""
 
 from pybench.errors import UsageError
-from pybench.simulate.load import load_machine
-from pybench.simulate.machine import Machine
-from pybench.simulate.run import DRAWS, DURATION_NS, WARMUP_NS, WORKLOADS, Study, check, make_study
-from pybench.simulate.steps import DEFAULT_STEPS
+from pybench.simulator.load import load_machine
+from pybench.simulator.machine import Machine
+from pybench.simulator.run import DRAWS, DURATION_NS, WARMUP_NS, WORKLOADS, Study, check, make_study
+from pybench.simulator.steps import DEFAULT_STEPS
 from pybench.sweep.axes import duration_ns, warmup_ns
 from pybench.sweep.config import Request
 from pybench.sweep.plan import Axes, default_axes

@@ -6,9 +6,9 @@ from pybench.errors import MeasurementError, UnsupportedError
 from pybench.host.topology import Topology
 from pybench.native.outcome import Outcome
 from pybench.placement import place
-from pybench.simulate.machine import Number
-from pybench.simulate.measuring import assumed, clean, measured, ns_an_operation, plain
-from pybench.simulate.steps import STEPS
+from pybench.simulator.machine import Number
+from pybench.simulator.measuring import assumed, clean, measured, ns_an_operation, plain
+from pybench.simulator.steps import STEPS
 
 LAUNCH_LAYERS, LAUNCH_CONTAINERS = 50, 10
 

@@ -23,10 +23,10 @@ from pybench.host.distance import DISTANCES, Distance, distances
 from pybench.host.topology import Topology
 from pybench.native.outcome import Outcome, Phase
 from pybench.results.records import Cell, Header, InputRange, Plan, Simulated, Trial, trial_of
-from pybench.simulate import steps
-from pybench.simulate.engine import ENGINE, LOCKS, EngineSpec, Latency, Spin, run
-from pybench.simulate.inputs import Shares, draw, uncertain
-from pybench.simulate.machine import LOOP_FIELDS, Machine, seats, with_machine
+from pybench.simulator import steps
+from pybench.simulator.engine import ENGINE, LOCKS, EngineSpec, Latency, Spin, run
+from pybench.simulator.inputs import Shares, draw, uncertain
+from pybench.simulator.machine import LOOP_FIELDS, Machine, seats, with_machine
 from pybench.sweep.figures import figures, handoffs_by_distance
 from pybench.sweep.plan import Axes, make_cells
 from pybench.sweep.runner import lean
