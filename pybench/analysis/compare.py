@@ -279,11 +279,12 @@ def _over_draws(comparison: Comparison, one: Estimate, drawn: Floats, margin: fl
     up, down = float((drawn > 0).mean()), float((drawn < 0).mean())
     # A tie speaks for neither side.
     above = (1 + up - down) / 2
-    comparison.p = comparison.corrected_p = min(1.0, 2 * min(above, 1 - above))
     if not interval.known:
         comparison.verdict = "unsure"
         comparison.words = "one draw, no range" if drawn.size == 1 else "too few trials for a range"
-    elif -margin <= math.log(interval.low) and math.log(interval.high) <= margin:
+        return
+    comparison.p = comparison.corrected_p = min(1.0, 2 * min(above, 1 - above))
+    if -margin <= math.log(interval.low) and math.log(interval.high) <= margin:
         within = float((np.abs(drawn) <= margin).mean())
         comparison.verdict = "same"
         comparison.words = f"same within {math.expm1(margin) * 100:.3g} % in {_share(within)} draws"

@@ -25,10 +25,7 @@ def doubts_of_fit(model: Model, levels: Levels, misses: Floats, least: float) ->
         )
     spare, repeats = levels.size - model.size, levels.points - levels.size
     if repeats > 0 and spare > 0:
-        from scipy.special import fdtrc
-
-        pure = max(levels.within / repeats, 1e-18)
-        p = float(fdtrc(spare, repeats, least / spare / pure))
+        p = lack_of_fit_probability(least, spare, levels.within, repeats)
         if p < LACK_OF_FIT_P:
             said.append(
                 f"the measurements leave the curve by more than repeats differ (p {_p(p)}, the most {where}), "
@@ -40,6 +37,17 @@ def doubts_of_fit(model: Model, levels: Levels, misses: Floats, least: float) ->
     if p < RUNS_P:
         said.append(f"its misses keep their sign from one thread count to the next (runs test, p {_p(p)})")
     return said
+
+
+def lack_of_fit_probability(least: float, spare: int, within: float, repeats: int, floor: float = 1e-18) -> float:
+    """Return how likely levels miss a curve that holds by squares of ``least``: Bates & Watts (1988), chapter 1.
+
+    ``spare`` thread counts are there beyond the parameters, and ``repeats`` trials beyond the thread counts, whose
+    scatter about their means has the sum of squares ``within``, and a variance of ``floor`` at least.
+    """
+    from scipy.special import fdtrc
+
+    return float(fdtrc(spare, repeats, least / spare / max(within / repeats, floor)))
 
 
 def runs_probability(misses: Floats) -> float:

@@ -1,7 +1,6 @@
 """Whether the trials of a cell fall into two groups, or drift over time: both make a median mean less."""
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
@@ -130,14 +129,3 @@ def _orders(n: int) -> Floats:
     for size in range(2, n + 1):
         ways = np.convolve(ways, np.full(size, 1 / size))
     return ways
-
-
-def sure_of(ps: Sequence[float], alpha: float = 0.01) -> list[bool]:
-    """Which of several p-values stand at `alpha` together, by Holm's step-down procedure."""
-    order = sorted(range(len(ps)), key=lambda i: ps[i])
-    stands = [False] * len(ps)
-    for rank, index in enumerate(order):
-        if ps[index] > alpha / (len(ps) - rank):
-            break
-        stands[index] = True
-    return stands

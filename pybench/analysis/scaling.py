@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pybench.analysis import law
+from pybench.analysis.doubts import LACK_OF_FIT_P, POOR_FIT, lack_of_fit_probability
 from pybench.analysis.estimate import Floats, Interval, check_level, finite_samples
 from pybench.analysis.law import Curve
 from pybench.analysis.profile import Solution, Target, solve
@@ -32,9 +33,6 @@ Weights = Literal["none", "relative"]
 
 LEVELS_NEEDED: dict[Model, int] = {"amdahl": 3, "usl": 4}  # one more than the parameters, to leave a residual
 NAMES: dict[Model, str] = {"amdahl": "Amdahl's law", "usl": "the USL"}
-
-POOR_FIT = 0.10  # rms relative error; beyond it the parameters describe the machine badly
-LACK_OF_FIT_P = 0.01
 
 
 class Fit(msgspec.Struct, frozen=True):
@@ -240,14 +238,11 @@ def _warnings(fit: Fit, solution: Solution, curve: Curve) -> tuple[str, ...]:
 
 
 def _lack_of_fit(fit: Fit, solution: Solution, curve: Curve) -> list[str]:
-    """Test the levels' mean misses against the scatter of repeats: Bates & Watts (1988), chapter 1."""
+    """Test the levels' mean misses against the scatter of repeats."""
     spare, repeats = curve.levels.size - curve.size, curve.points - curve.levels.size
     if repeats == 0:
         return []
-    from scipy.special import fdtrc
-
-    pure = max(curve.within / repeats, curve.floor)
-    p = float(fdtrc(spare, repeats, solution.least / spare / pure))
+    p = lack_of_fit_probability(solution.least, spare, curve.within, repeats, curve.floor)
     if p >= LACK_OF_FIT_P:
         return []
     misses, _ = curve.residuals(solution.theta)

@@ -25,7 +25,7 @@ class Influence(msgspec.Struct, frozen=True, kw_only=True):
     share: float
     """Of the squares of all inputs' correlations: about which share of the figure's spread is this input's."""
     effect: float
-    """Median figure in the upper third of the input's range over that in the lower third."""
+    """Median figure of the third of all draws with most of the input over that of the third with least."""
     told: bool
     """False if so small a correlation may be chance."""
     assumed: bool

@@ -41,7 +41,8 @@ def sensitivity_report(results: Results) -> Iterable[RenderableType]:
     yield Text(_verdict(found))
     yield Text(
         "rho: Spearman's rank correlation over the draws; share: of all inputs' squared correlations; effect: "
-        "median figure in the upper third of the input's range over that in the lower third. *: assumed.",
+        "median figure of the third of draws with most of the input over that of the third with least. *: "
+        "assumed.",
         style="dim",
     )
 

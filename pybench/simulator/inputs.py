@@ -1,4 +1,4 @@
-"""Uncertain inputs drawn from their ranges: a draw is a share of each input's range, the same in every cell."""
+"""Uncertain inputs drawn from their ranges: a draw is a quantile of each input, the same in every cell."""
 
 import random
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ def uncertain(machine: Machine, launch: bool = False) -> list[str]:
 
 
 def draw(names: list[str], draws: int, seed: int) -> list[Shares]:
-    """So many draws of a share from 0 to 1 for each of these inputs.
+    """So many draws of a share from 0 to 1, a quantile, for each of these inputs.
 
-    A Latin hypercube: over the draws each input takes every one of as many equal slices of its range once (McKay,
-    Beckman, Conover, Technometrics 21 (1979) 239-245), so that few draws cover it. Each input has a stream of its
-    own by its name: one input more changes none of the others. A single draw has every input as it stands.
+    A Latin hypercube: over the draws each input takes every one of as many equally likely slices of its range once
+    (McKay, Beckman, Conover, Technometrics 21 (1979) 239-245), so that few draws cover it. Each input has a stream
+    of its own by its name: one input more changes none of the others. A single draw has every input as it stands.
     """
     if draws == 1:
         return [{}]

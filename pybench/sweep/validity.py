@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from pybench.analysis.modes import Drift, drift, sure_of, two_modes
+from pybench.analysis.modes import Drift, drift, two_modes
+from pybench.analysis.ratios import holm
 from pybench.results.records import Cell, Evidence, Trial
 from pybench.workloads import workload
 
@@ -327,12 +328,12 @@ def _drifting(cells: dict[int, list[tuple[int, float]]]) -> list[Finding]:
         seen = drift([1 + share for _, share in shares], [at for at, _ in shares]) if shares else None
         if seen:
             tested.append((None, seen))
-    sure = sure_of([seen.p for _, seen in tested], DRIFT_ALPHA)
+    corrected = holm([seen.p for _, seen in tested])
     step = "the host changed under way (heat, load, memory): let it settle, or measure again"
     return [
         Finding(name="drift", cell=index, values=[seen.size], next_step=step)
-        for (index, seen), stands in zip(tested, sure, strict=True)
-        if stands and abs(seen.size) > LEAST_APART
+        for (index, seen), p in zip(tested, corrected, strict=True)
+        if p <= DRIFT_ALPHA and abs(seen.size) > LEAST_APART
     ]
 
 

@@ -346,6 +346,7 @@ def test_one_draw_against_a_measurement_says_nothing(draws: int, trials: int, wo
     one = compare(sides, metrics=metrics("throughput")).every[0]
     assert one.verdict == "unsure"
     assert words in one.words
+    assert one.p == 1
 
 
 def test_a_ratio_of_draws_reaches_to_their_ends() -> None:

@@ -2,12 +2,15 @@
 
 import multiprocessing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
+import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pybench.analysis.latency import percentiles_ns
 from pybench.errors import MeasurementError, UsageError
 from pybench.native.outcome import Outcome
 from pybench.results.columns import read_columns
@@ -230,3 +233,15 @@ def test_a_file_from_before_there_was_more_evidence() -> None:
         assert trial.outcome.members
         assert trial.outcome.members.work_ns == []
         assert trial.outcome.line_node_after == -1
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=9))
+def test_a_file_read_for_a_report_has_the_same_percentiles(latencies: list[int]) -> None:
+    of = synthetic.cell()
+    with TemporaryDirectory() as folder:
+        path = synthetic.write(
+            Path(folder) / "a.jsonl",
+            synthetic.results("a", [of], [synthetic.trial(0, of, latencies_ns=latencies)]),
+        )
+        whole, shown = (read(path, shown=shown).trials[0].outcome.phases["operation"] for shown in (False, True))
+    assert percentiles_ns(shown, (0.5, 0.99)) == percentiles_ns(whole, (0.5, 0.99))

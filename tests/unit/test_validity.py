@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pybench.analysis.modes import drift, sure_of, two_modes
+from pybench.analysis.modes import drift, two_modes
 from pybench.host.meters import Around
 from pybench.native.outcome import Members, Outcome, Phase
 from pybench.report.terminal import finding_words
@@ -282,13 +282,6 @@ def test_sweeps_without_a_drift_are_rarely_called_drifting() -> None:
         return [finding for finding in cell_findings(some) if finding.name == "drift"]
 
     assert sum(bool(sweep()) for _ in range(60)) < 4
-
-
-@given(st.lists(st.floats(0, 1), max_size=20))
-def test_holm_lies_between_bonferroni_and_none(ps: list[float]) -> None:
-    stands = sure_of(ps, 0.05)
-    assert all(stand or p > 0.05 / len(ps) for p, stand in zip(ps, stands, strict=True))
-    assert all(p <= 0.05 for p, stand in zip(ps, stands, strict=True) if stand)
 
 
 def test_too_few_or_equal_values_tell_nothing() -> None:
