@@ -80,6 +80,8 @@ struct pb_timeline {
     int32_t count;
     struct pb_point points[PB_TIMELINE_POINTS];
 };
+/* Keep a point, `tick` after the crew's start. True if there was no more room, and every second one was left out. */
+bool pb_timeline_keep(struct pb_crew_state *crew, uint64_t tick, uint64_t value);
 /* Add to the value, and keep a point if one is due; timeline.c. */
 void pb_timeline_add(struct pb_crew_state *crew, int64_t change);
 

@@ -120,6 +120,10 @@ int pb_user_namespace_fd(struct pb_crew_state *crew, uint32_t range) {
     return fd;
 }
 
+int pb_make_dir(struct pb_crew_state *crew, const char *path) {
+    return mkdir(path, 0755) ? pb_fail(crew, PB_FAILED, errno, "mkdir", "%s", path) : 0;
+}
+
 int pb_mount_tmpfs(struct pb_crew_state *crew, const char *path) {
     /* Inodes are the only thing that a big table could run out of. */
     if (pb_mount("pybench", path, "tmpfs", 0, "mode=755,nr_inodes=0"))

@@ -18,6 +18,7 @@ int pb_user_namespace_fd(struct pb_crew_state *crew, uint32_t range);
 /* The user that such a namespace maps its user 0 to, as this process sees it. */
 uint32_t pb_mapped_user(const struct pb_crew_state *crew, uint32_t range);
 
+int pb_make_dir(struct pb_crew_state *crew, const char *path);
 /* A private tmpfs. */
 int pb_mount_tmpfs(struct pb_crew_state *crew, const char *path);
 /* A tmpfs at `parent` with `count` bind mounts of `source` in it, named 0, 1, ... */

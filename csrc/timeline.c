@@ -5,12 +5,18 @@
 /* Fine enough for a launch, coarse enough that keeping it costs nothing. */
 #define FIRST_EVERY_NS 100000.0
 
-/* Half the points, twice as far apart. */
-static void thin(struct pb_timeline *timeline) {
-    for (int32_t i = 0; i < PB_TIMELINE_POINTS / 2; i++)
-        timeline->points[i] = timeline->points[2 * i];
-    timeline->count = PB_TIMELINE_POINTS / 2;
-    timeline->every_ticks *= 2;
+bool pb_timeline_keep(struct pb_crew_state *crew, uint64_t tick, uint64_t value) {
+    struct pb_timeline *timeline = &crew->timeline;
+    const bool full = timeline->count == PB_TIMELINE_POINTS;
+    if (full) {
+        for (int32_t i = 0; i < PB_TIMELINE_POINTS / 2; i++)
+            timeline->points[i] = timeline->points[2 * i];
+        timeline->count = PB_TIMELINE_POINTS / 2;
+    }
+    uint64_t start = atomic_load_explicit(&crew->release_tick, memory_order_relaxed);
+    uint64_t ns = tick > start ? pb_ticks_to_ns(tick - start, crew->ns_per_tick_fixed) : 0;
+    timeline->points[timeline->count++] = (struct pb_point){ns, value};
+    return full;
 }
 
 void pb_timeline_add(struct pb_crew_state *crew, int64_t change) {
@@ -31,11 +37,8 @@ void pb_timeline_add(struct pb_crew_state *crew, int64_t change) {
     }
     if (!timeline->every_ticks)
         timeline->every_ticks = (uint64_t)(FIRST_EVERY_NS / crew->ns_per_tick);
-    if (timeline->count == PB_TIMELINE_POINTS)
-        thin(timeline);
-    uint64_t start = atomic_load_explicit(&crew->release_tick, memory_order_relaxed);
-    uint64_t ns = tick > start ? pb_ticks_to_ns(tick - start, crew->ns_per_tick_fixed) : 0;
-    timeline->points[timeline->count++] = (struct pb_point){ns, value};
+    if (pb_timeline_keep(crew, tick, value))
+        timeline->every_ticks *= 2;
     atomic_store_explicit(&timeline->due_tick, tick + timeline->every_ticks, memory_order_relaxed);
     atomic_flag_clear_explicit(&timeline->busy, memory_order_release);
 }

@@ -141,7 +141,7 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 }
 
 /* The end of a container, or of a pass: its root is unmounted, and copies of layers go. */
-static void clean(struct launch_scratch *launch, bool copies) {
+static void clean(struct launch_scratch *launch) {
     char path[LAUNCH_PATH];
     if (launch->overlay_mounted) {
         launch_path(launch, "m", path);
@@ -151,7 +151,7 @@ static void clean(struct launch_scratch *launch, bool copies) {
             launch_detached(launch);
         }
     }
-    if (copies) {
+    if (launch_config(launch)->strategy->copies) {
         launch_path(launch, "tmp", path);
         nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
     }
@@ -182,7 +182,7 @@ static int rehearse(struct pb_crew_state *crew, int userns) {
     int code = errno;
     const char *tried = launch->tried ? launch->tried : "launching";
     strategy->release(launch);
-    clean(launch, true);
+    clean(launch);
     config->layers = layers;
     atomic_store(&crew->timeline.due_tick, 0);
     free(launch);
@@ -230,12 +230,11 @@ static int own_users(struct launch_scratch *launch) {
 static int assemble(struct launch_scratch *launch, struct stamp *at) {
     const struct launch_config *config = launch_config(launch);
     const struct launch_strategy *strategy = config->strategy;
-    bool copies = !strcmp(strategy->name, "chown");
     int rc = own_users(launch), code = errno;
     add_phase(launch, LAUNCH_USERNS, at);
     for (int64_t pass = 0; !rc && pass < config->passes; pass++) {
         if (pass)
-            clean(launch, copies);
+            clean(launch);
         rc = strategy->build(launch);
         code = errno;
         add_phase(launch, LAUNCH_BUILD, at);
@@ -254,7 +253,7 @@ static int assemble(struct launch_scratch *launch, struct stamp *at) {
         add_phase(launch, LAUNCH_RELEASE, at);
     }
     if (rc)
-        clean(launch, copies);
+        clean(launch);
     errno = code;
     return rc;
 }
@@ -286,7 +285,7 @@ static void launch_one(struct launch_scratch *launch, int64_t container, uint64_
         close(launch->userns);
     at = stamp_now();
     if (!config->keep || rc)
-        clean(launch, !strcmp(config->strategy->name, "chown"));
+        clean(launch);
     add_phase(launch, LAUNCH_CLEAN, &at);
     counters[COUNT_MOUNT_OPERATIONS] += launch->operations;
     counters[COUNT_CLEAN_OPERATIONS] += launch->cleaning;

@@ -68,6 +68,7 @@ struct launch_scratch {
 struct launch_strategy {
     const char *name;
     bool userns; /* needs the container's own user range */
+    bool copies; /* the layers, which go with the container */
     int (*build)(struct launch_scratch *launch);
     int (*overlay)(struct launch_scratch *launch);
     int (*release)(struct launch_scratch *launch); /* also after a build that failed half-way */

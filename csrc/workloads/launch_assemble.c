@@ -257,11 +257,11 @@ static int parentfd_build(struct launch_scratch *launch) {
 }
 
 const struct launch_strategy launch_strategies[] = {
-    {"plain", false, nothing, plain_overlay, nothing},
-    {"chown", true, chown_build, tmp_overlay, nothing},
-    {"binds", true, binds_build, tmp_overlay, binds_release},
-    {"fds", true, fds_build, overlay_by_fds, fds_release},
-    {"parent", true, parent_build, parent_overlay, parent_release},
-    {"parentfd", true, parentfd_build, overlay_by_fds, fds_release},
-    {NULL, false, NULL, NULL, NULL},
+    {"plain", false, false, nothing, plain_overlay, nothing},
+    {"chown", true, true, chown_build, tmp_overlay, nothing},
+    {"binds", true, false, binds_build, tmp_overlay, binds_release},
+    {"fds", true, false, fds_build, overlay_by_fds, fds_release},
+    {"parent", true, false, parent_build, parent_overlay, parent_release},
+    {"parentfd", true, false, parentfd_build, overlay_by_fds, fds_release},
+    {NULL, false, false, NULL, NULL, NULL},
 };

@@ -10,10 +10,6 @@
 
 #include "launch.h"
 
-static int make_dir(struct pb_crew_state *crew, const char *path) {
-    return mkdir(path, 0755) ? pb_fail(crew, PB_FAILED, errno, "mkdir", "%s", path) : 0;
-}
-
 /* A layer's file says which layer it is of, and is padded to a size that is worth copying. */
 static int write_file(const char *path, int64_t layer) {
     char content[LAUNCH_FILE_BYTES] = {0};
@@ -29,14 +25,14 @@ static int write_file(const char *path, int64_t layer) {
 static int make_image(struct pb_crew_state *crew) {
     const struct launch_config *config = crew->config;
     char path[LAUNCH_PATH], file[2 * LAUNCH_PATH];
-    if (make_dir(crew, PB_BASE "/image"))
+    if (pb_make_dir(crew, PB_BASE "/image"))
         return -1;
     for (int64_t i = 0; i < config->layers; i++) {
         snprintf(path, sizeof path, PB_BASE "/image/%lld", (long long)i);
-        if (make_dir(crew, path))
+        if (pb_make_dir(crew, path))
             return -1;
         snprintf(path, sizeof path, LAUNCH_LAYER, (long long)i);
-        if (make_dir(crew, path))
+        if (pb_make_dir(crew, path))
             return -1;
         for (int64_t k = 0; k < config->files; k++) {
             snprintf(file, sizeof file, "%s/f%lld-%lld", path, (long long)i, (long long)k);
@@ -56,7 +52,7 @@ static int make_containers(struct pb_crew_state *crew) {
     for (int64_t i = 0; i <= config->containers; i++)
         for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
             snprintf(path, sizeof path, PB_BASE "/c%lld%s", (long long)i, names[k]);
-            if (make_dir(crew, path))
+            if (pb_make_dir(crew, path))
                 return -1;
         }
     return 0;
@@ -66,7 +62,7 @@ static int make_surroundings(struct pb_crew_state *crew) {
     static const char *const folders[] = {PB_BASE "/walk", PB_BASE "/walk/a", PB_BASE "/walk/a/b", PB_BASE "/walk/a/b/c"};
     const struct launch_config *config = crew->config;
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
-        if (make_dir(crew, folders[i]))
+        if (pb_make_dir(crew, folders[i]))
             return -1;
     int rc = write_file(PB_BASE "/walk/a/b/c/file", 0);
     if (rc)

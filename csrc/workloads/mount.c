@@ -70,10 +70,6 @@ static int configure(struct pb_crew_state *crew) {
     return 0;
 }
 
-static int make_dir(struct pb_crew_state *crew, const char *path) {
-    return mkdir(path, 0755) ? pb_fail(crew, PB_FAILED, errno, "mkdir", "%s", path) : 0;
-}
-
 static int bind(struct pb_crew_state *crew, const char *source, const char *target) {
     if (pb_mount(source, target, NULL, PB_MS_BIND, NULL))
         return pb_fail(crew, PB_FAILED, errno, "mount(MS_BIND)", "%s", target);
@@ -85,7 +81,7 @@ static int bind(struct pb_crew_state *crew, const char *source, const char *targ
 static int make_source(struct pb_crew_state *crew, int host_fd) {
     struct mount_config *config = crew->config;
     snprintf(config->source, sizeof config->source, "%s", PB_BASE "/y/s");
-    if (make_dir(crew, PB_BASE "/y") || pb_mount_tmpfs(crew, PB_BASE "/y") || make_dir(crew, config->source))
+    if (pb_make_dir(crew, PB_BASE "/y") || pb_mount_tmpfs(crew, PB_BASE "/y") || pb_make_dir(crew, config->source))
         return -1;
     if (host_fd >= 0) {
         char link[48];
@@ -99,18 +95,18 @@ static int make_source(struct pb_crew_state *crew, int host_fd) {
         if (pb_mount_filler(crew, PB_BASE "/c", config->source, config->children))
             return -1;
         snprintf(config->source, sizeof config->source, "%s", PB_BASE "/c/s");
-        return make_dir(crew, config->source);
+        return pb_make_dir(crew, config->source);
     }
     return 0;
 }
 
 static int make_batch(struct pb_crew_state *crew, int64_t count) {
     char path[64];
-    if (make_dir(crew, PB_BASE "/y/b"))
+    if (pb_make_dir(crew, PB_BASE "/y/b"))
         return -1;
     for (int64_t i = 0; i < count; i++) {
         snprintf(path, sizeof path, PB_BASE "/y/b/%lld", (long long)i);
-        if (make_dir(crew, path))
+        if (pb_make_dir(crew, path))
             return -1;
     }
     return 0;
@@ -136,17 +132,17 @@ static int setup(struct pb_crew_state *crew) {
     char path[48];
     for (int32_t i = 0; i < crew->spec->n_members; i++) {
         snprintf(path, sizeof path, PB_BASE "/%c%d", config->batch ? 'p' : 'd', i);
-        if (make_dir(crew, path))
+        if (pb_make_dir(crew, path))
             return -1;
     }
     if (config->peers) {
-        if (make_dir(crew, PB_BASE "/x") || pb_mount_tmpfs(crew, PB_BASE "/x"))
+        if (pb_make_dir(crew, PB_BASE "/x") || pb_mount_tmpfs(crew, PB_BASE "/x"))
             return -1;
         if (pb_mount("none", PB_BASE, NULL, PB_MS_SHARED, NULL))
             return pb_fail(crew, PB_FAILED, errno, "mount(MS_SHARED)", PB_BASE);
         for (int64_t i = 0; i < config->peers; i++) {
             snprintf(path, sizeof path, PB_BASE "/x/%lld", (long long)i);
-            if (make_dir(crew, path) || bind(crew, PB_BASE, path))
+            if (pb_make_dir(crew, path) || bind(crew, PB_BASE, path))
                 return -1;
         }
     }

@@ -89,24 +89,16 @@ static inline __attribute__((always_inline)) bool pass_on(struct pb_crew_state *
     }
 }
 
-/* The mean of a batch; when the timeline is full, every second of its points is left out. */
+/* The mean of a batch. */
 static void keep(struct pb_seat *seat, uint64_t tick, uint64_t ticks, uint64_t transfers) {
     struct pb_crew_state *crew = seat->crew;
-    struct pb_timeline *timeline = &crew->timeline;
     struct transfer_scratch *scratch = seat->scratch;
     double ns = (double)ticks * crew->ns_per_tick / (double)transfers;
     pb_phase_add(&seat->phases[0], (uint64_t)(ns + 0.5));
     if (scratch->skip--)
         return;
-    if (timeline->count == PB_TIMELINE_POINTS) {
-        for (int32_t i = 0; i < PB_TIMELINE_POINTS / 2; i++)
-            timeline->points[i] = timeline->points[2 * i];
-        timeline->count = PB_TIMELINE_POINTS / 2;
+    if (pb_timeline_keep(crew, tick, (uint64_t)(ns * 1000.0 + 0.5)))
         scratch->stride *= 2;
-    }
-    uint64_t start = atomic_load_explicit(&crew->release_tick, memory_order_relaxed);
-    uint64_t since = tick > start ? pb_ticks_to_ns(tick - start, crew->ns_per_tick_fixed) : 0;
-    timeline->points[timeline->count++] = (struct pb_point){since, (uint64_t)(ns * 1000.0 + 0.5)};
     scratch->skip = scratch->stride - 1;
 }
 
