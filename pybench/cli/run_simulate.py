@@ -104,7 +104,7 @@ def _simulate(study: Study, path: Path, workers: int | None, *, sensitivity: boo
             interrupted = True
         seconds = round(time.monotonic() - began, 3)
         writer.write(End(reason="interrupted" if interrupted else "limit", seconds=seconds))
-    if trials and not any(trial.figures for trial in trials):
+    if trials and not interrupted and not any(trial.figures for trial in trials):
         reasons = sorted({trial.outcome.reason for trial in trials})
         raise MeasurementError(f"every simulation failed: {'; '.join(reasons)}")
     if trials:
