@@ -39,8 +39,10 @@ def compare(
     """Compare every side with the first; or, with an axis, each value of it with `base` over all files.
 
     `same_within` is a share: ratios from 1 / (1 + it) to 1 + it are the same. Metrics that conditions name are
-    compared as well. Raises UsageError if there is nothing to compare.
+    compared as well. Raises UsageError if there is nothing to compare, or `same_within` is no share above 0.
     """
+    if not isinstance(same_within, (int, float)) or not 0 < same_within <= 1:
+        raise UsageError(f"same within {same_within!r} is out of range; write a share above 0, to 1 (100 percent)")
     files = [file for side in sides for file in side]
     wanted = {one.name: one for one in (*metrics, *(metric(c.metric) for c in conditions))}
     groups = _groups(sides, axis, base)

@@ -48,8 +48,8 @@ def command(
     from pybench.report.terminal import make_console
 
     models = names(model)
-    at = [(count, "") for count in thread_list(borders, "--borders")] if borders else None
-    asked = thread_list(predict, "--predict") if predict else []
+    at = [(count, "") for count in thread_list(borders, "--borders")] if borders is not None else None
+    asked = thread_list(predict, "--predict") if predict is not None else []
     if table and where:
         raise UsageError("--where chooses curves of a result file, and a table is one curve; leave it out")
     curves = curves_of_table(file) if table else curves_of_results(file, where, emulated)

@@ -15,9 +15,7 @@ from pybench.report.simulated import WORD
 from pybench.report.terminal import settings, varying
 from pybench.results.emulated import NOTE, check_emulated
 from pybench.results.store import read
-from pybench.sweep.axes import thread_counts
-
-MOST_THREADS = 4096  # of a prediction: the queueing model's time grows with them
+from pybench.sweep.axes import MOST_THREADS, thread_counts
 
 
 class CurveInput(msgspec.Struct, frozen=True):
@@ -49,12 +47,9 @@ def thread_list(text: str, option: str) -> list[int]:
     if "max" in text:
         raise UsageError(f"{option} {text!r}: write the number for max; a curve has no CPUs of its own")
     try:
-        counts = thread_counts(text, MOST_THREADS)
+        return thread_counts(text, MOST_THREADS)
     except UsageError as error:
         raise UsageError(str(error).replace("--threads", option).replace("..max", "..96")) from None
-    if max(counts) > MOST_THREADS:
-        raise UsageError(f"{option}: {max(counts)} threads; {MOST_THREADS} is the most")
-    return sorted(set(counts))
 
 
 def curves_of_results(path: Path, where: Sequence[str], emulated: bool = False) -> list[CurveInput]:

@@ -168,7 +168,7 @@ def test_a_bad_table_is_told_in_a_line(fit: Run, tmp_path: Path, text: str, said
         (["--where", "lock=clh"], "no curve has lock=clh; there are mcs, ticket"),
         (["--borders", "18,x"], "--borders '18,x': 'x' is no thread count"),
         (["--predict", "1..max"], "--predict '1..max': write the number for max"),
-        (["--predict", "99999"], "4096 is the most"),
+        (["--predict", "99999"], "write 1 to 4096"),
         (["--csv", "--where", "lock=mcs"], "--where chooses curves of a result file"),
         (["--csv"], "first line must name the columns"),
     ],
