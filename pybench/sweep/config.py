@@ -85,7 +85,7 @@ def read_config(path: Path) -> Request:
 
 
 def checked(data: Mapping[str, Any], source: str = "") -> Request:
-    """The request with these fields. Raises UsageError, beginning with `source`, that names the one that is none."""
+    """The request with these fields. Raises UsageError, `source` first, naming the one that is none."""
     try:
         return msgspec.convert(data, Request, dec_hook=_path)
     except msgspec.ValidationError as error:
