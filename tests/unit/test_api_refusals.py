@@ -64,3 +64,23 @@ def test_a_margin_that_is_no_share_is_refused(within: Any) -> None:
     )
     with pytest.raises(pybench.UsageError, match=r"same within .* is out of range"):
         run.compare_axis("lock", same_within=within)
+
+
+@pytest.fixture(scope="module")
+def run() -> pybench.Run:
+    return pybench.simulate("spin", machine="r5.metal", threads=1, draws=1, place="all", duration="20us")
+
+
+@pytest.mark.parametrize("sql", ["", " ", ";", "-- nothing"])
+def test_sql_without_a_statement_is_refused(run: pybench.Run, sql: str) -> None:
+    pytest.importorskip("duckdb")
+    with pytest.raises(pybench.UsageError, match="write a SELECT"):
+        run.query(sql)
+
+
+def test_columns_of_one_name_are_numbered(run: pybench.Run) -> None:
+    pytest.importorskip("duckdb")
+    from pybench.api.query import ask
+
+    answer = ask(run.results, "SELECT 1 AS a, 2 AS a, 3 AS a_2, 4 AS a")
+    assert dict(zip(answer.columns, *answer.rows, strict=True)) == {"a": 1, "a_3": 2, "a_2": 3, "a_4": 4}
