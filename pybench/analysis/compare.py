@@ -22,6 +22,7 @@ from pybench.analysis.metrics import DEFAULT, Metric, metric
 from pybench.analysis.ratios import AT_LEVEL, LEAST_TRIALS, LEVEL, MOST_FURTHER, further_needed, holm
 from pybench.errors import UsageError
 from pybench.results.columns import FileColumns
+from pybench.results.names import text_of
 
 SAME_WITHIN = 0.03
 
@@ -80,7 +81,11 @@ def compare_groups(
         family=sum(math.isfinite(one.ratio.interval().low) and one.drawn is None for one in estimates),
         notes=[
             *filled_in(files),
-            *(f"{file.path}: the last line broke off and is left out" for file in files if file.truncated),
+            *(
+                f"{text_of(file.path)}: the last line broke off and is left out"
+                for file in files
+                if file.truncated
+            ),
         ],
         outside=outside_axis(files, axis),
         pairs=pairs,
@@ -156,7 +161,7 @@ def _pair(
 def _info(files: Sequence[FileColumns], group: Group) -> SideInfo:
     return SideInfo(
         label=group.label,
-        files=[str(files[i].path) for i in group.files],
+        files=[text_of(files[i].path) for i in group.files],
         created=[files[i].header.created for i in group.files],
         simulated=[
             f"{told.machine}, {told.draws} draws" for i in group.files if (told := files[i].header.simulated)

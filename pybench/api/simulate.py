@@ -8,6 +8,7 @@ from typing import Any
 
 from pybench.api.run import Run
 from pybench.errors import MeasurementError, UsageError
+from pybench.results.names import command_of
 from pybench.results.records import End
 from pybench.results.store import Results, Writer
 from pybench.simulator.load import load_machine
@@ -72,7 +73,7 @@ def simulate(
         steps=None if steps is None else str(steps),
     )
     began = time.monotonic()
-    first, trials = header(study, sys.argv), list(Runner(study, workers).trials())
+    first, trials = header(study, command_of(sys.argv)), list(Runner(study, workers).trials())
     end = End(reason="limit", seconds=round(time.monotonic() - began, 3))
     if output:
         with Writer(Path(output), resumable=False) as writer:

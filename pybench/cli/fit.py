@@ -8,6 +8,7 @@ import msgspec
 from pybench.analysis.curves import CurveFits, fit_curve
 from pybench.analysis.models import MODELS
 from pybench.errors import UsageError
+from pybench.results.names import text_of
 
 
 @click.command()
@@ -71,7 +72,7 @@ def command(
             drawn = drawn or bool(fits.models)
     if as_json:
         click.echo(
-            msgspec.json.format(msgspec.json.encode({"file": str(file), "curves": fitted}), indent=1).decode()
+            msgspec.json.format(msgspec.json.encode({"file": text_of(file), "curves": fitted}), indent=1).decode()
         )
     elif drawn:
         console.print(fit_legend(), markup=False, style="dim")
