@@ -48,3 +48,11 @@ def test_it_is_exported_and_reported(path: Path, words: list[str]) -> None:
     ran = pybench(*words, path, "-o", out)
     assert ran.returncode == 0, ran.stderr
     assert out.read_text()
+
+
+@pytest.mark.parametrize("length", [250, 300])
+def test_a_page_with_too_long_a_name_is_one_line(path: Path, length: int) -> None:
+    pytest.importorskip("altair")
+    ran = pybench("report", path, "-o", path.with_name("n" * length))
+    assert ran.returncode == 2 and ran.stderr.count("\n") == 1, ran.stderr
+    assert "File name too long; name a writable place" in ran.stderr
