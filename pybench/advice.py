@@ -257,7 +257,7 @@ def simulated_options(
 ) -> list[Option]:
     """Every place, SMT setting and strategy of these machines, simulated for the workload with all their threads.
 
-    Raises UsageError for a machine that there is not, or a strategy that is not modelled.
+    Raises UsageError for a machine that there is not, a strategy that is not modelled, or too few `seconds`.
     """
     wishes = []
     for name in machines:
@@ -278,7 +278,7 @@ def simulated_options(
             )
         )
     found: list[Option] = []
-    for wish, run in zip(wishes, simulate(wishes, seconds=seconds, seed=seed), strict=True):
+    for wish, run in zip(wishes, simulate(wishes, seconds=seconds, seed=seed, bounded=True), strict=True):
         options, _ = options_of(run.results[0], wanted, strategies)
         found += [msgspec.structs.replace(one, host=load_machine(wish.machine).name) for one in options]
     return found

@@ -22,6 +22,7 @@ from pybench.analysis.metrics import DEFAULT, Metric, metric
 from pybench.analysis.ratios import AT_LEVEL, LEAST_TRIALS, LEVEL, MOST_FURTHER, further_needed, holm
 from pybench.errors import UsageError
 from pybench.results.columns import FileColumns
+from pybench.results.names import text_of
 
 SAME_WITHIN = 0.03
 
@@ -39,8 +40,10 @@ def compare(
     """Compare every side with the first; or, with an axis, each value of it with `base` over all files.
 
     `same_within` is a share: ratios from 1 / (1 + it) to 1 + it are the same. Metrics that conditions name are
-    compared as well. Raises UsageError if there is nothing to compare.
+    compared as well. Raises UsageError if there is nothing to compare, or `same_within` is no share above 0.
     """
+    if not isinstance(same_within, (int, float)) or not 0 < same_within <= 1:
+        raise UsageError(f"same within {same_within!r} is out of range; write a share above 0, to 1 (100 percent)")
     files = [file for side in sides for file in side]
     wanted = {one.name: one for one in (*metrics, *(metric(c.metric) for c in conditions))}
     groups = _groups(sides, axis, base)
@@ -78,7 +81,11 @@ def compare_groups(
         family=sum(math.isfinite(one.ratio.interval().low) and one.drawn is None for one in estimates),
         notes=[
             *filled_in(files),
-            *(f"{file.path}: the last line broke off and is left out" for file in files if file.truncated),
+            *(
+                f"{text_of(file.path)}: the last line broke off and is left out"
+                for file in files
+                if file.truncated
+            ),
         ],
         outside=outside_axis(files, axis),
         pairs=pairs,
@@ -154,7 +161,7 @@ def _pair(
 def _info(files: Sequence[FileColumns], group: Group) -> SideInfo:
     return SideInfo(
         label=group.label,
-        files=[str(files[i].path) for i in group.files],
+        files=[text_of(files[i].path) for i in group.files],
         created=[files[i].header.created for i in group.files],
         simulated=[
             f"{told.machine}, {told.draws} draws" for i in group.files if (told := files[i].header.simulated)

@@ -9,6 +9,7 @@ import msgspec
 
 from pybench.errors import UsageError
 from pybench.results.columns import CellColumns, FileColumns, joined
+from pybench.results.names import text_of
 from pybench.results.records import Cell, Header
 from pybench.workloads import WORKLOADS, Value
 
@@ -92,7 +93,7 @@ def filled_in(files: Sequence[FileColumns]) -> list[str]:
             for name in sorted(seen[cell.workload] - set(cell.params)):
                 if name in full:
                     notes[
-                        f"{file.path.name}: {cell.workload} has no {name} recorded; "
+                        f"{text_of(file.path.name)}: {cell.workload} has no {name} recorded; "
                         f"taken as its default, {full[name]!s}"
                     ] = None
     return list(notes)
@@ -135,10 +136,12 @@ def _add(group: Group, key: bytes, part: Part) -> None:
 def _labels(files: Sequence[FileColumns], sides: Sequence[Sequence[int]]) -> list[str]:
     labels = []
     for side in sides:
-        first = files[side[0]].path.stem
+        first = text_of(files[side[0]].path.stem)
         labels.append(first if len(side) == 1 else f"{first} and {len(side) - 1} more")
     if len(set(labels)) < len(labels):
-        labels = [str(files[side[0]].path) + (f" and {len(side) - 1} more" if side[1:] else "") for side in sides]
+        labels = [
+            text_of(files[side[0]].path) + (f" and {len(side) - 1} more" if side[1:] else "") for side in sides
+        ]
     if len(set(labels)) < len(labels):
         labels = [f"{label} ({number})" for number, label in enumerate(labels, 1)]
     return labels

@@ -11,6 +11,7 @@ from pybench.analysis.estimate import Interval
 from pybench.analysis.summary import CellSummary, summarize
 from pybench.errors import UsageError
 from pybench.results.emulated import is_emulated
+from pybench.results.names import text_of
 from pybench.results.records import Cell, Evidence, Figures, Header, Trial
 from pybench.results.store import Results
 from pybench.workloads import WORKLOADS, Value
@@ -96,7 +97,7 @@ def _host(file: Results) -> Row:
 
 
 def _key(file: Results, trial: Trial) -> Row:
-    return {"file": str(file.path), "source": source(file.header), "cell": trial.cell, "repeat": trial.repeat}
+    return {"file": text_of(file.path), "source": source(file.header), "cell": trial.cell, "repeat": trial.repeat}
 
 
 def _trials(file: Results) -> Iterator[Row]:
@@ -134,7 +135,7 @@ def _number(value: Any) -> Any:
 def _cells(file: Results) -> Iterator[Row]:
     for one in summaries(file):
         row = {
-            "file": str(file.path),
+            "file": text_of(file.path),
             "cell": one.index,
             **_host(file),
             **cell_settings(one.cell),

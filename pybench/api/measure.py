@@ -15,6 +15,7 @@ from pybench.host.facts import read_facts
 from pybench.host.journal import undisturbed
 from pybench.host.topology import read_topology
 from pybench.native.outcome import Outcome, TrialSpec
+from pybench.results.names import command_of
 from pybench.results.records import Header, Trial
 from pybench.results.store import Results, Writer
 from pybench.sweep.plan import check_supported
@@ -58,7 +59,7 @@ def measure(
     header = Header(
         pybench=VERSION,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        command=list(sys.argv),
+        command=command_of(sys.argv),
         host=read_facts(),
         topology=topology.to_dict(),
         plan=plan,

@@ -1,5 +1,6 @@
 """SQL over result files, by DuckDB: the tables are made in memory, and then the door is shut."""
 
+import itertools
 import re
 import tempfile
 from collections.abc import Sequence
@@ -41,13 +42,23 @@ def ask(files: Sequence[Results], sql: str) -> Answer:
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET lock_configuration = true")
         done = connection.execute(sql)
-        if done.description is None:
+        # None if there is no statement in it.
+        if done is None or done.description is None:
             raise UsageError("the SQL gives no rows; write a SELECT")
-        return Answer([column[0] for column in done.description], done.fetchall())
+        return Answer(_unique([column[0] for column in done.description]), done.fetchall())
     except duckdb.Error as error:
         raise UsageError(f"SQL: {_one_line(str(error))}") from None
     finally:
         connection.close()
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Names of which a second a is a_2: an object or a frame has one value a name."""
+    found: dict[str, None] = {}
+    for name in names:
+        candidates = (name if i == 1 else f"{name}_{i}" for i in itertools.count(1))
+        found[next(one for one in candidates if one not in found and (one == name or one not in names))] = None
+    return list(found)
 
 
 def _load(connection: Any, name: str, columns: Table, folder: Path) -> None:

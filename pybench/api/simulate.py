@@ -8,12 +8,13 @@ from typing import Any
 
 from pybench.api.run import Run
 from pybench.errors import MeasurementError, UsageError
+from pybench.results.names import command_of
 from pybench.results.records import End
 from pybench.results.store import Results, Writer
 from pybench.simulator.load import load_machine
 from pybench.simulator.run import DRAWS, Runner, header
 from pybench.simulator.study import plan_study
-from pybench.sweep.config import Request, place_texts, words
+from pybench.sweep.config import checked, place_texts, words
 
 
 def simulate(
@@ -43,21 +44,36 @@ def simulate(
 
     Raises UsageError for what cannot be meant or is not modelled, MeasurementError if every simulation failed.
     """
-    if draws < 1:
-        raise UsageError(f"draws={draws}: one draw or more")
-    request = Request(
-        workloads=words(workload),
-        threads=None if threads is None else ",".join(words(threads)),
-        place=place_texts(place),
-        smt=words(smt),
-        param={name: words(value) for name, value in params.items()},
-        oversubscribe=oversubscribe,
+    for name, number, least, most in (
+        ("draws", draws, 1, 100_000),
+        ("seed", seed, 0, 2**53),
+        ("workers", 1 if workers is None else workers, 1, 1024),
+    ):
+        if not isinstance(number, int) or not least <= number <= most:
+            raise UsageError(f"{name}={number!r}: write a whole number, {least} to {most}")
+    request = checked(
+        {
+            "workloads": words(workload),
+            "threads": None if threads is None else ",".join(words(threads)),
+            "place": place_texts(place),
+            "smt": words(smt),
+            "param": {name: words(value) for name, value in params.items()},
+            "oversubscribe": oversubscribe,
+            "duration": duration,
+            "warmup": warmup,
+        }
     )
     study = plan_study(
-        load_machine(machine), request, draws=draws, seed=seed, duration=duration, warmup=warmup, steps=steps
+        load_machine(str(machine)),
+        request,
+        draws=draws,
+        seed=seed,
+        duration=request.duration,
+        warmup=request.warmup,
+        steps=None if steps is None else str(steps),
     )
     began = time.monotonic()
-    first, trials = header(study, sys.argv), list(Runner(study, workers).trials())
+    first, trials = header(study, command_of(sys.argv)), list(Runner(study, workers).trials())
     end = End(reason="limit", seconds=round(time.monotonic() - began, 3))
     if output:
         with Writer(Path(output), resumable=False) as writer:

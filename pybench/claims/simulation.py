@@ -46,10 +46,11 @@ def simulate(
     seconds: float,
     seed: int,
     draws: int = MOST_DRAWS,
+    bounded: bool = False,
     keep: Callable[[str], Path | None] = lambda _: None,
 ) -> list[Run]:
     """A run for each wish. All get as many draws as fit into the time, in turn; the first LEAST_DRAWS, without
-    which no figure has a range, whatever it takes.
+    which no figure has a range, whatever it takes, or, `bounded`, within the time: UsageError if they do not fit.
 
     The same shares of the ranges are drawn on every machine: what is uncertain in the same way of all of them
     (kernel code's speed, the durations of a launch's steps) is the same for all in one draw.
@@ -58,18 +59,27 @@ def simulate(
     trials: list[list[Trial]] = [[] for _ in studies]
     began = time.monotonic()
     share = seconds / max(len(studies), 1)
+    end = began + seconds if bounded else None
+    least = min(LEAST_DRAWS, draws)
     for index, study in enumerate(studies):
         # What earlier ones left of their time goes to those that come.
         until = began + share * (index + 1)
         runner = Runner(study)
         cells = len(study.plan.cells)
-        stream = runner.trials()
+        stream = runner.trials(end)
         for trial in stream:
             trials[index].append(trial)
             whole, rest = divmod(len(trials[index]), cells)
-            if not rest and whole >= min(LEAST_DRAWS, draws) and time.monotonic() > until:
+            if not rest and whole >= least and time.monotonic() > until:
                 stream.close()  # type: ignore[attr-defined]
                 break
+        if len(trials[index]) < least * cells:
+            done = sum(map(len, trials))
+            wanted = least * sum(len(one.plan.cells) for one in studies)
+            raise UsageError(
+                f"{least} draws take longer than the {seconds:g} s given ({done} of {wanted} simulations were "
+                "made); give a longer --budget, or ask for fewer --containers, --layers, --strategy or --machine"
+            )
     return [
         _run(study, found, keep(wish.machine)) for wish, study, found in zip(wishes, studies, trials, strict=True)
     ]
@@ -80,7 +90,7 @@ def simulate_as_they_stand(wishes: Sequence[Wish], seed: int) -> list[Run]:
 
     def one(wish: Wish) -> Run:
         study = _study(wish, seed, draws=1)
-        return _run(study, list(Runner(study, workers=1).trials()), None)
+        return _run(study, list(Runner(study, workers=0).trials()), None)
 
     # Threads will do: the engine lets others run meanwhile.
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:

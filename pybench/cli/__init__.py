@@ -7,6 +7,7 @@ import sys
 import click
 
 from pybench._version import VERSION
+from pybench.cli.streams import outlast
 from pybench.errors import PybenchError
 
 # verb -> (module that defines `command`, one line for `pybench --help`).
@@ -105,9 +106,12 @@ def _point_to_left_switches() -> None:
 
 def main() -> None:
     """Run the command line; turn every expected failure into one line and its exit status."""
-    _point_to_left_switches()
     try:
-        status = cli.main(standalone_mode=False)
+        outlast()
+        _point_to_left_switches()
+        status = cli.main(prog_name="pybench", standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         status = 2
@@ -124,8 +128,4 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("pybench: interrupted", err=True)
         status = 130
-    except BrokenPipeError:
-        # The reader of our output went away; that is its choice, not an error.
-        sys.stderr.close()
-        status = 0
     sys.exit(status if isinstance(status, int) else 0)

@@ -14,8 +14,8 @@ import click
 @click.option("--strategy", default="binds,fds,parent,plain", metavar="NAME,...",
               help="Ways to assemble a root; the first is what is done now. [binds,fds,parent,plain]")  # fmt: skip
 @click.option("--deadline", default="30s", metavar="TIME", help="For each launch, from when it is wanted. [30s]")
-@click.option("--budget", default="30s", metavar="TIME",
-              help="For simulating; ten draws are made however long they take. [30s]")  # fmt: skip
+@click.option("--budget", default="60s", metavar="TIME",
+              help="For simulating; ten draws must fit. [60s]")  # fmt: skip
 @click.option("--seed", type=int, default=1, metavar="N", help="Of the draws. [1]")
 def command(
     files: tuple[Path, ...],

@@ -8,6 +8,7 @@ import msgspec
 from pybench.analysis.curves import CurveFits, fit_curve
 from pybench.analysis.models import MODELS
 from pybench.errors import UsageError
+from pybench.results.names import text_of
 
 
 @click.command()
@@ -48,8 +49,8 @@ def command(
     from pybench.report.terminal import make_console
 
     models = names(model)
-    at = [(count, "") for count in thread_list(borders, "--borders")] if borders else None
-    asked = thread_list(predict, "--predict") if predict else []
+    at = [(count, "") for count in thread_list(borders, "--borders")] if borders is not None else None
+    asked = thread_list(predict, "--predict") if predict is not None else []
     if table and where:
         raise UsageError("--where chooses curves of a result file, and a table is one curve; leave it out")
     curves = curves_of_table(file) if table else curves_of_results(file, where, emulated)
@@ -71,7 +72,7 @@ def command(
             drawn = drawn or bool(fits.models)
     if as_json:
         click.echo(
-            msgspec.json.format(msgspec.json.encode({"file": str(file), "curves": fitted}), indent=1).decode()
+            msgspec.json.format(msgspec.json.encode({"file": text_of(file), "curves": fitted}), indent=1).decode()
         )
     elif drawn:
         console.print(fit_legend(), markup=False, style="dim")

@@ -1,7 +1,6 @@
 """What `pybench fit` is given, turned into curves."""
 
 import csv
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +13,12 @@ from pybench.errors import UsageError
 from pybench.report.simulated import WORD
 from pybench.report.terminal import settings, varying
 from pybench.results.emulated import NOTE, check_emulated
+from pybench.results.names import text_of
 from pybench.results.store import read
-from pybench.sweep.axes import thread_counts
+from pybench.sweep.axes import MOST_THREADS, thread_counts
 
-MOST_THREADS = 4096  # of a prediction: the queueing model's time grows with them
+# What is beyond these is a slip, and no model's arithmetic takes it.
+LEAST_RATE, MOST_RATE = 1e-30, 1e30
 
 
 class CurveInput(msgspec.Struct, frozen=True):
@@ -49,12 +50,9 @@ def thread_list(text: str, option: str) -> list[int]:
     if "max" in text:
         raise UsageError(f"{option} {text!r}: write the number for max; a curve has no CPUs of its own")
     try:
-        counts = thread_counts(text, MOST_THREADS)
+        return thread_counts(text, MOST_THREADS)
     except UsageError as error:
         raise UsageError(str(error).replace("--threads", option).replace("..max", "..96")) from None
-    if max(counts) > MOST_THREADS:
-        raise UsageError(f"{option}: {max(counts)} threads; {MOST_THREADS} is the most")
-    return sorted(set(counts))
 
 
 def curves_of_results(path: Path, where: Sequence[str], emulated: bool = False) -> list[CurveInput]:
@@ -124,7 +122,7 @@ def curves_of_table(path: Path) -> list[CurveInput]:
     Lines that begin with # are comments. UsageError, naming the line, for what is not such a table.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -132,12 +130,19 @@ def curves_of_table(path: Path) -> list[CurveInput]:
     numbered = [
         (number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")
     ]
-    rows = list(csv.reader(line for _, line in numbered))
-    header = [word.strip().lower() for word in rows[0]] if rows else []
+    reader = csv.reader(line for _, line in numbered)
+    # A row may go over several lines; it is told by its last.
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        for row in reader:
+            rows.append((numbered[reader.line_num - 1][0], row))
+    except csv.Error as error:
+        raise UsageError(f"{path}, line {numbered[reader.line_num - 1][0]}: {error}") from None
+    header = [word.strip().lower() for word in rows[0][1]] if rows else []
     if not {"threads", "throughput"} <= set(header):
         raise UsageError(f"{path}: its first line must name the columns threads and throughput (ops/s)")
     threads, rates = [], []
-    for (number, _), row in zip(numbered[1:], rows[1:], strict=True):
+    for number, row in rows[1:]:
         fields = dict(zip(header, row, strict=False))
         try:
             count, rate = int(fields["threads"]), float(fields["throughput"])
@@ -145,10 +150,13 @@ def curves_of_table(path: Path) -> list[CurveInput]:
             raise UsageError(
                 f"{path}, line {number}: threads must be a whole number, throughput a number"
             ) from None
-        if not 1 <= count <= MOST_THREADS or not 0 < rate < math.inf:
-            raise UsageError(f"{path}, line {number}: threads must be 1 to {MOST_THREADS}, throughput above 0")
+        if not 1 <= count <= MOST_THREADS or not LEAST_RATE <= rate <= MOST_RATE:
+            raise UsageError(
+                f"{path}, line {number}: threads must be 1 to {MOST_THREADS}, throughput {LEAST_RATE:g} to "
+                f"{MOST_RATE:g} ops/s"
+            )
         threads.append(count)
         rates.append(rate)
     if not threads:
         raise UsageError(f"{path} has no rows")
-    return [CurveInput(name=str(path), settings={}, threads=threads, rates=rates, borders=(), notes=[])]
+    return [CurveInput(name=text_of(path), settings={}, threads=threads, rates=rates, borders=(), notes=[])]

@@ -69,7 +69,11 @@ def command(
 
     given = {name: str(rest.pop(name)) for name in ("layers", "passes", "probers", "readers")}
     options = {f"param_{name}": value for name, value in given.items()} | rest
-    options["param_strategy"] = strategy or ",".join(QUICK_STRATEGIES if quick else STRATEGIES)
-    options["param_containers"] = containers or (QUICK_CONTAINERS if quick else CONTAINERS)
-    options |= {"params": params, "places": place, "smt": smt, "budget": budget or ("50s" if quick else "10m")}
+    defaults = {
+        "param_strategy": (strategy, ",".join(QUICK_STRATEGIES if quick else STRATEGIES)),
+        "param_containers": (containers, QUICK_CONTAINERS if quick else CONTAINERS),
+        "budget": (budget, "50s" if quick else "10m"),
+    }
+    options |= {name: default if told is None else told for name, (told, default) in defaults.items()}
+    options |= {"params": params, "places": place, "smt": smt}
     start_sweep(from_options(Request(), ("launch",), options), report)

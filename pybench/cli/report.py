@@ -2,6 +2,7 @@
 
 import gc
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def write_report(
     check_page(target, force)
     with debug_mode(False):  # no check of each part of a chart against the schema: the tests do that
         report = make_report(results, transfers)
-    written = [write_whole(target, render(report).encode())]
+    written = [write_whole(target, render(report).encode(errors="replace"))]
     for folder, kind in ((png, "png"), (svg, "svg")):
         if folder is not None:
             written += [_picture(one.chart, folder / f"{one.id}.{kind}", labelled) for one in report.views]
@@ -109,7 +110,8 @@ def write_report(
 
 def check_page(target: Path, force: bool) -> None:
     """Raise UsageError if the page would take the place of a file that is no page of pybench's."""
-    if target.exists() and not force and 'content="pybench ' not in _beginning(target):
+    # Path.exists() raises for a name that is too long, which writing tells.
+    if os.path.exists(target) and not force and 'content="pybench ' not in _beginning(target):  # noqa: PTH110
         raise UsageError(f"{target} is there, and no pybench report; name another file, or give --force")
 
 
@@ -132,7 +134,8 @@ def write_whole(path: Path, content: bytes) -> Path:
         begun.write_bytes(content)
         begun.replace(path)
     except OSError as error:
-        begun.unlink(missing_ok=True)
+        with suppress(OSError):  # a name that is too long was none
+            begun.unlink()
         raise UsageError(f"cannot write {path}: {error.strerror}; name a writable place") from None
     return path
 

@@ -66,6 +66,9 @@ def measure(
         click.echo(plan_words(plan), err=True)
         interrupted = _run(TransferRun(plan, topology), writer)
     file = read_transfers(path)
+    if interrupted and not any(trial.clean for trial in file.trials):
+        click.echo(f"interrupted before a pair gave a clean measurement; kept in {path}", err=True)
+        sys.exit(130)
     if file.trials and not any(trial.clean for trial in file.trials):
         raise MeasurementError(f"no pair gave a clean measurement: {why_spoiled(file.trials)} (kept in {path})")
     click.echo(err=True)

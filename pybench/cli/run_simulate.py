@@ -12,6 +12,7 @@ from pybench.cli.runs import new_name, progress_bar
 from pybench.errors import MeasurementError, UsageError
 from pybench.report.simulated import banner
 from pybench.report.terminal import make_console, plan_table
+from pybench.results.names import command_of
 from pybench.results.records import End, Trial
 from pybench.results.store import Writer, read
 from pybench.simulator.load import load_machine
@@ -90,7 +91,7 @@ def _simulate(study: Study, path: Path, workers: int | None, *, sensitivity: boo
     began, interrupted = time.monotonic(), False
     trials: list[Trial] = []
     with Writer(path, resumable=False) as writer:
-        first = header(study, ["pybench", *sys.argv[1:]])
+        first = header(study, command_of(["pybench", *sys.argv[1:]]))
         writer.write(first)
         click.echo(banner(first), err=True)
         runner = Runner(study, workers)
@@ -104,7 +105,7 @@ def _simulate(study: Study, path: Path, workers: int | None, *, sensitivity: boo
             interrupted = True
         seconds = round(time.monotonic() - began, 3)
         writer.write(End(reason="interrupted" if interrupted else "limit", seconds=seconds))
-    if trials and not any(trial.figures for trial in trials):
+    if trials and not interrupted and not any(trial.figures for trial in trials):
         reasons = sorted({trial.outcome.reason for trial in trials})
         raise MeasurementError(f"every simulation failed: {'; '.join(reasons)}")
     if trials:

@@ -136,7 +136,8 @@ def _measure(sweep: Sweep, host: ExitStack, writer: Writer, before: list[Trial],
     if failed:
         click.echo(f"kept in {writer.path}; go on with: pybench sweep --resume {writer.path}", err=True)
         raise failed
-    sweep.raise_if_nothing_measured(trials)
+    if not interrupted:
+        sweep.raise_if_nothing_measured(trials)
     if trials:
         click.echo(err=True)
         # Imported here: the libraries of the fits take longer to load than a first figure to measure.

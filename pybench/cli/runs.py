@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from pybench._version import VERSION
 from pybench.host.facts import read_facts
 from pybench.host.topology import Topology
+from pybench.results.names import command_of
 
 RESULTS = Path("results")
 
@@ -27,7 +28,7 @@ def origin(topology: Topology) -> dict[str, Any]:
     return {
         "pybench": VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": ["pybench", *sys.argv[1:]],
+        "command": command_of(["pybench", *sys.argv[1:]]),
         "host": read_facts(),
         "topology": topology.to_dict(),
     }

@@ -18,6 +18,7 @@ import msgspec
 from pybench.analysis.tables import cell_settings, source, table
 from pybench.errors import UnsupportedError, UsageError
 from pybench.report.terminal import varying
+from pybench.results.names import text_of
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
 
@@ -68,7 +69,7 @@ def _parquet(files: Sequence[Results], kind: str) -> bytes:
     except ImportError:
         raise UnsupportedError("Parquet needs pyarrow: pip install 'pybench[export]'") from None
     made = pyarrow.table(table(files, kind))
-    headers = msgspec.json.encode({str(file.path): file.header for file in files})
+    headers = msgspec.json.encode({text_of(file.path): file.header for file in files})
     made = made.replace_schema_metadata({"pybench.table": kind, "pybench.headers": headers})
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(made, buffer)
@@ -139,7 +140,7 @@ def _pytest_benchmark(files: Sequence[Results], _: str) -> str:
                 "extra_info": {
                     **cell_settings(one.cell),
                     "source": source(one.file.header),
-                    "file": str(one.file.path),
+                    "file": text_of(one.file.path),
                     "trials": sum(1 for t in one.file.trials if t.cell == one.index),
                     "clean": len(one.trials),
                 },
@@ -174,7 +175,7 @@ def _pyperf(files: Sequence[Results], _: str) -> str:
                 "cpu_model_name": (one.file.header.host.get("cpu") or {}).get("model") or "unknown",
                 "pybench_version": one.file.header.pybench,
                 "pybench_source": source(one.file.header),
-                "pybench_file": str(one.file.path),
+                "pybench_file": text_of(one.file.path),
                 **{
                     f"pybench_{name}": value
                     if isinstance(value, int) and not isinstance(value, bool)

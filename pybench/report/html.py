@@ -33,6 +33,7 @@ from pybench.report.simulated import WORD, banner
 from pybench.report.terminal import describe_host
 from pybench.report.transfers import host_of
 from pybench.results.emulated import LABEL, NOTE, is_emulated
+from pybench.results.names import text_of
 from pybench.results.records import Header
 from pybench.results.store import Results
 from pybench.results.transfers import TransferFile
@@ -73,7 +74,7 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
         raise ValueError("a report needs a file")
     files = load(results)
     compared = compare_all(files)
-    paths = [str(one.path) for one in results]
+    paths = [text_of(one.path) for one in results]
     parts = sections(files, transfers, compared, paths)
     hero = _hero(files) or next((one for part in parts for one in part.charts), None)
     # The first screen has it already.

@@ -11,6 +11,7 @@ from pybench.report.numbers import drawable
 from pybench.report.simulated import WORD
 from pybench.report.terminal import settings, varying
 from pybench.results.columns import FileColumns, columns_of
+from pybench.results.names import text_of
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
 from pybench.sweep.validity import Finding, cell_findings
@@ -130,8 +131,8 @@ def settings_words(cell: Cell, shown: Sequence[str]) -> str:
 
 
 def _names(every: Sequence[Results]) -> list[str]:
-    names = [one.path.name.removesuffix(".jsonl") for one in every]
-    return names if len(set(names)) == len(names) else [str(one.path) for one in every]
+    names = [text_of(one.path.name).removesuffix(".jsonl") for one in every]
+    return names if len(set(names)) == len(names) else [text_of(one.path) for one in every]
 
 
 def _fits(series: Series, ranked: Ranked | None) -> CurveFits | None:

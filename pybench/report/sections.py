@@ -24,6 +24,7 @@ from pybench.report.loaded import MOST_FITTED, Loaded
 from pybench.report.numbers import count, time_ns
 from pybench.report.terminal import evidence_line, finding_words, legend, result_tables, threads_word, varying
 from pybench.report.transfers import class_table, complaints, host_of
+from pybench.results.names import text_of
 from pybench.results.records import Trial
 from pybench.results.transfers import TransferFile
 from pybench.sweep.validity import explain
@@ -76,7 +77,7 @@ def compare_all(files: Sequence[Loaded]) -> tuple[list[Compared], list[str]]:
     room = MOST_COMPARED
     for axis in [*([""] if len(files) > 1 else []), *axes]:
         what = f"Along {axis}" if axis else "File against file"
-        paths = [str(one.results.path) for one in files]
+        paths = [text_of(one.results.path) for one in files]
         words = shlex.join(["pybench", "compare", *paths, *(["--axis", axis] if axis else [])])
         try:
             cells = pairs_of_cells(sides, axis)

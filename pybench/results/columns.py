@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybench.errors import UsageError
-from pybench.results.records import FORMAT, Figures, Header
-from pybench.results.store import Results
+from pybench.results.records import Figures, Header
+from pybench.results.store import Results, check_version
 from pybench.workloads import WORKLOADS
 
 FIGURES = tuple(field for field in Figures.__struct_fields__)
@@ -210,6 +210,10 @@ def read_columns(path: Path) -> FileColumns:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     break
+                if number == 1:
+                    check_version(path, line)
+                if line.isspace():
+                    continue
                 record = _decoder.decode(line)
                 if isinstance(record, Header):
                     header = _checked(path, number, record)
@@ -233,8 +237,6 @@ def read_columns(path: Path) -> FileColumns:
 def _checked(path: Path, number: int, header: Header) -> Header:
     if number != 1:
         raise UsageError(f"{path}, line {number}: the file is damaged there (a second header)")
-    if header.format > FORMAT:
-        raise UsageError(f"{path} has format {header.format}, this pybench reads up to {FORMAT}; upgrade pybench")
     return header
 
 

@@ -53,7 +53,8 @@ class Writer:
         """
         self.path = path
         self._go_on = f"go on with --resume {path}" if resumable else ""
-        if resume_at is None and path.exists():
+        # Path.exists() raises for a name that is too long, which opening tells.
+        if resume_at is None and os.path.exists(path):  # noqa: PTH110
             choices = ", or ".join(filter(None, [self._go_on, "name another --output"]))
             raise UsageError(f"{path} exists; {choices}")
         try:
@@ -61,9 +62,8 @@ class Writer:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = path.open("xb" if resume_at is None else "r+b", buffering=0)
         except OSError as error:
-            raise UsageError(
-                f"cannot write {path}: {error.strerror}; name a writable file with --output"
-            ) from None
+            fix = "name a writable file with --output" if resume_at is None else "make it writable"
+            raise UsageError(f"cannot write {path}: {error.strerror}; {fix}") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -134,7 +134,7 @@ def read(path: Path, *, shown: bool = False) -> Results:
     good = data.rfind(b"\n") + 1
     decoder = _shown_decoder() if shown else _decoder
     with uncollected():
-        _check_version(path, data[:good].partition(b"\n")[0])
+        check_version(path, data[:good].partition(b"\n")[0])
         try:
             records = decoder.decode_lines(memoryview(data)[:good])
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -143,6 +143,10 @@ def read(path: Path, *, shown: bool = False) -> Results:
     if not records or not isinstance(records[0], Header):
         raise UsageError(f"{path} is not a pybench result file: its first line is no header")
     _check_trials(path, records[0], records)
+    try:
+        msgspec.convert(records[0].topology, _Topology)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}, line 1: the file is damaged there (its topology: {error})") from None
     return Results(
         path=path,
         header=records[0],
@@ -181,12 +185,22 @@ def _shown_decoder() -> msgspec.json.Decoder[Record]:
     return msgspec.json.Decoder(Header | altered(Trial, ("outcome", outcome)) | End)
 
 
+class _Cpu(msgspec.Struct):
+    online: bool
+
+
+class _Topology(msgspec.Struct):
+    """The least that whoever shows a file takes from it."""
+
+    cpus: list[_Cpu]
+
+
 class _Version(msgspec.Struct):
     kind: str
     format: int = 0
 
 
-def _check_version(path: Path, line: bytes) -> None:
+def check_version(path: Path, line: bytes) -> None:
     """UsageError if a first line tells that this pybench cannot read the file."""
     try:
         version = msgspec.json.decode(line, type=_Version)

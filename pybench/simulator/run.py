@@ -9,10 +9,8 @@ import datetime
 import functools
 import itertools
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -27,6 +25,7 @@ from pybench.simulator import steps
 from pybench.simulator.engine import ENGINE, LOCKS, EngineSpec, Latency, Spin, run
 from pybench.simulator.inputs import Shares, draw, uncertain
 from pybench.simulator.machine import LOOP_FIELDS, Machine, seats, with_machine
+from pybench.simulator.pool import in_order
 from pybench.sweep.figures import figures, handoffs_by_distance
 from pybench.sweep.plan import Axes, make_cells
 from pybench.sweep.runner import lean
@@ -163,44 +162,38 @@ def header(study: Study, command: Sequence[str]) -> Header:
 
 
 class Runner:
-    """Simulates a study's trials, several at once; the results do not depend on how many."""
+    """Simulates a study's trials, several at once; the results do not depend on how many.
+
+    `workers` is how many processes do; None: one a CPU, 0: this one, which Ctrl-C then ends after a trial only.
+    """
 
     def __init__(self, study: Study, workers: int | None = None) -> None:
         check(study)
         self.study = study
         self.done = 0
         self.total = study.draws * len(study.plan.cells)
-        self._workers = workers or len(os.sched_getaffinity(0))
+        self._workers = len(os.sched_getaffinity(0)) if workers is None else workers
 
-    def trials(self) -> Iterator[Trial]:
-        """Every cell of the first draw, then of the next, in the plan's order."""
-        jobs = itertools.product(range(self.study.draws), range(len(self.study.plan.cells)))
-        if self._workers == 1 or self.total == 1:
+    def trials(self, until: float | None = None) -> Iterator[Trial]:
+        """Every cell of the first draw, then of the next, in the plan's order; those done by the time `until` (of
+        time.monotonic(), s). Raises MeasurementError if a worker process is killed."""
+        repeats, cells = range(self.study.draws), range(len(self.study.plan.cells))
+        jobs = ((cell, repeat, index) for index, (repeat, cell) in enumerate(itertools.product(repeats, cells)))
+        if not self._workers:
             simulator = _Simulator(self.study)
-            for index, (repeat, cell) in enumerate(jobs):
+            for job in jobs:
                 self.done += 1
-                yield simulator.trial(cell, repeat, index)
+                yield simulator.trial(*job)
             return
         # A process each: making an Outcome of what the engine counted takes as long as short simulations.
-        with ProcessPoolExecutor(
-            min(self._workers, self.total), get_context("fork"), _start_worker, (self.study,)
-        ) as pool:
-            pending: deque[Future[bytes]] = deque()
-            try:
-                for index, (repeat, cell) in enumerate(jobs):
-                    pending.append(pool.submit(_work, cell, repeat, index))
-                    if len(pending) > 4 * self._workers:
-                        yield self._take(pending)
-                while pending:
-                    yield self._take(pending)
-            finally:
-                for future in pending:
-                    future.cancel()
+        with closing(in_order(min(self._workers, self.total), self._work, jobs, until=until)) as answers:
+            for answer in answers:
+                self.done += 1
+                yield _decoder.decode(answer)
 
-    def _take(self, pending: "deque[Future[bytes]]") -> Trial:
-        trial = _decoder.decode(pending.popleft().result())
-        self.done += 1
-        return trial
+    def _work(self) -> Callable[[tuple[int, int, int]], bytes]:
+        simulator = _Simulator(self.study)
+        return lambda job: msgspec.json.encode(simulator.trial(*job))
 
     def progress(self) -> float:
         """Share of the work done, 0 to 1."""
@@ -208,21 +201,6 @@ class Runner:
 
 
 _decoder = msgspec.json.Decoder(Trial)
-_worker: "_Simulator | None" = None
-
-
-def _start_worker(study: Study) -> None:
-    global _worker  # noqa: PLW0603 - a worker process has one
-    import signal
-
-    # Ctrl-C is the parent's to deal with.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker = _Simulator(study)
-
-
-def _work(cell: int, repeat: int, index: int) -> bytes:
-    assert _worker is not None
-    return msgspec.json.encode(_worker.trial(cell, repeat, index))
 
 
 class _Simulator:

@@ -36,7 +36,7 @@ def plan_study(
     axes = Axes(
         workloads=request.workloads,
         params=request.param,
-        threads=request.threads or default.threads,
+        threads=default.threads if request.threads is None else request.threads,
         places=request.place or default.places,
         smt=request.smt or default.smt,
         oversubscribe=request.oversubscribe,
@@ -48,8 +48,8 @@ def plan_study(
         steps_from=_steps_from(machine, request, steps),
         seed=seed,
         draws=draws,
-        duration_ns=duration_ns(duration) if duration else DURATION_NS,
-        warmup_ns=warmup_ns(warmup) if warmup else WARMUP_NS,
+        duration_ns=DURATION_NS if duration is None else duration_ns(duration),
+        warmup_ns=WARMUP_NS if warmup is None else warmup_ns(warmup),
     )
     check(study)
     return study

@@ -6,6 +6,8 @@ from pybench.errors import UsageError
 
 # A thousand hours: what is beyond it is a slip.
 LONGEST_NS = 1000 * 3600 * 10**9
+# As many members as the core takes.
+MOST_THREADS = 4096
 UNITS_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
 
@@ -38,7 +40,7 @@ def thread_counts(text: str, most: int) -> list[int]:
 
     `a..b` continues what stands before it: three listed counts with one ratio go on doubling (or as that ratio
     says), two or more with one step go on by that step, a lone `a..b` counts by one. `b` itself is always in.
-    `max` is `most`, the number of CPUs that the placement gives. Raises UsageError.
+    `max` is `most`, the number of CPUs that the placement gives. Raises UsageError, also beyond MOST_THREADS.
     """
     counts: list[int] = []
     for word in text.replace(" ", "").split(","):
@@ -52,8 +54,11 @@ def thread_counts(text: str, most: int) -> list[int]:
 def _count(word: str, most: int, text: str) -> int:
     if word == "max":
         return most
-    if not word.isdecimal() or int(word) == 0:
+    if not word.isdecimal() or not word.strip("0"):
         raise UsageError(f"--threads {text!r}: {word!r} is no thread count; write 1,2,4..max")
+    # The length first: of very long ones no number is made.
+    if len(word) > 9 or int(word) > MOST_THREADS:
+        raise UsageError(f"--threads {text[:40]!r}: {word[:20]} is too many; write 1 to {MOST_THREADS}")
     return int(word)
 
 

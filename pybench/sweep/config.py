@@ -81,10 +81,21 @@ def read_config(path: Path) -> Request:
         data["threads"] = ",".join(map(str, threads)) if isinstance(threads, list) else str(threads)
     if isinstance(data.get("param"), dict):
         data["param"] = {name: words(value) for name, value in data["param"].items()}
+    return checked(data, f"{path}: ")
+
+
+def checked(data: Mapping[str, Any], source: str = "") -> Request:
+    """The request with these fields. Raises UsageError, `source` first, naming the one that is none."""
     try:
-        return msgspec.convert(data, Request)
+        return msgspec.convert(data, Request, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: {error}") from None
+        raise UsageError(f"{source}{error}") from None
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
 
 
 def from_options(request: Request, workloads: tuple[str, ...], options: Mapping[str, Any]) -> Request:
@@ -122,7 +133,7 @@ def words(value: Any) -> tuple[str, ...]:
 def place_texts(value: Any) -> tuple[str, ...]:
     """Placements as they may be written: a list of texts, or one; each may have several."""
     texts = value if isinstance(value, (list, tuple)) else [str(value)]
-    return tuple(place for text in texts for place in parse_placements(text))
+    return tuple(place for text in texts for place in parse_placements(str(text)))
 
 
 def _offline(request: Request, topology: Topology) -> tuple[tuple[int, ...], ...]:
@@ -132,6 +143,8 @@ def _offline(request: Request, topology: Topology) -> tuple[tuple[int, ...], ...
     for text in request.offline:
         try:
             cpus = () if text == "none" else tuple(sorted(set(parse_list(text))))
+            if not cpus and text != "none":
+                raise ValueError("no CPU is named")
         except ValueError as error:
             raise UsageError(f"--offline {text!r}: {error}; write a list such as 4-7,12, or none") from None
         if strange := sorted(set(cpus) - there):
@@ -142,8 +155,8 @@ def _offline(request: Request, topology: Topology) -> tuple[tuple[int, ...], ...
     return tuple(sets) or ((),)
 
 
-def make_plan(request: Request, topology: Topology) -> Plan:
-    """The plan of a request on a host: cells, seed, times. Raises UsageError or UnsupportedError."""
+def check_values(request: Request) -> None:
+    """Raise UsageError for a number out of its range, or a word that is not known."""
     for name, (low, high) in RANGES.items():
         if (value := getattr(request, name)) is not None and not low <= value <= high:
             raise UsageError(f"{name}: {value} is out of range; write {low} to {high}")
@@ -153,6 +166,11 @@ def make_plan(request: Request, topology: Topology) -> Plan:
         for word in getattr(request, name):
             if word not in allowed:
                 raise UsageError(f"--{name} {word!r} is not known; choose from {', '.join(allowed)}")
+
+
+def make_plan(request: Request, topology: Topology) -> Plan:
+    """The plan of a request on a host: cells, seed, times. Raises UsageError or UnsupportedError."""
+    check_values(request)
     if KERNEL_OFF in request.smt and (why := why_no_smt_switch(topology.smt_control)):
         raise UnsupportedError(f"--smt {KERNEL_OFF}: {why}")
     default = default_axes(topology)
@@ -160,7 +178,7 @@ def make_plan(request: Request, topology: Topology) -> Plan:
         Axes(
             workloads=request.workloads or default.workloads,
             params=request.param,
-            threads=request.threads or default.threads,
+            threads=default.threads if request.threads is None else request.threads,
             places=request.place or default.places,
             smt=request.smt or default.smt,
             crews=request.crew or default.crews,
@@ -179,7 +197,7 @@ def make_plan(request: Request, topology: Topology) -> Plan:
         min_trials=request.min_trials,
         max_trials=request.max_trials,
         max_spoiled=request.max_spoiled,
-        budget_ns=duration_ns(request.budget) if request.budget else 0,
+        budget_ns=0 if request.budget is None else duration_ns(request.budget),
         left_out=left_out,
     )
     if not request.budget and not request.workloads:

@@ -10,7 +10,7 @@ from pybench.host.topology import Topology
 from pybench.placement import Placement, place
 from pybench.results.records import Cell, Plan
 from pybench.sweep.axes import thread_counts
-from pybench.sweep.config import Request, make_plan, place_texts, words
+from pybench.sweep.config import Request, check_values, checked, make_plan, place_texts, words
 from pybench.sweep.plan import Axes, make_cells
 
 # Axes that are not a parameter of a workload, and how to measure. They have the names of `pybench sweep`.
@@ -54,19 +54,22 @@ def plan_portable(
     `trials` is the least and the most a cell, or the least. `more` is any of HOW, or a parameter of the workload:
     a value, or a list. Raises UsageError for what would be wrong on every host.
     """
-    least, most = trials if isinstance(trials, tuple) else (trials, max(trials, TRIALS[1]))
     how = {name: more.pop(name) for name in HOW if more.get(name) is not None}
-    request = Request(
-        workloads=words(workload),
-        threads=",".join(map(str, threads)) if isinstance(threads, (list, tuple)) else str(threads),
-        smt=words(smt),
-        crew=words(crew),
-        param={name: words(value) for name, value in more.items() if name not in HOW},
-        min_trials=least,
-        max_trials=most,
-        oversubscribe=oversubscribe,
-        **{"duration": DURATION, "warmup": WARMUP, "target": TARGET, **how},
+    least, most = _trials(trials)
+    request = checked(
+        {
+            "workloads": words(workload),
+            "threads": ",".join(words(threads)),
+            "smt": words(smt),
+            "crew": words(crew),
+            "param": {name: words(value) for name, value in more.items() if name not in HOW},
+            "min_trials": least,
+            "max_trials": most,
+            "oversubscribe": oversubscribe,
+            **{"duration": DURATION, "warmup": WARMUP, "target": TARGET, **how},
+        }
     )
+    check_values(request)
     missing: dict[Missing, None] = {}
     aliases: dict[str, str] = {}
     cells: list[Cell] = []
@@ -100,6 +103,15 @@ def plan_portable(
     return Portable(plan=plan, missing=list(missing), aliases=aliases)
 
 
+def _trials(asked: Any) -> tuple[Any, Any]:
+    """The least and the most a cell. Raises UsageError for what is neither a number nor two."""
+    if isinstance(asked, int):
+        return asked, max(asked, TRIALS[1])
+    if not isinstance(asked, (tuple, list)) or len(asked) != 2:
+        raise UsageError(f"trials={asked!r}: write the least, or (least, most)")
+    return asked[0], asked[1]
+
+
 def _placements(
     topology: Topology, text: str, smt: Sequence[str], missing: dict[Missing, None]
 ) -> list[Placement]:
@@ -123,7 +135,7 @@ def _placements(
 
 def _thread_counts(request: Request, placement: Placement, missing: dict[Missing, None]) -> list[int]:
     most = len(placement.cpus)
-    counts = thread_counts(request.threads or "1", most)
+    counts = thread_counts("1" if request.threads is None else request.threads, most)
     for count in counts:
         if count > most and not request.oversubscribe:
             missing[Missing("threads", str(count), f"{placement.text} has {most} CPUs")] = None

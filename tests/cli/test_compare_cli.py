@@ -1,11 +1,13 @@
 """The comparison as a user types it, on files of real sweeps and made-up ones."""
 
 import json
+import resource
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from cli_runs import UNSPOILED, here, pybench
+from cli_runs import PYBENCH, UNSPOILED, here, pybench
 
 from pybench.results.store import read
 
@@ -69,6 +71,32 @@ def test_a_condition_decides_the_status(
     ran = here("compare", files["before"], files[other], *options)
     assert ran.returncode == status, ran.stdout + ran.stderr
     assert not ran.stderr
+
+
+@pytest.mark.parametrize(("other", "status"), [("slow", 1), ("again", 0)])
+def test_a_reader_that_goes_away_changes_no_status(files: dict[str, Path], other: str, status: int) -> None:
+    words = ["compare", str(files["before"]), str(files[other]), "--fail-if", "throughput < -3%"]
+    ran = subprocess.Popen([*PYBENCH, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert ran.stdout and ran.stderr
+    ran.stdout.close()
+    err = ran.stderr.read()
+    assert (ran.wait(timeout=60), err) == (status, "")
+
+
+@pytest.mark.parametrize("words", [["export"], ["show"], ["fit", "--json"]])
+def test_output_that_does_not_fit_is_one_line(files: dict[str, Path], tmp_path: Path, words: list[str]) -> None:
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+    with (tmp_path / "out").open("wb") as out:
+        ran = subprocess.run(
+            [*PYBENCH, *words, str(files["before"])],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=full,
+        )
+    assert (ran.returncode, ran.stderr) == (2, "pybench: cannot write: File too large\n")
 
 
 @pytest.mark.parametrize(

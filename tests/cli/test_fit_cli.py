@@ -168,7 +168,7 @@ def test_a_bad_table_is_told_in_a_line(fit: Run, tmp_path: Path, text: str, said
         (["--where", "lock=clh"], "no curve has lock=clh; there are mcs, ticket"),
         (["--borders", "18,x"], "--borders '18,x': 'x' is no thread count"),
         (["--predict", "1..max"], "--predict '1..max': write the number for max"),
-        (["--predict", "99999"], "4096 is the most"),
+        (["--predict", "99999"], "write 1 to 4096"),
         (["--csv", "--where", "lock=mcs"], "--where chooses curves of a result file"),
         (["--csv"], "first line must name the columns"),
     ],
@@ -182,3 +182,20 @@ def test_bad_words_name_the_fix(fit: Run, file: Path, words: list[str], said: st
 def test_what_is_no_result_file_is_told(fit: Run) -> None:
     for path in (CURVES / "specsdm91.csv", CURVES / "none.jsonl"):
         assert isinstance(fit(path).exception, UsageError)
+
+
+def test_a_table_as_spreadsheets_write_it(fit: Run, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(b'\xef\xbb\xbfthreads,throughput,note\n1,10,"two\nlines"\n2,18,\n4,30,\n8,40,\n')
+    assert fit(table, "--csv").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [("2," + "1" * 140_000, "line 3: field larger than"), ("2,1e-300", "line 3: "), ("2,1e300", "line 3: ")],
+)
+def test_a_cell_that_is_none_is_one_line(fit: Run, tmp_path: Path, row: str, said: str) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(f"threads,throughput\n1,10\n{row}\n4,5\n8,7\n")
+    ran = fit(table, "--csv")
+    assert isinstance(ran.exception, UsageError) and said in str(ran.exception)

@@ -87,6 +87,18 @@ def test_a_matrix_without_a_clean_trial_is_status_4_and_kept(tmp_path: Path) -> 
     assert all(t.flags == ["steal"] and t.transfer_ns for t in trials)
 
 
+@needs_two
+def test_ctrl_c_before_a_clean_trial_is_status_130(tmp_path: Path) -> None:
+    interrupted = "os.kill(os.getpid(), signal.SIGINT) or ['steal']"
+    spoiled = python(
+        f"import os, signal; from pybench.sweep import trial; trial.flags = lambda *_: {interrupted}; {MAIN}"
+    )
+    words = ["--place", two(), "--method", "cas", "--rounds", "2", "--output", "l.jsonl"]
+    ran = pybench("latency", *words, start=spoiled, cwd=tmp_path)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (130, False), ran.stderr
+    assert "kept in l.jsonl" in ran.stderr
+
+
 def test_one_cpu_is_not_enough(tmp_path: Path) -> None:
     cpu = str(min(os.sched_getaffinity(0)))
     ran = pybench("latency", cwd=tmp_path, start=["taskset", "-c", cpu, *PYBENCH])

@@ -101,7 +101,7 @@ def planned(victim: int) -> tuple[Header, Topology]:
     )
     topology = read_topology()
     plan = make_plan(request, topology)
-    return Header(pybench="", created="", command=[], host={}, topology={}, plan=plan), topology
+    return Header(pybench="", created="", command=[], host={}, topology={"cpus": []}, plan=plan), topology
 
 
 def sweep(header: Header, topology: Topology, path: Path) -> None:

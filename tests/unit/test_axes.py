@@ -35,6 +35,12 @@ def test_what_is_no_thread_count_is_told(text: str) -> None:
         thread_counts(text, 8)
 
 
+@pytest.mark.parametrize("text", ["4097", "1..99999999999", "1,2,4..5000", "9" * 5000])
+def test_more_threads_than_there_can_be_are_told_before_they_are_listed(text: str) -> None:
+    with pytest.raises(UsageError, match="too many; write 1 to 4096"):
+        thread_counts(text, 8)
+
+
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=8, unique=True), st.integers(1, 500))
 def test_listed_counts_come_back_sorted(counts: list[int], most: int) -> None:
     assert thread_counts(",".join(map(str, counts)), most) == sorted(counts)

@@ -101,6 +101,19 @@ def test_a_last_line_that_broke_off_is_left_out(tmp_path: Path) -> None:
     assert columns.cells[0].trials == 2
 
 
+def test_empty_lines_are_passed_over_as_by_the_other_reader(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.jsonl", noisy("x", [cell()], trials=3))
+    path.write_bytes(path.read_bytes() + b"\n \n")
+    assert read_columns(path).cells[0].trials == len(read(path).trials) == 3
+
+
+def test_a_latency_file_is_named_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "latency.jsonl"
+    path.write_text('{"kind":"transfers","format":1}\n')
+    with pytest.raises(UsageError, match="is a latency file; see it with: pybench latency --show"):
+        read_columns(path)
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         read_columns(tmp_path / "none")

@@ -147,6 +147,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         ("thread = 1", "unknown field `thread`"),
         ("target = 'low'", "Expected `float`"),
         ("= 3", "is not TOML"),
+        ("output = 5", "Expected `str`, got `int` - at `$.output`"),
     ],
 )
 def test_a_wrong_config_names_file_and_key(tmp_path: Path, text: str, words: str) -> None:
@@ -179,6 +180,27 @@ def test_a_number_out_of_range_is_told_with_the_range(tmp_path: Path, line: str)
     with pytest.raises(UsageError, match=r"out of range.*write .* to ") as error:
         make_plan(read_config(config), HOST)
     assert line.split(" = ")[1].strip("'") in str(error.value)
+
+
+def test_a_config_names_files_as_text_and_cpus_as_numbers(tmp_path: Path) -> None:
+    config = tmp_path / "sweep.toml"
+    config.write_text('output = "a.jsonl"\nsysroot = "/there"\nplace = [0, "all"]\n')
+    request = read_config(config)
+    assert (request.output, request.sysroot, request.place) == (Path("a.jsonl"), Path("/there"), ("0", "all"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (Request(threads=""), "--threads ''"),
+        (Request(offline=("",)), "--offline '': no CPU is named"),
+        (Request(budget=""), "'' is no duration"),
+        (Request(threads="5000", oversubscribe=True), "write 1 to 4096"),
+    ],
+)
+def test_what_is_empty_or_too_much_does_not_mean_the_default(request_: Request, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        make_plan(request_, HOST)
 
 
 @given(st.integers(0, 2**32))

@@ -23,7 +23,7 @@ HEADER = Header(
     created="2026-01-01T00:00:00+00:00",
     command=["pybench", "sweep"],
     host={},
-    topology={},
+    topology={"cpus": []},
     plan=Plan(cells=[CELL], seed=1, duration_ns=1, warmup_ns=0),
 )
 
@@ -157,6 +157,30 @@ def test_missing_folder_and_no_permission(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="name a writable file with --output"):
         Writer(tmp_path / "file" / "r.jsonl")
+
+
+def test_a_name_that_is_too_long_and_a_file_that_may_not_be_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="File name too long; name a writable file"):
+        Writer(tmp_path / ("n" * 300))
+    write(tmp_path / "a.jsonl", 1)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # As root every file can be written.
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(UsageError, match="Permission denied; make it writable"):
+        Writer(tmp_path / "a.jsonl", resume_at=10)
+
+
+def test_a_header_without_a_topology_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write(path, 1)
+    path.write_bytes(path.read_bytes().replace(b'"topology":{"cpus":[]}', b'"topology":{}'))
+    with pytest.raises(UsageError, match=r"line 1: the file is damaged there \(its topology: .*cpus"):
+        read(path)
 
 
 def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
