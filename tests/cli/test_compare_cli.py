@@ -1,6 +1,7 @@
 """The comparison as a user types it, on files of real sweeps and made-up ones."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -95,6 +96,8 @@ def test_output_that_does_not_fit_is_one_line(files: dict[str, Path], tmp_path: 
             stderr=subprocess.PIPE,
             text=True,
             preexec_fn=full,
+            # Byte code would be cut short too, and be left for everybody to stumble over.
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         )
     assert (ran.returncode, ran.stderr) == (2, "pybench: cannot write: File too large\n")
 
