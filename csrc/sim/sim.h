@@ -30,9 +30,8 @@
 #define SIM_AHEAD 16    /* turns that a core runs ahead while a miss is on its way */
 #define SIM_BESIDE_PS 20000 /* how far a core runs ahead of an instruction that waits */
 #define SIM_WAY 4  /* the way to a line's home is this part of a transfer, */
-#define SIM_KEPT 7 /* and the owner goes on using the line for this part of one that takes it away, more or less, */
-#define SIM_SPREAD 4 /* by up to so many tenths of it */
-#define SIM_SOON_READY 4 /* behind one first atomic in so many, stores are ready as behind later ones */
+#define SIM_KEPT 9 /* and the owner goes on using the line for up to two of so many parts of one that takes it away */
+#define SIM_SOON_READY 2 /* behind one first atomic in so many, stores are ready as behind later ones */
 
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
 enum sim_state { SIM_RUNS, SIM_MEMORY, SIM_DRAINS, SIM_FULL, SIM_WATCHES, SIM_READY, SIM_SLEEPS };
