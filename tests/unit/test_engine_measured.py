@@ -1,7 +1,8 @@
 """Two threads against what they did on a virtual machine (AMD EPYC 7003), at two distances between its CPUs.
 
-Medians of trials of 10 ms (26 to 59 near, 3 to 5 far) that stood between two measurements of a transfer by compare-and-swap: ns an operation,
-and the 99th percentile of an operation. Another engine may be further off here or there; not twice.
+Medians of trials of 10 ms (26 to 59 near, 3 to 5 far) that stood between two measurements of a transfer by
+compare-and-swap: ns an operation, and the 99th percentile of an operation. Another engine may be further off here
+or there; not twice.
 """
 
 import pytest
