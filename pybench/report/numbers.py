@@ -61,8 +61,11 @@ def timed(interval: Interval, least_ns: float = 0.0) -> str:
 
 
 def ratio(interval: Interval) -> str:
-    """`1.44 ±2.5%`."""
-    return UNKNOWN if math.isnan(interval.value) else f"{interval.value:.2f} {spread(interval)}"
+    """`1.44 ±2.5%`; of something with itself `1.00`."""
+    if math.isnan(interval.value):
+        return UNKNOWN
+    itself = interval.low == interval.high == 1
+    return f"{interval.value:.2f}" if itself else f"{interval.value:.2f} {spread(interval)}"
 
 
 def between(interval: Interval) -> str:
