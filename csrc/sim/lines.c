@@ -172,7 +172,7 @@ static void serve(struct sim *m, struct sim_line *line, int32_t agent, int32_t o
     line->transit = true;
     line->transit_exclusive = asks->exclusive;
     line->transit_agent = agent;
-    uint64_t kept = sim_below(m, took * 2 / SIM_KEPT + 1);
+    uint64_t kept = sim_below(m, took / SIM_KEPT * 2 + 1);
     line->lost_at = start + kept;
     if (line->lost_at < line->locked_until)
         line->lost_at = line->locked_until;

@@ -30,7 +30,7 @@
 #define SIM_AHEAD 16    /* turns that a core runs ahead while a miss is on its way */
 #define SIM_BESIDE_PS 20000 /* how far a core runs ahead of an instruction that waits */
 #define SIM_WAY 4  /* the way to a line's home is this part of a transfer, */
-#define SIM_KEPT 9 /* and the owner goes on using the line for up to two of so many parts of one that takes it away */
+#define SIM_KEPT 8 /* and the owner goes on using the line for up to two of so many parts of one that takes it away */
 #define SIM_SOON_READY 2 /* behind one first atomic in so many, stores are ready as behind later ones */
 
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
