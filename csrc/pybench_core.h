@@ -172,8 +172,9 @@ struct pb_sim_spec {
     const struct pb_sim_seat *seats;
     int32_t n_seats, workload, service;
     double transfer[1024]; /* 256 quantiles of a pair's one-way transfer for smt, l3, socket, cross-socket */
+    double pace[256];      /* of a single transfer, in transfers of its pair */
     double normal[256];    /* quantiles of the standard normal distribution */
-    double jitter, local_ns, atomic_ns, atomic_overlap, migratory, drain_ns, exit_ns, pause_ns, smt_slowdown, service_ns, retry_ns;
+    double local_ns, atomic_ns, atomic_overlap, migratory, drain_ns, exit_ns, pause_ns, smt_slowdown, service_ns, retry_ns;
     double timeslice_ns, switch_ns, wake_ns, duration_ns, warmup_ns;
     uint64_t seed, max_events;
     /* spin */

@@ -49,6 +49,7 @@ static void set_times(struct sim *m) {
     m->loop = sim_ps(spec->loop_ns);
     m->sample = sim_ps(spec->sample_ns);
     m->reading = m->sample / 3;
+    m->beside = m->reading * SIM_BESIDE_READING / 10;
     m->extra = sim_ps(spec->extra_ns);
     m->slower = spec->smt_slowdown;
     m->overlap = spec->atomic_overlap;
@@ -56,10 +57,8 @@ static void set_times(struct sim *m) {
     for (int class = 0; class < SIM_CLASSES; class++)
         for (int i = 0; i < SIM_PACES; i++)
             m->transfer[class][i] = (uint32_t)sim_ps(spec->transfer[class * SIM_PACES + i]);
-    for (int i = 0; i < SIM_PACES; i++) {
-        double factor = 1 + spec->jitter * spec->normal[i];
-        m->jitter[i] = (float)(factor > 0.1 ? factor : 0.1);
-    }
+    for (int i = 0; i < SIM_PACES; i++)
+        m->pace[i] = (float)spec->pace[i];
 }
 
 static void place_seats(struct sim *m) {

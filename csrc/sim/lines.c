@@ -15,11 +15,11 @@ static enum sim_class class_of(const struct sim *m, int32_t a, int32_t b) {
     return one->l3 == other->l3 ? SIM_L3 : SIM_SOCKET;
 }
 
-/* A class's transfer for a pair, which keeps its own, with the jitter of each time. */
+/* A class's transfer for a pair, which keeps its own, at the pace of this time. */
 static uint64_t transfer(struct sim *m, enum sim_class class, int32_t a, int32_t b) {
     uint64_t pair = m->pairs_seed ^ ((uint64_t)(a < b ? a : b) << 32 | (uint64_t)(a < b ? b : a));
     uint64_t random = sim_rand(m);
-    float ps = (float)m->transfer[class][pb_random(&pair) >> 56] * m->jitter[random >> 56];
+    float ps = (float)m->transfer[class][pb_random(&pair) >> 56] * m->pace[random >> 56];
     return (uint64_t)ps;
 }
 

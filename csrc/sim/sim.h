@@ -31,6 +31,7 @@
 #define SIM_BESIDE_PS 20000 /* how far a core runs ahead of an instruction that waits */
 #define SIM_WAY 4  /* the way to a line's home is this part of a transfer, */
 #define SIM_KEPT 8 /* and the owner goes on using the line for up to two of so many parts of one that takes it away */
+#define SIM_BESIDE_READING 7 /* tenths of a reading of the clock that loads behind it do not wait for */
 #define SIM_SOON_READY 2 /* behind one first atomic in so many, stores are ready as behind later ones */
 
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
@@ -129,6 +130,7 @@ struct sim_seat {
     uint32_t first_store, stores_left;
     /* Workload. */
     sim_program *acquire, *release;
+    uint64_t clock; /* what it read last: of a reading under way, its end */
     uint64_t began, held, leaving, last_end, step_began, inside_ps;
     struct pb_sampler sampler;
     uint64_t untimed; /* operations since the last timed one */
@@ -165,11 +167,11 @@ struct sim {
     uint64_t local, atomic, drain, exit, pause, poll, service, retry, slice, change, wake;
     double slower, overlap, migratory;
     uint32_t transfer[SIM_CLASSES][SIM_PACES]; /* ps by pair */
-    float jitter[SIM_PACES];
+    float pace[SIM_PACES];
     uint64_t rng, pairs_seed;
     sim_program *step;
     struct sim_lengths hold, think, write_think;
-    uint64_t loop, sample, reading, extra;
+    uint64_t loop, sample, reading, beside, extra;
     int64_t next_container;
     int32_t seats_left;
     int32_t last_owner; /* of the spin workload's lock, to tell handoffs by; -1 none */
@@ -351,7 +353,8 @@ static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
     if (s->stores_left || !sim_lockable(m, line, s->core))
         return sim_rmw_slow(m, s, word / SIM_WORDS);
     uint64_t took = sim_slowed(m, s, sim_atomic(m, s));
-    uint64_t end = m->now + (took > s->hidden ? took - s->hidden : 0) + sim_sibling(m, line, s);
+    uint64_t start = m->now > s->clock ? m->now : s->clock; /* not beside a reading */
+    uint64_t end = start + (took > s->hidden ? took - s->hidden : 0) + sim_sibling(m, line, s);
     s->hidden = 0;
     sim_lock_line(m, line, end);
     return sim_until(m, s, end);

@@ -10,8 +10,20 @@ enum { COUNT, OWNER, SHADOW, LEFT };
 #define GUARD(k) (m->guard + (k))
 enum { ROLE_MAIN, ROLE_WRITER };
 
+/* A timed operation reads the clock: behind all that is before it, while loads behind it start beside it. */
+#define READ_CLOCK                                                                                                   \
+    if (s->timed) {                                                                                                  \
+        if (m->now < s->clock)                                                                                       \
+            WAIT_(__LINE__ * 4 + 1, sim_until(m, s, s->clock));                                                      \
+        COMPUTE(m->reading - m->beside);                                                                             \
+        s->missed_ps = 0;                                                                                            \
+        s->clock = m->now + sim_slowed(m, s, m->beside);                                                             \
+    } else {                                                                                                         \
+        s->clock = m->now;                                                                                           \
+    }
+
 static void entered(struct sim *m, struct sim_seat *s) {
-    s->held = m->now;
+    s->held = s->clock;
     if (s->counts) {
         m->writers_in++;
         s->before = m->last_owner;
@@ -23,7 +35,7 @@ static void entered(struct sim *m, struct sim_seat *s) {
         m->broken = "two were in the section at once";
 }
 static void leaves(struct sim *m, struct sim_seat *s) {
-    s->leaving = m->now;
+    s->leaving = s->clock;
     if (!s->counts) {
         m->readers_in -= !s->optimistic;
         return;
@@ -70,7 +82,7 @@ static void done(struct sim *m, struct sim_seat *s) {
     const uint64_t all = s->untimed + 1;
     sim_record_sample(m, member->role, ACQUIRE, less(s->held - s->began, m->reading), all);
     sim_record_sample(m, member->role, HOLD, less(s->leaving - s->held, m->reading), all);
-    sim_record_sample(m, member->role, OPERATION, less(m->now - s->began, 3 * m->reading), all);
+    sim_record_sample(m, member->role, OPERATION, less(s->clock - s->began, 3 * m->reading), all);
     member->longest_wait_ns = most(member->longest_wait_ns, (s->held - s->began) / 1000);
     member->longest_gap_ns = most(member->longest_gap_ns, (m->now - s->last_end) / 1000);
     s->last_end = m->now;
@@ -85,7 +97,7 @@ static uint64_t between(struct sim *m, struct sim_seat *s) {
         s->untimed = 0;
     }
     s->timed = m->sample && s->untimed == s->sampler.batch;
-    return m->loop + sim_length(think, &s->think_next);
+    return less(s->clock, m->now) + m->loop + sim_length(think, &s->think_next);
 }
 
 static uint64_t held_for(struct sim *m, struct sim_seat *s) {
@@ -98,9 +110,8 @@ static uint64_t held_for(struct sim *m, struct sim_seat *s) {
 static bool step(struct sim *m, struct sim_seat *s) {
     PROGRAM(0);
     for (;;) {
-        if (s->timed)
-            COMPUTE(m->reading);
-        s->began = m->now;
+        READ_CLOCK;
+        s->began = s->clock;
         for (;;) {
             s->looks = 0;
             s->missed_ps = 0;
@@ -109,8 +120,7 @@ static bool step(struct sim *m, struct sim_seat *s) {
             s->acquires = false;
             memmove(s->past + 1, s->past, sizeof s->past - sizeof *s->past);
             s->past[0] = s->looks;
-            if (s->timed)
-                COMPUTE(m->reading);
+            READ_CLOCK;
             entered(m, s);
             if (m->guard < 0) {
                 arrived(m, s);
@@ -125,8 +135,7 @@ static bool step(struct sim *m, struct sim_seat *s) {
             }
             if ((m->hold.asked || m->extra) && !s->optimistic)
                 COMPUTE(held_for(m, s));
-            if (s->timed)
-                COMPUTE(m->reading);
+            READ_CLOCK;
             leaves(m, s);
             CALL(s->release);
             if (!s->optimistic || s->c)
@@ -134,8 +143,7 @@ static bool step(struct sim *m, struct sim_seat *s) {
             if (m->now >= m->record_from)
                 m->members[s->index].counters[1]++;
         }
-        if (s->timed)
-            COMPUTE(m->reading);
+        READ_CLOCK;
         done(m, s);
         COMPUTE(between(m, s));
     }
@@ -156,6 +164,7 @@ static bool step_control(struct sim *m, struct sim_seat *s) {
         m->facts.events++; /* without it, an empty turn that takes no time would never come to max_events */
         if (s->timed)
             COMPUTE(3 * m->reading);
+        s->clock = m->now;
         done(m, s);
         COMPUTE(between(m, s));
     }

@@ -7,9 +7,9 @@
  *   store  both load one word until they see the other's value, then store their own over it
  *   lines  as store, but each stores to a line of its own that the other watches, as queue locks hand over
  *
- * The word counts transfers, so that none can be lost unseen. Transfers are timed in batches: a tick counter may step
- * by 10 ns, and reading it costs as much as a transfer. A batch ends while its last message is under way, so that
- * the reading hides behind that. Means of batches are kept twice: rounded to a ns in the phase, as an operation that
+ * The word counts transfers, so that none can be lost unseen. Transfers are timed in batches of some round trips: a
+ * tick counter may step by 10 ns, and reading it costs as much as a transfer. A batch ends while its last message is
+ * under way, so that the reading hides behind that; so even batches of one show how round trips differ. Means of batches are kept twice: rounded to a ns in the phase, as an operation that
  * was timed, and as the timeline's values, in ps.
  */
 #define _GNU_SOURCE
@@ -20,8 +20,7 @@
 #include "../core.h"
 #include "../histogram.h"
 
-#define ROUND_TRIPS 500u
-/* Where both share a CPU, each transfer is a switch of tasks. */
+/* Where both share a CPU, each transfer is a switch of tasks: batches are no longer than this. */
 #define ROUND_TRIPS_SHARED 16u
 /* Looks in vain, many times what any transfer takes, before the other may be off its CPU. Then a pause tells a
    hypervisor or emulator that this CPU waits, which may run the other instead; those who share a CPU yield. */
@@ -32,6 +31,7 @@ enum transfer_method { TRANSFER_CAS, TRANSFER_STORE, TRANSFER_LINES };
 
 struct transfer_config {
     int method;
+    int64_t batch; /* round trips */
 };
 
 struct transfer_line {
@@ -49,8 +49,10 @@ struct transfer_scratch {
 static int configure(struct pb_crew_state *crew) {
     static const char *const methods[] = {"cas", "store", "lines", NULL};
     struct transfer_config *config = crew->config;
-    if (pb_param_word(crew, "method", methods, &config->method))
+    if (pb_param_word(crew, "method", methods, &config->method) || pb_param_number(crew, "batch", &config->batch))
         return -EINVAL;
+    if (config->batch < 1)
+        return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "batch must be 1 or more");
     if (crew->spec->n_members != 2)
         return pb_fail(crew, PB_FAILED, EINVAL, "starting the crew", "transfer takes 2 members, not %d",
                        crew->spec->n_members);
@@ -112,7 +114,8 @@ static inline __attribute__((always_inline)) int play(struct pb_seat *seat, stru
     _Atomic uint64_t *watched = method == TRANSFER_LINES && !index ? &line->answer : &line->word;
     const bool shared = crew->spec->cpus[0] == crew->spec->cpus[1];
     const unsigned patience = shared ? PATIENCE_SHARED : PATIENCE;
-    const uint64_t round_trips = shared ? ROUND_TRIPS_SHARED : ROUND_TRIPS;
+    const uint64_t asked = (uint64_t)((const struct transfer_config *)crew->config)->batch;
+    const uint64_t round_trips = shared && asked > ROUND_TRIPS_SHARED ? ROUND_TRIPS_SHARED : asked;
     uint64_t operations = 0, seen = scratch->seen, begin = pb_ticks(), took = 0;
     for (bool last = false; !last;) {
         uint64_t left = until.operations - operations;

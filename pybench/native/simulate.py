@@ -1,6 +1,7 @@
 """The door to the C core's simulator: a specification in plain C arrays, and an Outcome back."""
 
 import functools
+import math
 import statistics
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pybench.simulator.engine import EngineSpec, Latency, Simulated, Spin, Step
 
 PACES = 256
+LATE_SHARE = 0.1
 MOST_PHASES = 16
 SERVICES = {"none": 0, "central": 1, "cluster": 2}
 GUARDS = {"none": 0, "apart": 1, "shared": 2}
@@ -35,6 +37,20 @@ def _normal() -> list[float]:
     """The middles of so many equal parts of the standard normal distribution."""
     distribution = statistics.NormalDist()
     return [distribution.inv_cdf((i + 0.5) / PACES) for i in range(PACES)]
+
+
+@functools.lru_cache(maxsize=64)
+def transfer_paces(jitter: float, late: float) -> list[float]:
+    """Quantiles of a single transfer, in transfers of its pair (whose mean is 1).
+
+    Most are normal with `jitter`; a share of LATE_SHARE takes longer by an exponential time of mean `late`.
+    """
+    lates = round(PACES * LATE_SHARE)
+    body, distribution = PACES - lates, statistics.NormalDist()
+    paces = [1 + jitter * distribution.inv_cdf((i + 0.5) / body) for i in range(body)]
+    paces += [1 - late * math.log((i + 0.5) / lates) for i in range(lates)]
+    mean = statistics.fmean(paces)
+    return [max(pace / mean, 0.1) for pace in paces]
 
 
 @functools.lru_cache(maxsize=64)
@@ -110,8 +126,8 @@ def _to_c(ffi: Any, spec: "EngineSpec") -> tuple[Any, list[str], list[Any]]:
     c_spec.seats, c_spec.n_seats, keep = seats, len(spec.seats), [seats]
     c_spec.service = SERVICES[spec.service]
     c_spec.transfer, c_spec.normal = _transfers(spec), _normal()
+    c_spec.pace = transfer_paces(spec.jitter, spec.late)
     for name in (
-        "jitter",
         "local_ns",
         "atomic_ns",
         "atomic_overlap",

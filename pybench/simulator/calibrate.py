@@ -22,6 +22,7 @@ from pybench.simulator.calibrate_launch import launch_steps
 from pybench.simulator.lone import lone
 from pybench.simulator.machine import CpuPlace, Machine, Number, ServiceKind, Shape, Spread
 from pybench.simulator.measuring import REPEATS, assumed, clean, measured, ns_an_operation, plain
+from pybench.simulator.singles import singles
 from pybench.sweep.transfers import TransferRun, plan_transfers
 
 BUDGET_NS = 50 * 10**9
@@ -49,6 +50,7 @@ def calibrate(topology: Topology, say: Say = lambda _: None, *, budget_ns: int =
     times, misses = lone(cpu)
     say("line transfers from CPU to CPU")
     transfer = _transfers(topology, int(budget_ns * TRANSFER_SHARE))
+    times |= singles(topology)
     say("SMT siblings")
     times |= _siblings(topology)
     say("mount operations of a launch")

@@ -39,7 +39,7 @@ MOST_NS = 3.6e12
 """Of any time: an hour."""
 MOST_TRANSFER_NS = 1e6
 LEAST = {"smt_slowdown": 1.0, "duration_ns": 1.0, "a_ns": 0.001}
-ENGINE = 4
+ENGINE = 5
 """Version of the model: goes up when the same spec gives other figures."""
 
 
@@ -155,6 +155,8 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     where all cores of a socket share one (then `socket` holds)."""
     jitter: float = 0.03
     """Relative spread (standard deviation) of one transfer around its pair's own latency."""
+    late: float = 0.0
+    """One transfer in ten takes longer, by an exponential time with this mean, in transfers of its pair."""
     local_ns: float = 1.0
     """A load that hits in the core's own cache."""
     atomic_ns: float = 5.0

@@ -10,7 +10,7 @@ from pybench import native
 from pybench.native.outcome import Outcome
 from pybench.simulator.engine import EngineSpec, Latency, Seat, Spin, run
 from pybench.simulator.machine import Number
-from pybench.simulator.measuring import assumed, clean, measured, ns_an_operation
+from pybench.simulator.measuring import clean, measured, ns_an_operation
 
 # Their lone operations are a turn of the loop, an atomic beside it, three hits beside it, and an atomic behind a
 # store, in the model as in fact.
@@ -61,7 +61,6 @@ def lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
         "core.sample_ns": Number(
             round(3 * timer, 2), round(2 * timer, 2), round(4 * timer, 2), "measured: two to four timer readings"
         ),
-        "core.jitter": assumed(0.03, 0.01, 0.08, "single transfers cannot be told apart by a ping-pong's batches"),
         "core.speed": Number(1.0, 1.0, 1.0, "launch steps were measured on this very host"),
     }, misses
 

@@ -249,6 +249,7 @@ FIELDS = {
     "core.pause_ns": "pause_ns",
     "core.smt_slowdown": "smt_slowdown",
     "core.jitter": "jitter",
+    "core.late": "late",
     "service.service_ns": "service_ns",
     "service.retry_ns": "retry_ns",
     "scheduler.timeslice_ns": "timeslice_ns",

@@ -16,7 +16,7 @@ from pybench.placement import limits
 from pybench.results.records import Cell
 from pybench.results.transfers import PairTrial, TransferPlan
 from pybench.sweep.trial import RunTrial, StartMeters, measure, start_meters
-from pybench.workloads.transfer import METHODS
+from pybench.workloads.transfer import METHODS, WORKLOAD
 
 DURATION_NS = 10_000_000
 # A core that slept takes some ms to its full clock.
@@ -161,7 +161,7 @@ class TransferRun:
         plan = self.plan
         spec = TrialSpec(
             workload="transfer",
-            params={"method": method},
+            params=WORKLOAD.complete({"method": method}),
             cpus=pair,
             duration_ns=plan.duration_ns,
             warmup_ns=plan.warmup_ns,

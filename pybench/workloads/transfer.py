@@ -25,6 +25,14 @@ WORKLOAD = Workload(
             choices=tuple(METHODS),
             help="; ".join(f"{name}: {words}" for name, words in METHODS.items()),
         ),
+        Parameter(
+            name="batch",
+            default=500,
+            low=1,
+            high=1_000_000,
+            quiet=True,
+            help="round trips between two readings of the clock; 1 tells how single ones differ",
+        ),
     ),
     conflict=_conflict,
 )

@@ -273,7 +273,7 @@ static void check_transfer(void) {
     char words[40];
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
         for (int crew = PB_CREW_THREADS; crew <= PB_CREW_PROCESSES; crew++) {
-            snprintf(words, sizeof words, "method=%s", methods[i]);
+            snprintf(words, sizeof words, "method=%s batch=%d", methods[i], crew == PB_CREW_THREADS ? 500 : 1);
             struct request request = request_of("transfer", words, crew, 2);
             check_trial(&request);
             request.warmup_ns = MS;

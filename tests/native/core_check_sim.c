@@ -13,15 +13,17 @@
 #define SEATS 13
 
 static struct pb_sim_spec spec_of(const struct pb_sim_seat *seats, int32_t count, int32_t service) {
-    struct pb_sim_spec spec = {.seats = seats, .n_seats = count, .service = service, .jitter = 0.1, .local_ns = 0.5,
+    struct pb_sim_spec spec = {.seats = seats, .n_seats = count, .service = service, .local_ns = 0.5,
                                .atomic_ns = 5, .atomic_overlap = 0.5, .migratory = 0.5, .drain_ns = 1, .exit_ns = 6, .pause_ns = 10, .smt_slowdown = 1.3, .service_ns = 10, .retry_ns = 20,
                                .timeslice_ns = 5000, .switch_ns = 300, .wake_ns = 500, .duration_ns = 50000,
                                .seed = 1, .max_events = 100000000, .guard = PB_SIM_GUARD_APART, .writers = 2,
                                .hold_ns = 30, .think_ns = 100, .write_think_ns = 200, .loop_ns = 1};
     for (int i = 0; i < 1024; i++)
         spec.transfer[i] = 10.0 * (1 + i / 256) + i % 7;
-    for (int i = 0; i < 256; i++)
+    for (int i = 0; i < 256; i++) {
         spec.normal[i] = (i - 127.5) / 64;
+        spec.pace[i] = 1 + 0.1 * spec.normal[i];
+    }
     return spec;
 }
 

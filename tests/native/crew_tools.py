@@ -33,7 +33,7 @@ PARAMS: dict[str, dict[str, int | str]] = {
         "fs": "tmpfs",
     },
     "stat": {"depth": 1, "file": "private"},
-    "transfer": {"method": "cas"},
+    "transfer": {"method": "cas", "batch": 500},
 }
 
 

@@ -64,6 +64,18 @@ def test_operations_are_a_limit(operations, two_cpus):
         assert outcome.members.operations == [operations] * 2
 
 
+@pytest.mark.parametrize(("batch", "operations", "batches"), [(1, 777, 777), (500, 777, 2), (2000, 777, 1)])
+def test_a_batch_has_as_many_round_trips_as_asked(batch, operations, batches, two_cpus):
+    outcome = run_trial(request("transfer", two_cpus, 60_000, operations=operations, batch=batch))
+    assert outcome.phases["transfer"].calls == batches
+    assert outcome.members.operations == [operations] * 2
+
+
+def test_a_batch_of_nothing_is_refused(two_cpus):
+    with pytest.raises(ValueError, match="batch must be 1 or more"):
+        run_trial(request("transfer", two_cpus, batch=0))
+
+
 @pytest.mark.parametrize("members", [1, 3])
 def test_other_crews_than_two_are_refused(members, cpus):
     with pytest.raises(ValueError, match=f"transfer takes 2 members, not {members}"):

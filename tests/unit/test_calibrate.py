@@ -1,12 +1,15 @@
-"""Which CPUs a calibration measures on, on hosts that are not here; what it measures is checked on this one."""
+"""Which CPUs a calibration measures on, on hosts that are not here, and what it makes of round trips."""
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hosts import HOSTS, read
 
 from pybench.native.outcome import Outcome, Phase
+from pybench.native.simulate import transfer_paces
 from pybench.simulator import calibrate_launch
+from pybench.simulator.singles import lateness
 
 STEP = Phase(calls=1, operations=1, wall_ns=2, max_ns=2, histogram=[], cpu_ns=1)
 PHASES = dict.fromkeys(("build", "overlay", "release", "clean"), STEP)
@@ -33,3 +36,23 @@ def test_what_is_serial_is_measured_on_two_cores_of_a_socket(name: str, monkeypa
     for cpus in crews:
         assert len({known[cpu].core for cpu in cpus}) == len(cpus)
         assert len({known[cpu].socket for cpu in cpus}) == 1
+
+
+@pytest.mark.parametrize("clock_step_ns", [0.4, 10.0])
+@pytest.mark.parametrize("transfer_ns", [29.0, 120.0])
+@pytest.mark.parametrize("late", [0.2, 0.4, 0.8])
+def test_how_late_transfers_come_is_told_from_round_trips(
+    late: float, transfer_ns: float, clock_step_ns: float
+) -> None:
+    """Of two transfers each, between two readings of a clock with that step, as many as a calibration has."""
+    chance = np.random.default_rng(1)
+    starts = chance.uniform(0, clock_step_ns, 100_000)
+    ends = starts + transfer_ns * chance.choice(transfer_paces(0.03, late), (2, 100_000)).sum(axis=0)
+    seen = (ends // clock_step_ns - starts // clock_step_ns) * clock_step_ns
+    ns, counts = np.unique(np.round(seen / 2), return_counts=True)
+    # One step of the clock in the tail is so much of a transfer.
+    assert lateness(ns, counts) == pytest.approx(late, rel=0.1, abs=clock_step_ns / transfer_ns / 3)
+
+
+def test_round_trips_that_all_took_the_same_are_not_late() -> None:
+    assert lateness(np.array([30.0]), np.array([1000])) == 0.0

@@ -1,8 +1,8 @@
 """Two threads against what they did on a virtual machine (AMD EPYC 7003), at two distances between its CPUs.
 
-Medians of trials of 10 ms (26 to 59 near, 3 to 5 far) that stood between two measurements of a transfer by
-compare-and-swap: ns an operation, and the 99th percentile of an operation. Another engine may be further off here
-or there; not twice.
+Medians of trials of 10 ms (129 to 151 near, 5 to 14 far), siblings at work for others, that stood between two
+measurements of a transfer by compare-and-swap: ns an operation, and the 99th percentile of an operation. Another
+engine may be further off here or there; not twice.
 """
 
 import pytest
@@ -11,39 +11,45 @@ from pybench.simulator.engine import EngineSpec, Latency, Seat, Spin, run
 from pybench.sweep.figures import figures
 
 CORE = {
-    "local_ns": 0.53,
-    "atomic_ns": 2.16,
-    "drain_ns": 0.13,
-    "exit_ns": 6.1,
-    "pause_ns": 24.8,
+    "local_ns": 0.47,
+    "atomic_ns": 2.26,
+    "drain_ns": 0.25,
+    "exit_ns": 6.39,
+    "pause_ns": 27.0,
     "migratory": 1.0,
+    "late": 0.42,
     "service": "cluster",
 }
 MEASURED = {
-    ("ticket", 27.7): (81.0, 244),
-    ("mcs", 27.9): (80.2, 266),
-    ("cna", 27.3): (79.6, 322),
-    ("tas", 27.5): (31.3, 306),
-    ("ttas", 28.4): (40.1, 366),
-    ("ttas-backoff", 28.0): (19.8, 314),
-    ("qspinlock", 27.6): (52.6, 338),
-    ("ticket", 118.5): (252.7, 900),
-    ("mcs", 118.8): (260.5, 900),
-    ("cna", 118.4): (302.0, 1096),
-    ("tas", 119.2): (53.1, 1022),
-    ("ttas", 116.7): (51.9, 876),
-    ("ttas-backoff", 120.7): (52.2, 1112),
-    ("qspinlock", 118.5): (75.4, 1020),
+    ("ticket", 28.9): (84.1, 254),
+    ("mcs", 28.8): (88.0, 282),
+    ("cna", 28.8): (91.2, 334),
+    ("tas", 28.7): (31.9, 314),
+    ("ttas", 29.2): (40.5, 382),
+    ("ttas-backoff", 28.7): (18.1, 322),
+    ("qspinlock", 28.7): (52.9, 354),
+    ("ticket", 125.6): (262.7, 980),
+    ("mcs", 120.5): (307.6, 1012),
+    ("cna", 122.4): (315.1, 1224),
+    ("tas", 119.4): (49.9, 996),
+    ("ttas", 124.8): (64.2, 1144),
+    ("ttas-backoff", 122.5): (43.1, 1000),
+    ("qspinlock", 122.4): (74.5, 1032),
 }
-MOST = 1.65
-# Measured, it runs on as tas does; simulated, whoever waits is handed the lock half of the time.
-FAR_OFF = {("qspinlock", 118.5): 3.0}
+NEAR, MOST_NEAR, MOST_FAR = 50, 1.35, 1.65
+# Measured, they run on longer; simulated, whoever waits is handed the lock more often.
+FURTHER_OFF = {
+    ("tas", 28.7): 1.65,
+    ("tas", 119.4): 2.0,
+    ("ttas-backoff", 122.5): 2.0,
+    ("qspinlock", 122.4): 3.5,
+}
 
 
 def simulated(lock: str, transfer_ns: float, guard: str = "apart") -> tuple[float, float]:
     spec = EngineSpec(
         seats=(Seat(cpu=0, core=0), Seat(cpu=1, core=1)),
-        workload=Spin(lock=lock, loop_ns=0.39, sample_ns=66.7, guard=guard),
+        workload=Spin(lock=lock, loop_ns=0.73, sample_ns=70.0, guard=guard),
         transfer={"l3": Latency(transfer_ns, transfer_ns, transfer_ns)},
         service_ns=0.3 * transfer_ns,
         duration_ns=5e6,
@@ -60,7 +66,8 @@ def test_two_threads_are_as_on_a_virtual_machine(lock, transfer_ns):
     for what, mine, seen in zip(
         ("ns an operation", "p99"), simulated(lock, transfer_ns), MEASURED[lock, transfer_ns], strict=True
     ):
-        most = FAR_OFF.get((lock, transfer_ns), MOST)
+        usual = MOST_NEAR if transfer_ns < NEAR else MOST_FAR
+        most = FURTHER_OFF.get((lock, transfer_ns), usual)
         assert seen / most < mine < seen * most, what
 
 

@@ -50,6 +50,7 @@ machines = st.fixed_dictionaries(
         "pause_ns": st.floats(1, 60),
         "atomic_ns": st.floats(1, 12),
         "jitter": st.floats(0, 0.2),
+        "late": st.floats(0, 1),
         "smt_slowdown": st.floats(1, 2),
         "timeslice_ns": st.floats(2_000, 50_000),
         "switch_ns": st.floats(0, 2_000),

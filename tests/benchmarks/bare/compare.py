@@ -30,8 +30,8 @@ TRIALS: dict[str, tuple[str, dict[str, int | str]]] = {
             "fs": "tmpfs",
         },
     ),
-    "transfer": ("transfer", {"method": "store"}),
-    "transfer-cas": ("transfer", {"method": "cas"}),
+    "transfer": ("transfer", {"method": "store", "batch": 500}),
+    "transfer-cas": ("transfer", {"method": "cas", "batch": 500}),
 }
 
 
