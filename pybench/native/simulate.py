@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pybench.simulator.engine import EngineSpec, Latency, Simulated, Spin, Step
 
 PACES = 256
-LATE_SHARE = 0.1
+LATE_SHARE = 0.05
 MOST_PHASES = 16
 SERVICES = {"none": 0, "central": 1, "cluster": 2}
 GUARDS = {"none": 0, "apart": 1, "shared": 2}

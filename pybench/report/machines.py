@@ -25,7 +25,7 @@ MEANING = {
     "core.sample_ns": "timing one operation",
     "core.smt_slowdown": "factor on a CPU's own work while its sibling is busy",
     "core.jitter": "spread of one transfer around its pair's own",
-    "core.late": "how much later one transfer in ten is, in transfers",
+    "core.late": "how much later one transfer in twenty is, in transfers",
     "core.speed": "factor on the launch steps measured elsewhere",
     "service.service_ns": "a line's home taken up by one request",
     "service.retry_ns": "until a rejected request comes again",

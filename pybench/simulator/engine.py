@@ -156,7 +156,7 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float = 0.03
     """Relative spread (standard deviation) of one transfer around its pair's own latency."""
     late: float = 0.0
-    """One transfer in ten takes longer, by an exponential time with this mean, in transfers of its pair."""
+    """One transfer in twenty takes longer, by an exponential time with this mean, in transfers of its pair."""
     local_ns: float = 1.0
     """A load that hits in the core's own cache."""
     atomic_ns: float = 5.0
