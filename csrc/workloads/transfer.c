@@ -9,8 +9,8 @@
  *
  * The word counts transfers, so that none can be lost unseen. Transfers are timed in batches of some round trips: a
  * tick counter may step by 10 ns, and reading it costs as much as a transfer. A batch ends while its last message is
- * under way, so that the reading hides behind that; so even batches of one show how round trips differ. Means of batches are kept twice: rounded to a ns in the phase, as an operation that
- * was timed, and as the timeline's values, in ps.
+ * under way, so that the reading hides behind that: even batches of one show how round trips differ. Means of batches
+ * are kept twice: rounded to a ns in the phase, as an operation that was timed, and as the timeline's values, in ps.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -41,7 +41,7 @@ CORE = {
     "sample_ns": (0.0, 1e5),
     "smt_slowdown": (1.0, 10.0),
     "jitter": (0.0, 1.0),
-    "late": (0.0, 10.0),
+    "late": (0.0, 100.0),
     "speed": (0.05, 20.0),
 }
 SCHEDULER = {"timeslice_ns": (1e3, 1e10), "switch_ns": (0.0, 1e9), "wake_ns": (0.0, 1e9)}
