@@ -1,5 +1,7 @@
 """How late single transfers come, from round trips that were timed one by one."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -44,7 +46,7 @@ def lateness(ns: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]) -> floa
         return float(np.average(ns, weights=np.diff(np.clip(share, low, high), prepend=low)))
 
     def integral(u: float) -> float:
-        return u * (np.log(2 * LATE_SHARE / u) + 1)
+        return u * (math.log(2 * LATE_SHARE / u) + 1)
 
     middle = mean_between(SLOWEST, 1 - SLOWEST)
     excess = 2 * (mean_between(1 - SLOWEST, 1 - LEFT_OUT) - middle)
