@@ -33,10 +33,10 @@ SPIN_PHASES = ("acquire", "hold", "operation")
 
 
 @functools.cache
-def _normal() -> list[float]:
+def _normal(parts: int = PACES) -> list[float]:
     """The middles of so many equal parts of the standard normal distribution."""
     distribution = statistics.NormalDist()
-    return [distribution.inv_cdf((i + 0.5) / PACES) for i in range(PACES)]
+    return [distribution.inv_cdf((i + 0.5) / parts) for i in range(parts)]
 
 
 @functools.lru_cache(maxsize=64)
@@ -46,8 +46,7 @@ def transfer_paces(jitter: float, late: float) -> list[float]:
     Most are normal with `jitter`; a share of LATE_SHARE takes longer by an exponential time of mean `late`.
     """
     lates = round(PACES * LATE_SHARE)
-    body, distribution = PACES - lates, statistics.NormalDist()
-    paces = [1 + jitter * distribution.inv_cdf((i + 0.5) / body) for i in range(body)]
+    paces = [1 + jitter * z for z in _normal(PACES - lates)]
     paces += [1 - late * math.log((i + 0.5) / lates) for i in range(lates)]
     mean = statistics.fmean(paces)
     return [max(pace / mean, 0.1) for pace in paces]

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from pybench.analysis.latency import counted_ns
 from pybench.host.topology import Topology
-from pybench.native import histogram_values
 from pybench.native.simulate import LATE_SHARE
+from pybench.placement import place
 from pybench.simulator.machine import Number
 from pybench.simulator.measuring import REPEATS, assumed, clean, measured
 
@@ -17,15 +18,12 @@ SLOWEST, LEFT_OUT = 0.1, 0.001
 
 def singles(topology: Topology) -> dict[str, Number]:
     """core.late, and core.jitter. Raises MeasurementError on a busy host."""
-    first = topology.usable[0]
-    other = next((cpu for cpu in topology.usable if (cpu.socket, cpu.core) != (first.socket, first.core)), None)
-    if other is None:
+    cores = place(topology, "all", "off").cpus[:2]
+    if len(cores) < 2:
         late = assumed(0.0, 0.0, 0.6, "this host has one core, and nothing to transfer to")
     else:
-        found = []
-        for one in clean("transfer", (first.number, other.number), REPEATS, method="cas", batch=1):
-            distances, counts = np.array(one.phases["transfer"].histogram).reshape(-1, 2).T
-            found.append(lateness(histogram_values()[np.cumsum(distances)], counts))
+        trials = clean("transfer", cores, REPEATS, method="cas", batch=1)
+        found = [lateness(*counted_ns(one.phases["transfer"])) for one in trials]
         late = measured(found, "measured: the slowest tenth of round trips by compare-and-swap, timed one by one")
     return {
         "core.jitter": assumed(0.03, 0.01, 0.08, "the clock's step and reading blur what is less than lateness"),
