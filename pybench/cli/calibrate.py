@@ -19,10 +19,10 @@ from pybench.errors import MeasurementError, UsageError
 def command(output: Path | None, force: bool) -> None:
     """Measure what a simulation of this host needs, in under a minute, and write it as a machine file.
 
-    Line transfers by distance as `pybench latency` measures them; a loop, a hit, an atomic, a pause; what SMT
-    siblings take from each other; the steps of a container launch. Every measurement is checked as a sweep's
-    trials are: on a busy host this fails rather than write what is not so. What cannot be measured is marked
-    assumed, with a range.
+    Line transfers by distance as `pybench latency` measures them, and how late single ones come; a loop, a hit, an
+    atomic, a pause; what SMT siblings take from each other; the steps of a container launch. Every measurement is
+    checked as a sweep's trials are: on a busy host this fails rather than write what is not so. What cannot be
+    measured is marked assumed, with a range.
 
     \b
     pybench calibrate -o here.toml
