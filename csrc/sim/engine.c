@@ -49,7 +49,7 @@ static void set_times(struct sim *m) {
     m->loop = sim_ps(spec->loop_ns);
     m->sample = sim_ps(spec->sample_ns);
     m->reading = m->sample / 3;
-    m->beside = m->reading * SIM_BESIDE_READING / 10;
+    m->beside = m->reading / SIM_BESIDE_READING;
     m->extra = sim_ps(spec->extra_ns);
     m->slower = spec->smt_slowdown;
     m->overlap = spec->atomic_overlap;

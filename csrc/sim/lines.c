@@ -172,7 +172,7 @@ static void serve(struct sim *m, struct sim_line *line, int32_t agent, int32_t o
     line->transit = true;
     line->transit_exclusive = asks->exclusive;
     line->transit_agent = agent;
-    uint64_t kept = sim_below(m, took / SIM_KEPT * 2 + 1);
+    uint64_t kept = sim_below(m, took * SIM_KEPT / 8 + 1);
     line->lost_at = start + kept;
     if (line->lost_at < line->locked_until)
         line->lost_at = line->locked_until;
@@ -292,7 +292,6 @@ void sim_complete(struct sim *m, int32_t agent) {
         if (line->owner < 0 || m->cores[line->owner].domain != m->cores[core].domain)
             line->entered_at = m->now;
         line->modified = asked->writes || (line->modified && line->owner == core);
-        line->used = false;
         line->owner = core;
         line->shared = false;
         line->sibling_saw = true;

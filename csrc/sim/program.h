@@ -38,6 +38,7 @@
 #define LOAD(word) WAIT(sim_load(m, s, word))
 /* One whose address is known before the miss that it follows. */
 #define LOAD_BESIDE(word) WAIT(sim_load_beside(m, s, word))
+#define LOAD_AGAIN(word) WAIT(sim_load_again(m, s, word))
 #define RMW(word) WAIT(sim_rmw(m, s, word))
 #define STORE(word, v) WAIT(sim_store(m, s, word, v))
 #define COMPUTE(ps) WAIT(sim_compute(m, s, ps))

@@ -85,7 +85,7 @@ static bool ticket_acquire(struct sim *m, struct sim_seat *s) {
 }
 static bool ticket_release(struct sim *m, struct sim_seat *s) {
     PROGRAM(1);
-    LOAD(W(1));
+    LOAD_AGAIN(W(1));
     STORE(W(1), VALUE(W(1)) + 1);
     PROGRAM_END;
 }
@@ -113,6 +113,7 @@ static bool mcs_release(struct sim *m, struct sim_seat *s) {
             SET(W(0), 0);
             goto out;
         }
+        LOAD_BESIDE(MINE(NEXT));
         SPIN_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
     }
     STORE(NODE(VALUE(MINE(NEXT)) - 1, TURN), 1);
@@ -266,6 +267,7 @@ static bool cna_release(struct sim *m, struct sim_seat *s) {
                 STORE(NODE(s->a - 1, TURN), -1);
             goto out;
         }
+        LOAD_BESIDE(MINE(NEXT));
         SPIN_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
         s->b = VALUE(MINE(NEXT));
     }
@@ -364,7 +366,7 @@ bool sim_seqlock_acquire(struct sim *m, struct sim_seat *s) {
 }
 bool sim_seqlock_release(struct sim *m, struct sim_seat *s) {
     PROGRAM(1);
-    LOAD(W(0));
+    LOAD_AGAIN(W(0));
     STORE(W(0), VALUE(W(0)) + 1);
     STORE(W(1), 0);
     PROGRAM_END;

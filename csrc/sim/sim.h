@@ -25,14 +25,13 @@
 #define SIM_SLOTS (SIM_BUFFER + 1) /* and a line asked for before it is known to be wanted */
 #define SIM_PACES 256
 #define SIM_HOT 8 /* lines that many want: each domain has a queue of its own there */
-#define SIM_PAST 4 /* waits that a branch predictor remembers */
+#define SIM_PAST 8 /* waits that a branch predictor remembers */
 #define SIM_FORESEEN 64 /* turns of a spin loop whose end it foresees, whatever they were before */
 #define SIM_AHEAD 16    /* turns that a core runs ahead while a miss is on its way */
 #define SIM_BESIDE_PS 20000 /* how far a core runs ahead of an instruction that waits */
-#define SIM_WAY 4  /* the way to a line's home is this part of a transfer, */
-#define SIM_KEPT 8 /* and the owner goes on using the line for up to two of so many parts of one that takes it away */
-#define SIM_BESIDE_READING 7 /* tenths of a reading of the clock that loads behind it do not wait for */
-#define SIM_SOON_READY 2 /* behind one first atomic in so many, stores are ready as behind later ones */
+#define SIM_WAY 3  /* the way to a line's home is this part of a transfer, */
+#define SIM_KEPT 3 /* and the owner goes on using the line for up to so many eighths of one that takes it away */
+#define SIM_BESIDE_READING 2 /* loads behind a reading of the clock do not wait for this part of it */
 
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
 enum sim_state { SIM_RUNS, SIM_MEMORY, SIM_DRAINS, SIM_FULL, SIM_WATCHES, SIM_READY, SIM_SLEEPS };
@@ -71,7 +70,6 @@ struct sim_line {
     bool sibling_saw; /* the writer's sibling has looked since */
     uint64_t lost_at; /* under way: until then copies are good */
     uint64_t locked_until;
-    bool used; /* by an atomic since it came */
     uint64_t entered_at; /* its domain */
     uint64_t sockets, l3s; /* sets (modulo 64) of places with copies */
     uint64_t *copies;      /* set of cores */
@@ -135,7 +133,8 @@ struct sim_seat {
     struct pb_sampler sampler;
     uint64_t untimed; /* operations since the last timed one */
     uint64_t phase_ps[PB_MAX_PHASES];
-    int32_t before;
+    int32_t before; /* who had the lock, */
+    bool owned;     /* and whether that was itself the time before */
     uint32_t hold_next, think_next;
     uint64_t run;
     int64_t container;
@@ -179,6 +178,8 @@ struct sim {
     int32_t writers_in, readers_in; /* to check the programs by */
     int64_t sections;
     int32_t guard; /* first word of what the lock guards, -1 nothing */
+    bool brief; /* out-of-order cores see a section's end from its beginning */
+    bool left_timed; /* the last section was timed, and the next owner reads the clock */
     const char *broken;
     /* Results. */
     struct pb_member *members;
@@ -261,10 +262,9 @@ static inline bool sim_writable(const struct sim *m, const struct sim_line *line
 static inline bool sim_lockable(const struct sim *m, const struct sim_line *line, int32_t core) {
     return line->owner == core && !line->shared && (!line->transit || m->now + m->atomic / 2 < line->lost_at);
 }
-/* The stores behind it are ready and go out before the line does: seldom behind the first since the line came. */
+/* The stores behind it are ready and go out before the line does. */
 static inline void sim_lock_line(struct sim *m, struct sim_line *line, uint64_t end) {
-    line->locked_until = end + (line->used || sim_chance(m, 1.0 / SIM_SOON_READY) ? 2 * m->local : 0);
-    line->used = true;
+    line->locked_until = end + 2 * m->local;
     if (line->transit && line->lost_at < line->locked_until)
         line->lost_at = line->locked_until;
 }
@@ -309,6 +309,14 @@ static inline bool sim_load(struct sim *m, struct sim_seat *s, int32_t word) {
     if (s->acquires)
         sim_runs_ahead(m, s, word / SIM_WORDS);
     return sim_miss(m, s, word / SIM_WORDS, false, 0);
+}
+/* Once more, behind a section: out of order it was done right behind the first, before the line could be lost, unless
+ * a reading of the clock or long work is between. */
+static inline bool sim_load_again(struct sim *m, struct sim_seat *s, int32_t word) {
+    if (s->timed || !m->brief)
+        return sim_load(m, s, word);
+    m->facts.events++;
+    return sim_hit(m, s, &m->lines[word / SIM_WORDS]);
 }
 /* How long ago a request left that does not depend on the miss right before it: together with that one, if it was
  * foreseen that it would be wanted. */

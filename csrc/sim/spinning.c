@@ -43,6 +43,7 @@ static void leaves(struct sim *m, struct sim_seat *s) {
     m->writers_in--;
     m->sections++;
     m->last_left = m->now;
+    m->left_timed = s->timed;
 }
 
 static uint64_t most(uint64_t a, uint64_t b) { return a > b ? a : b; }
@@ -65,6 +66,14 @@ static void arrived(struct sim *m, struct sim_seat *s) {
     if (m->now < m->record_from)
         s->run = 0;
     member->longest_run = most(member->longest_run, s->run);
+}
+
+/* Whose it was is a branch, foreseen if it goes as the time before. Who takes over from a timed section reads the clock. */
+static uint64_t told(struct sim *m, struct sim_seat *s) {
+    const bool own = s->before == s->index, foreseen = own == s->owned, timed = m->left_timed && !own;
+    s->owned = own;
+    m->left_timed = false;
+    return (foreseen ? 0 : m->exit) + (timed ? m->reading : 0);
 }
 
 static void done(struct sim *m, struct sim_seat *s) {
@@ -127,6 +136,7 @@ static bool step(struct sim *m, struct sim_seat *s) {
             } else if (s->counts) {
                 WAIT(sim_load_to_store(m, s, GUARD(OWNER)));
                 arrived(m, s);
+                COMPUTE(told(m, s));
                 STORE(GUARD(COUNT), VALUE(GUARD(COUNT)) + 1);
                 if (s->before != s->index)
                     STORE(GUARD(OWNER), s->index);
@@ -203,6 +213,7 @@ int sim_spin_start(struct sim *m) {
     int32_t guard = spec->guard == PB_SIM_GUARD_SHARED ? SIM_WORDS / 2 : 2 * SIM_WORDS;
     m->guard = untouched ? -1 : guard;
     m->last_owner = -1;
+    m->brief = spec->hold_ns * SIM_PS <= SIM_BESIDE_PS && spec->extra_share <= 0.0;
     sim_lengths_make(&m->hold, spec->hold_ns, spec->hold_distribution, &m->rng);
     sim_lengths_make(&m->think, spec->think_ns, spec->think_distribution, &m->rng);
     sim_lengths_make(&m->write_think, spec->write_think_ns, spec->think_distribution, &m->rng);
