@@ -36,12 +36,12 @@ MEASURED = {
     ("ttas-backoff", 122.5): (43.1, 1000),
     ("qspinlock", 122.4): (74.5, 1032),
 }
-NEAR, MOST_NEAR, MOST_FAR = 50, 1.35, 1.65
+NEAR, MOST_NEAR, MOST_FAR = 50, 1.25, 1.6
 # Measured, they run on longer; simulated, whoever waits is handed the lock more often.
 FURTHER_OFF = {
     ("tas", 28.7): 1.65,
-    ("tas", 119.4): 2.0,
-    ("ttas-backoff", 122.5): 2.0,
+    ("qspinlock", 28.7): 1.55,
+    ("ttas-backoff", 122.5): 1.75,
     ("qspinlock", 122.4): 3.5,
 }
 
