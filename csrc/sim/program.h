@@ -56,3 +56,9 @@
         WAIT_(__LINE__ * 4 + 2, sim_watch(m, s, word, deadline));                                                    \
     }
 #define SPIN_WHILE(word, condition) SPIN_WHILE_UNTIL(word, condition, SIM_NEVER)
+/* The same, its first look beside the miss that it follows. */
+#define SPIN_BESIDE_WHILE(word, condition)                                                                           \
+    do {                                                                                                             \
+        WAIT_(__LINE__ * 4, sim_load_beside(m, s, word));                                                            \
+        SPIN_WHILE(word, condition);                                                                                 \
+    } while (0)

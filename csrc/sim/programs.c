@@ -113,8 +113,7 @@ static bool mcs_release(struct sim *m, struct sim_seat *s) {
             SET(W(0), 0);
             goto out;
         }
-        LOAD_BESIDE(MINE(NEXT));
-        SPIN_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
+        SPIN_BESIDE_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
     }
     STORE(NODE(VALUE(MINE(NEXT)) - 1, TURN), 1);
 out:
@@ -187,8 +186,7 @@ static bool qspinlock_acquire(struct sim *m, struct sim_seat *s) {
         }
     }
     STORE(W(0), 1);
-    LOAD_BESIDE(MINE(NEXT));
-    SPIN_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
+    SPIN_BESIDE_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
     STORE(NODE(VALUE(MINE(NEXT)) - 1, TURN), 1);
 out:
     PROGRAM_END;
@@ -267,8 +265,7 @@ static bool cna_release(struct sim *m, struct sim_seat *s) {
                 STORE(NODE(s->a - 1, TURN), -1);
             goto out;
         }
-        LOAD_BESIDE(MINE(NEXT));
-        SPIN_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
+        SPIN_BESIDE_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
         s->b = VALUE(MINE(NEXT));
     }
     CALL(cna_hand_over);
@@ -338,8 +335,7 @@ static bool qspinlock_cna_acquire(struct sim *m, struct sim_seat *s) {
         }
     }
     STORE(W(0), 1);
-    LOAD_BESIDE(MINE(NEXT));
-    SPIN_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
+    SPIN_BESIDE_WHILE(MINE(NEXT), !VALUE(MINE(NEXT)));
     s->b = VALUE(MINE(NEXT));
     if (s->a > 0 && !sim_below(m, CNA_LEAVES_ONE_IN)) {
         LOAD(NODE(s->a - 1, SKIPPED_TAIL));

@@ -68,8 +68,9 @@ static void arrived(struct sim *m, struct sim_seat *s) {
     member->longest_run = most(member->longest_run, s->run);
 }
 
-/* Whose it was is a branch, foreseen if it goes as the time before. Who takes over from a timed section reads the clock. */
-static uint64_t told(struct sim *m, struct sim_seat *s) {
+/* Whose it was is a branch, foreseen if it goes as the time before. Who takes over from a timed section reads the
+ * clock. */
+static uint64_t looks_whose(struct sim *m, struct sim_seat *s) {
     const bool own = s->before == s->index, foreseen = own == s->owned, timed = m->left_timed && !own;
     s->owned = own;
     m->left_timed = false;
@@ -136,7 +137,7 @@ static bool step(struct sim *m, struct sim_seat *s) {
             } else if (s->counts) {
                 WAIT(sim_load_to_store(m, s, GUARD(OWNER)));
                 arrived(m, s);
-                COMPUTE(told(m, s));
+                COMPUTE(looks_whose(m, s));
                 STORE(GUARD(COUNT), VALUE(GUARD(COUNT)) + 1);
                 if (s->before != s->index)
                     STORE(GUARD(OWNER), s->index);
