@@ -88,7 +88,7 @@ def series_colour(names: Sequence[str], title: str = "series") -> alt.Color:
         "series:N",
         title=title,
         scale=alt.Scale(domain=list(names), range=[colour_of(i) for i in range(len(names))]),
-        legend=alt.Legend(orient="bottom", columns=2, labelLimit=400, symbolLimit=40),
+        legend=alt.Legend(orient="bottom", columns=2, labelLimit=400, symbolLimit=40, symbolOpacity=1),
     )
 
 
@@ -98,7 +98,7 @@ def series_shape(names: Sequence[str], title: str = "series") -> alt.Shape:
         "series:N",
         title=title,
         scale=alt.Scale(domain=list(names), range=[shape_of(i) for i in range(len(names))]),
-        legend=alt.Legend(orient="bottom", columns=2, labelLimit=400, symbolLimit=40),
+        legend=alt.Legend(orient="bottom", columns=2, labelLimit=400, symbolLimit=40, symbolOpacity=1),
     )
 
 
