@@ -166,7 +166,7 @@ static void serve(struct sim *m, struct sim_line *line, int32_t agent, int32_t o
     else
         took = sim_distance(m, line->owner, core);
     /* One that waits at the home has its way there behind it, as both have in the ping-pong that transfers are from. */
-    uint64_t way = others || took <= m->local ? 0 : took / SIM_WAY;
+    uint64_t way = others || took <= m->local ? 0 : took * SIM_WAY / 8;
     start += way > asks->ahead ? way - asks->ahead : 0;
     took = took > asks->ahead + m->local ? took - asks->ahead : m->local;
     line->transit = true;
@@ -345,7 +345,7 @@ static void rmw_ask(struct sim *m, struct sim_seat *s) {
     }
     s->state = SIM_MEMORY;
     s->asked_at = m->now;
-    sim_request(m, s->index, s->line, true, atomic, 0);
+    sim_request(m, s->index, s->line, true, sim_alone(m, atomic), 0);
 }
 /* While the miss of an acquire is on its way the core runs ahead: turns of the loop, until one at which a wait of late
  * ended, and then into the section. What the lock guards is asked for there in earnest: whoever has it loses it. A

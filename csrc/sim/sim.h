@@ -29,8 +29,9 @@
 #define SIM_FORESEEN 64 /* turns of a spin loop whose end it foresees, whatever they were before */
 #define SIM_AHEAD 16    /* turns that a core runs ahead while a miss is on its way */
 #define SIM_BESIDE_PS 20000 /* how far a core runs ahead of an instruction that waits */
-#define SIM_WAY 3  /* the way to a line's home is this part of a transfer, */
-#define SIM_KEPT 3 /* and the owner goes on using the line for up to so many eighths of one that takes it away */
+#define SIM_ALONE_PS 10000  /* so long behind a wait an atomic has nothing to run beside */
+#define SIM_WAY 3  /* the way to a line's home is so many eighths of a transfer, */
+#define SIM_KEPT 3 /* and the owner goes on using the line for up to so many of one that takes it away */
 #define SIM_BESIDE_READING 2 /* loads behind a reading of the clock do not wait for this part of it */
 
 enum sim_class { SIM_SMT, SIM_L3, SIM_SOCKET, SIM_CROSS, SIM_CLASSES };
@@ -134,7 +135,7 @@ struct sim_seat {
     uint64_t untimed; /* operations since the last timed one */
     uint64_t phase_ps[PB_MAX_PHASES];
     int32_t before; /* who had the lock, */
-    bool owned;     /* and whether that was itself the time before */
+    bool owned[3];  /* and whether that was itself: the time before; when it last had not waited, and when it had */
     uint32_t hold_next, think_next;
     uint64_t run;
     int64_t container;
@@ -350,6 +351,10 @@ static inline uint64_t sim_atomic(struct sim *m, struct sim_seat *s) {
     s->stored = false;
     return took;
 }
+/* Beside others an atomic takes half of what it takes alone. */
+static inline uint64_t sim_alone(const struct sim *m, uint64_t atomic) {
+    return atomic + (uint64_t)((double)atomic * m->overlap);
+}
 /* An atomic: what is stored is out before. At its end the caller reads and writes the word in one go. Hits since the
  * atomic before are done beside it. */
 static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
@@ -361,6 +366,8 @@ static inline bool sim_rmw(struct sim *m, struct sim_seat *s, int32_t word) {
     if (s->stores_left || !sim_lockable(m, line, s->core))
         return sim_rmw_slow(m, s, word / SIM_WORDS);
     uint64_t took = sim_slowed(m, s, sim_atomic(m, s));
+    if (m->now <= s->missed_until + SIM_ALONE_PS)
+        took = sim_alone(m, took);
     uint64_t start = m->now > s->clock ? m->now : s->clock; /* not beside a reading */
     uint64_t end = start + (took > s->hidden ? took - s->hidden : 0) + sim_sibling(m, line, s);
     s->hidden = 0;
