@@ -27,12 +27,13 @@ static void ziggurat_make(struct ziggurat *z) {
     }
     z->y[LAYERS] = 1.0;
 }
-static double uniform(struct sim *m) { return ((double)(sim_rand(m) >> 11) + 0.5) * 0x1p-53; }
+/* Never 0. */
+static double uniform(struct sim *m) { return sim_share(sim_rand(m)) + 0x1p-54; }
 static double exponential(struct sim *m, const struct ziggurat *z, double mean) {
     for (;;) {
         const uint64_t random = sim_rand(m);
         const uint32_t i = random % LAYERS;
-        const double x = (double)(random >> 11) * 0x1p-53 * z->x[i];
+        const double x = sim_share(random) * z->x[i];
         if (x < z->x[i + 1])
             return mean * x;
         if (!i)
@@ -52,11 +53,11 @@ static uint64_t section(struct sim *m, const struct ziggurat *z, int32_t waiting
 int sim_oracle_run(struct sim *m) {
     int32_t server = m->n_seats, head = -1, tail = -1, waiting = 0;
     bool by_number = m->spec->home_ns > 0;
-    struct ziggurat ziggurat, *z = &ziggurat;
-    ziggurat_make(z);
+    struct ziggurat z;
+    ziggurat_make(&z);
     for (int32_t i = 0; i < m->n_seats; i++) {
         m->seats[i].next_run = -1;
-        sim_due(m, i, sim_ps(exponential(m, z, m->spec->a_ns)));
+        sim_due(m, i, sim_ps(exponential(m, &z, m->spec->a_ns)));
     }
     for (;;) {
         int32_t slot = queue_first(m->queue, m->now);
@@ -77,7 +78,7 @@ int sim_oracle_run(struct sim *m) {
                 m->seats[tail].next_run = slot;
             tail = slot;
             if (!waiting++ || by_number)
-                sim_due(m, server, m->now + section(m, z, waiting));
+                sim_due(m, server, m->now + section(m, &z, waiting));
             continue;
         }
         struct sim_seat *s = &m->seats[head];
@@ -85,10 +86,10 @@ int sim_oracle_run(struct sim *m) {
             m->members[head].operations++;
             sim_record(m, 0, 0, m->now - s->began);
         }
-        sim_due(m, head, m->now + sim_ps(exponential(m, z, m->spec->a_ns)));
+        sim_due(m, head, m->now + sim_ps(exponential(m, &z, m->spec->a_ns)));
         head = s->next_run;
         s->next_run = -1;
-        sim_due(m, server, --waiting ? m->now + section(m, z, waiting) : SIM_NEVER);
+        sim_due(m, server, --waiting ? m->now + section(m, &z, waiting) : SIM_NEVER);
     }
     m->now = m->stop;
     return 0;

@@ -196,9 +196,11 @@ static inline uint64_t sim_due_at(const struct sim *m, int32_t slot) { return m-
 static inline void sim_due(struct sim *m, int32_t slot, uint64_t at) { queue_put(m->queue, slot, at, m->now); }
 
 static inline uint64_t sim_rand(struct sim *m) { return pb_random(&m->rng); }
+/* From 0 to below 1. */
+static inline double sim_share(uint64_t random) { return (double)(random >> 11) * 0x1p-53; }
 /* Drawn only where it is open. */
 static inline bool sim_chance(struct sim *m, double chance) {
-    return chance >= 1.0 || (chance > 0.0 && (double)(sim_rand(m) >> 11) * 0x1p-53 < chance);
+    return chance >= 1.0 || (chance > 0.0 && sim_share(sim_rand(m)) < chance);
 }
 /* From 0 to below `most`. */
 static inline uint64_t sim_below(struct sim *m, uint64_t most) {

@@ -114,7 +114,7 @@ static uint64_t between(struct sim *m, struct sim_seat *s) {
 
 static uint64_t held_for(struct sim *m, struct sim_seat *s) {
     uint64_t ps = sim_length(&m->hold, &s->hold_next);
-    if (m->extra && (double)(sim_rand(m) >> 11) * 0x1p-53 < m->spec->extra_share)
+    if (m->extra && sim_chance(m, m->spec->extra_share))
         ps += m->extra;
     return ps;
 }

@@ -23,10 +23,8 @@ def begun(path: Path, workers: int) -> "tuple[subprocess.Popen[str], list[psutil
     ran = subprocess.Popen(command, text=True, stderr=subprocess.PIPE)
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        # All are there before the first trial is.
-        if path.exists() and path.read_bytes().count(b"\n") >= 2:
-            processes = psutil.Process(ran.pid).children()
-            assert len(processes) == workers
+        processes = psutil.Process(ran.pid).children()
+        if len(processes) == workers and path.exists() and path.read_bytes().count(b"\n") >= 2:
             return ran, processes
         time.sleep(0.05)
     ran.kill()
