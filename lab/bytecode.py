@@ -19,11 +19,11 @@ MODULES = (
     "pybench.cli.report",
     "pybench.cli.restore",
     "pybench.cli.topology",
-    "pybench.analysis.equal",
-    "pybench.report.compare",
-    "pybench.report.equal",
-    "pybench.report.html",
-    "pybench.report.machine",
+    "pybench.analysis.comparison.equal",
+    "pybench.present.compare",
+    "pybench.present.equal",
+    "pybench.present.html",
+    "pybench.present.machine",
 )
 STAMP = "lab-bytecode"
 _MAKE = """

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from pybench import _version
 
 if TYPE_CHECKING:
-    from pybench.analysis.estimate import Interval
     from pybench.api.compared import Comparison
     from pybench.api.measure import Measured, measure
     from pybench.api.run import Ratio, Run, load
     from pybench.api.simulate import simulate
     from pybench.errors import MeasurementError, PybenchError, UnsupportedError, UsageError
+    from pybench.stats.estimate import Interval
 
 __all__ = [
     "Comparison",
@@ -41,7 +41,7 @@ __all__ = [
 __version__ = _version.VERSION
 
 _WHERE = {
-    "Interval": "pybench.analysis.estimate",
+    "Interval": "pybench.stats.estimate",
     "Comparison": "pybench.api.compared",
     "Measured": "pybench.api.measure",
     "measure": "pybench.api.measure",

@@ -3,26 +3,25 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pybench.analysis.compare import compare
-from pybench.analysis.compared import Compared
-from pybench.analysis.metrics import metrics as parse_metrics
-from pybench.analysis.tables import cell_settings
+from pybench.analysis.comparison.compare import compare
+from pybench.analysis.comparison.compared import Compared
+from pybench.analysis.comparison.metrics import metrics as parse_metrics
+from pybench.analysis.summary.tables import cell_settings
 from pybench.errors import UnsupportedError
 from pybench.results.columns import columns_of
 from pybench.results.emulated import NOTE, is_emulated
+from pybench.results.store import Results
 
 if TYPE_CHECKING:
     import pandas
-
-    from pybench.api.run import Run
 
 
 class Comparison:
     """What `pybench compare` says. Printed, it is that report; `data` has everything."""
 
-    def __init__(self, data: Compared, runs: "Sequence[Run]") -> None:
+    def __init__(self, data: Compared, sides: Sequence[Sequence[Results]]) -> None:
         self.data = data
-        self._emulated = any(is_emulated(one.header.host) for run in runs for one in run.results)
+        self._emulated = any(is_emulated(one.header.host) for side in sides for one in side)
 
     def to_frame(self) -> "pandas.DataFrame":
         """A row a metric of each pair of cells: settings, both medians, ratio with bounds, verdict in words."""
@@ -54,7 +53,7 @@ class Comparison:
     def __repr__(self) -> str:
         from rich.console import Console
 
-        from pybench.report.compare import compare_report
+        from pybench.present.compare import compare_report
 
         console = Console(width=80, highlight=False, color_system=None)
         with console.capture() as drawn:
@@ -66,9 +65,19 @@ class Comparison:
 
 
 def compare_runs(
-    runs: "Sequence[Run]", *, metrics: str, same_within: float, axis: str = "", base: str | None = None
+    sides: Sequence[Sequence[Results]],
+    *,
+    metrics: str,
+    same_within: float,
+    axis: str = "",
+    base: str | None = None,
 ) -> Comparison:
-    """Compare every run with the first, or the values of an axis. Raises UsageError if nothing can be."""
-    sides = [[columns_of(file) for file in run.results] for run in runs]
-    data = compare(sides, axis=axis, base=base, metrics=parse_metrics(metrics), same_within=same_within)
-    return Comparison(data, runs)
+    """Compare every side with the first, or the values of an axis. Raises UsageError if nothing can be."""
+    data = compare(
+        [[columns_of(file) for file in side] for side in sides],
+        axis=axis,
+        base=base,
+        metrics=parse_metrics(metrics),
+        same_within=same_within,
+    )
+    return Comparison(data, sides)

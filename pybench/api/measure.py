@@ -15,12 +15,12 @@ from pybench.host.facts import read_facts
 from pybench.host.journal import undisturbed
 from pybench.host.topology import read_topology
 from pybench.native.outcome import Outcome, TrialSpec
+from pybench.plan.cells import check_supported
+from pybench.plan.portable import Missing, Portable, plan_portable
 from pybench.results.names import command_of
 from pybench.results.records import Header, Trial
 from pybench.results.store import Results, Writer
-from pybench.sweep.plan import check_supported
-from pybench.sweep.portable import Missing, Portable, plan_portable
-from pybench.sweep.runner import Sweep
+from pybench.run.sweep import Sweep
 
 
 class Measured(Run):

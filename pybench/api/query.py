@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from pybench.analysis.tables import SCHEMA, Table, table
+from pybench.analysis.summary.tables import SCHEMA, Table, table
 from pybench.errors import UnsupportedError, UsageError
 from pybench.results.store import Results
 

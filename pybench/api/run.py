@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pybench.analysis.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
-from pybench.analysis.summary import CellSummary, Series, summarize
-from pybench.analysis.tables import cell_settings, source, summaries, table
+from pybench.analysis.summary.series import CellSummary, Series, summarize
+from pybench.analysis.summary.tables import cell_settings, source, summaries, table
 from pybench.errors import UnsupportedError, UsageError
 from pybench.results.emulated import LABEL, check_emulated, is_emulated
 from pybench.results.records import Cell, Figures, Trial
 from pybench.results.store import Results, read
+from pybench.stats.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
 from pybench.workloads import Value
 
 if TYPE_CHECKING:
     import pandas
 
-    from pybench.analysis.curves import CurveFits
+    from pybench.analysis.scaling.curves import CurveFits
     from pybench.api.compared import Comparison
 
 _METRICS: Mapping[str, Callable[[Figures], float]] = {
@@ -181,7 +181,7 @@ class Run:
         """
         from pybench.api.compared import compare_runs
 
-        return compare_runs([self, other], metrics=metrics, same_within=same_within)
+        return compare_runs([self.results, other.results], metrics=metrics, same_within=same_within)
 
     def compare_axis(
         self, axis: str, *, base: Any = None, metrics: str = "throughput,p50,p99", same_within: float = 0.03
@@ -190,12 +190,12 @@ class Run:
         from pybench.api.compared import compare_runs
 
         text = None if base is None else str(base)
-        return compare_runs([self], axis=axis, base=text, metrics=metrics, same_within=same_within)
+        return compare_runs([self.results], axis=axis, base=text, metrics=metrics, same_within=same_within)
 
     def fit(self, *, models: Sequence[str] | None = None, predict: Sequence[int] = ()) -> "dict[str, CurveFits]":
         """The scaling models compared on each curve, by the curve's name, as `pybench fit` does."""
-        from pybench.analysis.curves import fit_curve
-        from pybench.analysis.models import MODELS
+        from pybench.analysis.scaling.curves import fit_curve
+        from pybench.analysis.scaling.models import MODELS
 
         unknown = [name for name in models or () if name not in MODELS]
         if unknown:
@@ -226,7 +226,7 @@ class Run:
         """Write `csv`, `parquet`, `pytest-benchmark`, `pyperf` or `go` (by default as the name ends), and return
         the path. Raises UsageError if it cannot be written, UnsupportedError without the library it needs.
         """
-        from pybench.report.exports import export, format_of
+        from pybench.present.exports import export, format_of
 
         target = Path(path)
         export(self.results, format or format_of(target), target)
@@ -244,7 +244,7 @@ class Run:
         except ImportError:
             raise UnsupportedError("charts need Altair: pip install 'pybench[report]'") from None
         try:
-            chart = importlib.import_module("pybench.report.charts").scaling_chart(self.results)
+            chart = importlib.import_module("pybench.present.charts").scaling_chart(self.results)
         except ValueError as error:
             raise UsageError(f"no chart of {', '.join(self.paths)}: {error}") from None
         labelled = any(is_emulated(one.header.host) for one in self.results)

@@ -8,13 +8,13 @@ from typing import Any
 
 from pybench.api.run import Run
 from pybench.errors import MeasurementError, UsageError
+from pybench.plan.request import checked, place_texts, words
 from pybench.results.names import command_of
 from pybench.results.records import End
 from pybench.results.store import Results, Writer
 from pybench.simulator.load import load_machine
 from pybench.simulator.run import DRAWS, Runner, header
 from pybench.simulator.study import plan_study
-from pybench.sweep.config import checked, place_texts, words
 
 
 def simulate(

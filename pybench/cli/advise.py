@@ -41,7 +41,7 @@ def command(
     pybench advise results/*.jsonl --machine r5.metal --containers 150
     """
     from pybench.errors import UsageError
-    from pybench.sweep.axes import duration_ns
+    from pybench.plan.lists import duration_ns
     from pybench.workloads.launch import STRATEGIES
 
     names = [name.strip() for text in machines for name in text.split(",") if name.strip()]
@@ -53,9 +53,9 @@ def command(
             raise UsageError(f"strategy {word!r} is not known; choose from {', '.join(STRATEGIES)}")
     deadline_ns, budget_ns = duration_ns(deadline), duration_ns(budget)
     # Libraries that take their time, after all that can be wrong is known not to be.
-    from pybench.advice import Option, Workload, options_of, simulated_options
-    from pybench.report.advice import advice
-    from pybench.report.terminal import make_console
+    from pybench.findings.advice import Option, Workload, options_of, simulated_options
+    from pybench.findings.advice_report import advice
+    from pybench.present.terminal import make_console
     from pybench.results.store import read
 
     wanted = Workload(containers=containers, layers=layers, passes=passes, deadline_ns=float(deadline_ns))

@@ -87,10 +87,10 @@ def command(
     """
     # Matrices are small: threads would wait for each other longer than they work, most of all on a busy host.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from pybench.analysis.compare import compare
-    from pybench.analysis.conditions import parse_condition
-    from pybench.analysis.matching import expand
-    from pybench.analysis.metrics import DEFAULT, metrics
+    from pybench.analysis.comparison.compare import compare
+    from pybench.analysis.comparison.conditions import parse_condition
+    from pybench.analysis.comparison.matching import expand
+    from pybench.analysis.comparison.metrics import DEFAULT, metrics
     from pybench.results.columns import read_columns
     from pybench.results.emulated import NOTE, check_emulated
 
@@ -116,8 +116,8 @@ def command(
         compared.notes += [NOTE] if labelled else []
         click.echo(msgspec.json.encode(compared).decode())
     else:
-        from pybench.report.compare import compare_report
-        from pybench.report.terminal import make_console
+        from pybench.present.compare import compare_report
+        from pybench.present.terminal import make_console
 
         console = make_console()
         if labelled:

@@ -31,6 +31,6 @@ def command(
 
     Exit status 3: no core has siblings, or SMT is off.
     """
-    from pybench.sweep.equal import smt_sides
+    from pybench.plan.equal import smt_sides
 
     run(workloads, options, lambda t: smt_sides(t, place, kernel=kernel), allowed=allow_host_changes)

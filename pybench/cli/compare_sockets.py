@@ -25,6 +25,6 @@ def command(workloads: tuple[str, ...], **options: Any) -> None:
 
     Exit status 3: this host has one socket.
     """
-    from pybench.sweep.equal import socket_sides
+    from pybench.plan.equal import socket_sides
 
     run(workloads, options, socket_sides)

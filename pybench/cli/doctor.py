@@ -11,8 +11,8 @@ from pybench.host.capture import open_sysroot
 from pybench.host.doctor import Advice, examine
 from pybench.host.topology import read_topology
 from pybench.placement import parse_placements, place
-from pybench.report.doctor import advice_table, verdict
-from pybench.report.terminal import make_console
+from pybench.present.doctor import advice_table, verdict
+from pybench.present.terminal import make_console
 
 # A trial on more CPUs says no more of the host.
 MOST_REHEARSED = 64
@@ -64,8 +64,8 @@ def command(as_json: bool, sysroot: Path, words: str, quick: bool, strict: bool)
 
 def _rehearsed(cpus: tuple[int, ...]) -> list[Advice]:
     """What a real trial on these CPUs shows."""
-    from pybench.sweep.rehearsal import gaps, rehearse
-    from pybench.sweep.validity import explain
+    from pybench.run.checks import explain
+    from pybench.run.rehearsal import gaps, rehearse
 
     trial = rehearse(cpus[:MOST_REHEARSED])
     worst, share = gaps(trial)[0]

@@ -40,17 +40,17 @@ def run(
     allowed: bool = False,
 ) -> None:
     """Measure both sides of what `sides_of` makes of the topology, interleaved, and end in the verdict."""
-    from pybench.analysis.equal import compare_equal
+    from pybench.analysis.comparison.equal import compare_equal
     from pybench.cli.run_sweep import run_plan, show_plan
     from pybench.host.capture import open_sysroot
     from pybench.host.topology import read_topology
-    from pybench.report.compare import compare_report
-    from pybench.report.equal import verdict_lines
-    from pybench.report.terminal import make_console
+    from pybench.plan.equal import BUDGET, equal_plan
+    from pybench.plan.request import Request, from_options
+    from pybench.present.compare import compare_report
+    from pybench.present.equal import verdict_lines
+    from pybench.present.terminal import make_console
     from pybench.results.columns import read_columns
     from pybench.results.emulated import NOTE, is_emulated
-    from pybench.sweep.config import Request, from_options
-    from pybench.sweep.equal import BUDGET, equal_plan
 
     request = from_options(Request(budget=BUDGET, allow_host_changes=allowed), workloads, options)
     if request.sysroot and not request.dry_run:

@@ -41,7 +41,7 @@ def command(files: tuple[Path, ...], format_name: str | None, output: Path | Non
     pybench export results/a.jsonl -o a.csv
     pybench export results/a.jsonl --format go -o a.txt
     """
-    from pybench.report.exports import export, format_of
+    from pybench.present.exports import export, format_of
     from pybench.results.store import read
 
     if format_name is None:

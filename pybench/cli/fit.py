@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from pybench.analysis.curves import CurveFits, fit_curve
-from pybench.analysis.models import MODELS
+from pybench.analysis.scaling.curves import CurveFits, fit_curve
+from pybench.analysis.scaling.models import MODELS
 from pybench.errors import UsageError
 from pybench.results.names import text_of
 
@@ -45,8 +45,8 @@ def command(
     pybench fit --csv curve.csv --borders 18,36,72
     """
     from pybench.cli.fit_curves import curves_of_results, curves_of_table, names, thread_list
-    from pybench.report.fit import fit_legend, fit_report
-    from pybench.report.terminal import make_console
+    from pybench.present.fit import fit_legend, fit_report
+    from pybench.present.terminal import make_console
 
     models = names(model)
     at = [(count, "") for count in thread_list(borders, "--borders")] if borders is not None else None

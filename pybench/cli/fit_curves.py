@@ -6,16 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from pybench.analysis.models import MODELS
-from pybench.analysis.models.knees import Border
-from pybench.analysis.summary import Series, summarize
+from pybench.analysis.scaling.models import MODELS
+from pybench.analysis.scaling.models.knees import Border
+from pybench.analysis.summary.series import Series, summarize
 from pybench.errors import UsageError
-from pybench.report.simulated import WORD
-from pybench.report.terminal import settings, varying
+from pybench.plan.lists import MOST_THREADS, thread_counts
+from pybench.present.simulated import WORD
+from pybench.present.terminal import settings, varying
 from pybench.results.emulated import NOTE, check_emulated
 from pybench.results.names import text_of
 from pybench.results.store import read
-from pybench.sweep.axes import MOST_THREADS, thread_counts
 
 # What is beyond these is a slip, and no model's arithmetic takes it.
 LEAST_RATE, MOST_RATE = 1e-30, 1e30

@@ -61,7 +61,7 @@ def command(chart: Path | None, show: Path | None, **options: Any) -> None:
     pybench latency --show results/latency-....jsonl --chart heat.svg
     """
     from pybench.cli.run_latency import measure, show_file
-    from pybench.report.transfer_chart import check_chart
+    from pybench.present.transfer_chart import check_chart
 
     if chart:
         check_chart(chart)

@@ -65,7 +65,7 @@ def command(
     pybench launch --containers 50 --place single-socket,dual-socket --readers 0,1
     """
     from pybench.cli.run_sweep import start_sweep
-    from pybench.sweep.config import Request, from_options
+    from pybench.plan.request import Request, from_options
 
     given = {name: str(rest.pop(name)) for name in ("layers", "passes", "probers", "readers")}
     options = {f"param_{name}": value for name, value in given.items()} | rest

@@ -4,8 +4,8 @@ import click
 import msgspec
 
 from pybench import native
-from pybench.report.locks import lock_table
-from pybench.report.terminal import make_console
+from pybench.present.locks import lock_table
+from pybench.present.terminal import make_console
 
 
 @click.command(name="locks")

@@ -3,8 +3,8 @@
 import click
 import msgspec
 
-from pybench.report.machines import machine_document, machine_report, machines_table
-from pybench.report.terminal import make_console
+from pybench.present.machines import machine_document, machine_report, machines_table
+from pybench.present.terminal import make_console
 from pybench.simulator.load import load_machine, read_machine, shipped
 
 MAX_WIDTH = 100

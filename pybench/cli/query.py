@@ -19,7 +19,7 @@ class SchemaCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what each table has."""
-        from pybench.analysis.tables import SCHEMA
+        from pybench.analysis.summary.tables import SCHEMA
 
         with formatter.section("Tables"):
             formatter.write_dl(list(SCHEMA.items()))
@@ -77,7 +77,7 @@ def _print_table(answer: "Answer") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pybench.report.terminal import make_console
+    from pybench.present.terminal import make_console
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(answer.columns):

@@ -93,7 +93,7 @@ def write_report(
     try:
         from altair.utils.schemapi import debug_mode
 
-        from pybench.report.html import make_report, render
+        from pybench.present.html import make_report, render
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("pybench"):
             raise

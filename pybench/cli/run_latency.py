@@ -7,21 +7,21 @@ from pathlib import Path
 
 import click
 
-from pybench.analysis.transfers import why_spoiled
 from pybench.cli.runs import new_name, origin, progress_bar
 from pybench.errors import MeasurementError, UsageError
 from pybench.host.journal import undisturbed
 from pybench.host.topology import Topology, read_topology
 from pybench.placement import parse_placements, place
-from pybench.report.terminal import make_console
-from pybench.report.transfer_chart import write_chart
-from pybench.report.transfers import plan_words, transfer_report
+from pybench.plan.lists import duration_ns
+from pybench.present.terminal import make_console
+from pybench.present.transfer_chart import write_chart
+from pybench.present.transfers import plan_words, transfer_report
 from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.records import End
 from pybench.results.store import Writer
+from pybench.results.transfer_figures import why_spoiled
 from pybench.results.transfers import TransferFile, TransferHeader, TransferPlan, read_transfers
-from pybench.sweep.axes import duration_ns
-from pybench.sweep.transfers import BUDGET_NS, DURATION_NS, TransferRun, plan_transfers
+from pybench.run.transfers import BUDGET_NS, DURATION_NS, TransferRun, plan_transfers
 
 WIDTH = 80
 

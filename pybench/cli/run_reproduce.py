@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from pybench.claims import check_numbers, load_claims
 from pybench.errors import UnsupportedError, UsageError
+from pybench.findings.claims import check_numbers, load_claims
 from pybench.host.journal import undisturbed
-from pybench.sweep.axes import duration_ns
+from pybench.plan.lists import duration_ns
 
 if TYPE_CHECKING:
-    from pybench.claims.claim import Finding
-    from pybench.report.claims import Account
+    from pybench.findings.claim import Finding
+    from pybench.findings.claims_report import Account
 
 # Less gives no figure an interval.
 LEAST_BUDGET_S = 10.0
@@ -46,11 +46,11 @@ def reproduce(
     with undisturbed():
         _check_outputs(page, output, force)
         # Libraries that take their time, after all that can be wrong is known not to be.
-        from pybench.claims.lab import Lab
-        from pybench.claims.look import look
+        from pybench.findings.claims_report import Account
+        from pybench.findings.lab import Lab
+        from pybench.findings.look import look
         from pybench.host.facts import read_facts
-        from pybench.report.claims import Account
-        from pybench.report.hosts import host_words
+        from pybench.present.hosts import host_words
 
         claims = load_claims(numbers)
         began = time.monotonic()
@@ -79,7 +79,7 @@ def reproduce(
         click.echo(f"kept in {output}", err=True)
     if page:
         from pybench.cli.report import write_whole
-        from pybench.report.claims_page import render_account
+        from pybench.findings.claims_page import render_account
 
         write_whole(page, render_account(account).encode())
         click.echo(f"page: {page}", err=True)
@@ -91,8 +91,8 @@ def reproduce(
 
 
 def _show(account: "Account", details: bool) -> None:
-    from pybench.report.claims import finding_details, verdict_table
-    from pybench.report.terminal import make_console
+    from pybench.findings.claims_report import finding_details, verdict_table
+    from pybench.present.terminal import make_console
 
     console = make_console()
     click.echo(err=True)

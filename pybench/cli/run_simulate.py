@@ -10,8 +10,9 @@ import click
 
 from pybench.cli.runs import new_name, progress_bar
 from pybench.errors import MeasurementError, UsageError
-from pybench.report.simulated import banner
-from pybench.report.terminal import make_console, plan_table
+from pybench.plan.request import Request, from_options
+from pybench.present.simulated import banner
+from pybench.present.terminal import make_console, plan_table
 from pybench.results.names import command_of
 from pybench.results.records import End, Trial
 from pybench.results.store import Writer, read
@@ -19,7 +20,6 @@ from pybench.simulator.load import load_machine
 from pybench.simulator.machine import Machine
 from pybench.simulator.run import DRAWS, Runner, Study, header
 from pybench.simulator.study import plan_study
-from pybench.sweep.config import Request, from_options
 
 # Fewer draws tell no correlation from chance.
 LEAST_FOR_SENSITIVITY = 40
@@ -115,7 +115,7 @@ def _simulate(study: Study, path: Path, workers: int | None, *, sensitivity: boo
         results = read(path)
         print_results(results)
         if sensitivity and not interrupted:
-            from pybench.report.sensitivity import sensitivity_report
+            from pybench.present.sensitivity import sensitivity_report
 
             console = make_console()
             for part in sensitivity_report(results):

@@ -16,13 +16,13 @@ from pybench.host.controls import Controls
 from pybench.host.facts import read_facts
 from pybench.host.journal import undisturbed
 from pybench.host.topology import Topology, read_topology
-from pybench.report.terminal import budget_words, describe_host, first_figure, make_console, plan_table, varying
+from pybench.plan.blocks import states_of, switch_words, turns_switches
+from pybench.plan.cells import check_supported, expected_ns
+from pybench.plan.request import Request, make_plan
+from pybench.present.terminal import budget_words, describe_host, first_figure, make_console, plan_table, varying
 from pybench.results.records import Header, Plan, Trial
 from pybench.results.store import Writer, read
-from pybench.sweep.blocks import states_of, switch_words, turns_switches
-from pybench.sweep.config import Request, make_plan
-from pybench.sweep.plan import check_supported, expected_ns
-from pybench.sweep.runner import Sweep
+from pybench.run.sweep import Sweep
 
 # More first figures than fit a screen tell nobody anything.
 MOST_FIRST_FIGURES = 24

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from pybench.analysis.scaling import LEVELS_NEEDED
-from pybench.analysis.summary import summarize
-from pybench.report.simulated import banner
-from pybench.report.terminal import describe_host, evidence_line, legend, make_console, result_tables
+from pybench.analysis.scaling.laws import LEVELS_NEEDED
+from pybench.analysis.summary.series import summarize
+from pybench.present.simulated import banner
+from pybench.present.terminal import describe_host, evidence_line, legend, make_console, result_tables
 from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.store import Results, read
 

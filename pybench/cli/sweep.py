@@ -126,7 +126,7 @@ def command(
     pybench sweep --resume results/sweep-....jsonl
     """
     from pybench.cli.run_sweep import resume_sweep, start_sweep
-    from pybench.sweep.config import Request, from_options, is_given, read_config
+    from pybench.plan.request import Request, from_options, is_given, read_config
 
     if resume:
         allowed = bool(options.pop("allow_host_changes"))

@@ -9,7 +9,7 @@ from rich.console import Console
 from pybench.host.capture import capture, open_sysroot
 from pybench.host.topology import read_topology
 from pybench.placement import parse_placements, place
-from pybench.report.machine import picture
+from pybench.present.machine import picture
 
 MAX_WIDTH = 100
 

@@ -17,6 +17,9 @@ from pybench.results.records import End, Evidence
 
 FORMAT = 1
 
+Pair = tuple[int, int]
+"""Two CPUs, the lower place in the plan first."""
+
 
 class TransferPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides which pairs are measured, in which order, and for how long. Times in ns."""

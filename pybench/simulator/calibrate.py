@@ -12,18 +12,18 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from pybench.analysis.transfers import pair_figures, why_spoiled
 from pybench.errors import MeasurementError
 from pybench.host.facts import read_facts
 from pybench.host.journal import undisturbed
 from pybench.host.topology import Topology
+from pybench.results.transfer_figures import pair_figures, why_spoiled
 from pybench.results.transfers import PairTrial
+from pybench.run.transfers import TransferRun, plan_transfers
 from pybench.simulator.calibrate_launch import launch_steps
 from pybench.simulator.lone import lone
 from pybench.simulator.machine import CpuPlace, Machine, Number, ServiceKind, Shape, Spread
 from pybench.simulator.measuring import REPEATS, assumed, clean, measured, ns_an_operation, plain
 from pybench.simulator.singles import singles
-from pybench.sweep.transfers import TransferRun, plan_transfers
 
 BUDGET_NS = 50 * 10**9
 TRANSFER_SHARE = 0.4

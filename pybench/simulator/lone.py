@@ -7,8 +7,9 @@ import numpy as np
 from scipy.optimize import nnls
 
 from pybench import native
+from pybench.native.engine import run
+from pybench.native.engine_spec import EngineSpec, Latency, Seat, Spin
 from pybench.native.outcome import Outcome
-from pybench.simulator.engine import EngineSpec, Latency, Seat, Spin, run
 from pybench.simulator.machine import Number
 from pybench.simulator.measuring import clean, measured, ns_an_operation
 

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from pybench.host.topology import Cpu, Node, Topology
-from pybench.simulator.engine import EngineSpec, Latency, Seat
+from pybench.native.engine_spec import EngineSpec, Latency, Seat
 
 Numbering = Literal["cores-first", "siblings-adjacent", "sockets-alternate"]
 ServiceKind = Literal["none", "central", "cluster"]

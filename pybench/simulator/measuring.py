@@ -7,8 +7,8 @@ from pybench import native
 from pybench.errors import MeasurementError, UnsupportedError
 from pybench.native.outcome import Outcome, TrialSpec
 from pybench.results.records import Cell
+from pybench.run.trial import measure, start_meters
 from pybench.simulator.machine import Number
-from pybench.sweep.trial import measure, start_meters
 from pybench.workloads import workload
 
 # Repeats of one measurement, tries at them, and how long each runs.

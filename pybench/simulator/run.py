@@ -19,16 +19,17 @@ from pybench._version import VERSION
 from pybench.errors import MeasurementError, UsageError
 from pybench.host.distance import DISTANCES, Distance, distances
 from pybench.host.topology import Topology
+from pybench.native.engine import run
+from pybench.native.engine_spec import ENGINE, LOCKS, EngineSpec, Latency, Spin
 from pybench.native.outcome import Outcome, Phase
+from pybench.plan.cells import Axes, make_cells
 from pybench.results.records import Cell, Header, InputRange, Plan, Simulated, Trial, trial_of
+from pybench.run.figures import figures, handoffs_by_distance
+from pybench.run.sweep import lean
 from pybench.simulator import steps
-from pybench.simulator.engine import ENGINE, LOCKS, EngineSpec, Latency, Spin, run
 from pybench.simulator.inputs import Shares, draw, uncertain
 from pybench.simulator.machine import LOOP_FIELDS, Machine, seats, with_machine
 from pybench.simulator.pool import in_order
-from pybench.sweep.figures import figures, handoffs_by_distance
-from pybench.sweep.plan import Axes, make_cells
-from pybench.sweep.runner import lean
 from pybench.workloads import workload
 
 DURATION_NS = 1_000_000

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from pybench.analysis.latency import counted_ns
 from pybench.host.topology import Topology
-from pybench.native.simulate import LATE_SHARE
+from pybench.native.engine import LATE_SHARE
 from pybench.placement import place
 from pybench.simulator.machine import Number
 from pybench.simulator.measuring import REPEATS, assumed, clean, measured
+from pybench.stats.histograms import counted_ns
 
 SLOWEST, LEFT_OUT = 0.1, 0.001
 """Share of the round trips that lateness is told from, and of them those that something interrupted."""

@@ -9,7 +9,7 @@ sequence count (fs/namespace.c and fs/namei.c of Linux, Documentation/filesystem
 from collections.abc import Mapping
 
 from pybench.errors import UsageError
-from pybench.simulator.engine import Launch, Step
+from pybench.native.engine_spec import Launch, Step
 
 # Key of [launch] -> what it is; times in ns.
 STEPS = {

@@ -1,13 +1,13 @@
 """A sweep as it is asked for, planned on a machine that is not here."""
 
 from pybench.errors import UsageError
+from pybench.plan.cells import Axes, default_axes
+from pybench.plan.lists import duration_ns, warmup_ns
+from pybench.plan.request import Request
 from pybench.simulator.load import load_machine
 from pybench.simulator.machine import Machine
 from pybench.simulator.run import DRAWS, DURATION_NS, WARMUP_NS, WORKLOADS, Study, check, make_study
 from pybench.simulator.steps import DEFAULT_STEPS
-from pybench.sweep.axes import duration_ns, warmup_ns
-from pybench.sweep.config import Request
-from pybench.sweep.plan import Axes, default_axes
 
 
 def plan_study(

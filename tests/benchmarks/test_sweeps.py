@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pybench.pytest_sweep import SweepFigures
+    from pybench.pytest_plugin.sweeps import SweepFigures
 
 
 @pytest.mark.sweep(

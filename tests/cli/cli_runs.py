@@ -20,7 +20,7 @@ def python(code: str) -> list[str]:
 
 MAIN = "from pybench.cli import main; main()"
 # No check spoils a trial then: how busy a host is, no test that needs clean trials may depend on.
-UNSPOIL = "from pybench.sweep import trial; trial.flags = lambda *_: []"
+UNSPOIL = "from pybench.run import trial; trial.flags = lambda *_: []"
 PYBENCH, UNSPOILED = python(MAIN), python(f"{UNSPOIL}; {MAIN}")
 ENVIRONMENT = os.environ | {"COLUMNS": "80"}
 

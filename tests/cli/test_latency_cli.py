@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from cli_runs import ENVIRONMENT, MAIN, PYBENCH, UNSPOILED, here, pybench, python
 
-from pybench.analysis.transfers import load_transfers, measure_transfers
 from pybench.host.topology import read_topology
+from pybench.results.transfer_figures import load_transfers
 from pybench.results.transfers import read_transfers
-from pybench.sweep import trial
-from pybench.sweep.transfers import TRIES
+from pybench.run import trial
+from pybench.run.transfers import TRIES, measure_transfers
 
 needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two CPUs")
 
@@ -76,7 +76,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
 @needs_two
 def test_a_matrix_without_a_clean_trial_is_status_4_and_kept(tmp_path: Path) -> None:
     """As on a host where all is spoiled."""
-    spoiled = python(f"from pybench.sweep import trial; trial.flags = lambda *_: ['steal']; {MAIN}")
+    spoiled = python(f"from pybench.run import trial; trial.flags = lambda *_: ['steal']; {MAIN}")
     words = ["--place", two(), "--method", "cas", "--rounds", "2", "--output", "l.jsonl"]
     ran = pybench("latency", *words, start=spoiled, cwd=tmp_path)
     assert ran.returncode == 4, ran.stderr
@@ -91,7 +91,7 @@ def test_a_matrix_without_a_clean_trial_is_status_4_and_kept(tmp_path: Path) -> 
 def test_ctrl_c_before_a_clean_trial_is_status_130(tmp_path: Path) -> None:
     interrupted = "os.kill(os.getpid(), signal.SIGINT) or ['steal']"
     spoiled = python(
-        f"import os, signal; from pybench.sweep import trial; trial.flags = lambda *_: {interrupted}; {MAIN}"
+        f"import os, signal; from pybench.run import trial; trial.flags = lambda *_: {interrupted}; {MAIN}"
     )
     words = ["--place", two(), "--method", "cas", "--rounds", "2", "--output", "l.jsonl"]
     ran = pybench("latency", *words, start=spoiled, cwd=tmp_path)

@@ -22,7 +22,7 @@ def test_stat(sweep):
 
 # A busy host spoils no trial there, so that all have their figures; the checks have tests of their own.
 UNSPOILED = """
-from pybench.sweep import trial
+from pybench.run import trial
 
 trial.flags = lambda cell, seen: []
 """

@@ -12,7 +12,7 @@ from cli_runs import skip_without_mounts
 
 from pybench.cli import cli
 from pybench.errors import UsageError
-from pybench.report.claims import Account
+from pybench.findings.claims_report import Account
 
 PYBENCH = [sys.executable, "-c", "from pybench.cli import main; main()"]
 

@@ -168,7 +168,7 @@ def test_no_verb_waits_for_scipy_to_load() -> None:
     modules = [*(module for module, _ in VERBS.values()), "pybench.cli.run_sweep", "pybench.cli.run_latency"]
     code = f"import importlib, sys; [importlib.import_module(m) for m in {modules}]; print(*sys.modules)"
     ran = subprocess.run(python(code), text=True, capture_output=True, check=True, timeout=100)
-    assert "pybench.sweep.runner" in ran.stdout.split()
+    assert "pybench.run.sweep" in ran.stdout.split()
     assert "scipy" not in ran.stdout.split()
 
 

@@ -26,7 +26,7 @@ from helpers import (
 
 from pybench.host.meters import Around
 from pybench.native import Outcome
-from pybench.sweep import validity
+from pybench.run import checks as validity
 
 MS = 1_000_000
 

@@ -14,7 +14,7 @@ from pybench.cli import main
 from pybench.host.switches import SwitchFiles
 from pybench.host.sysfs import format_list
 from pybench.results.store import Results, read
-from pybench.sweep import runner
+from pybench.run import sweep as runner
 
 FILES = SwitchFiles()
 SHORT = ("--duration", "5ms", "--warmup", "1ms")

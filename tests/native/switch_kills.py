@@ -19,11 +19,11 @@ from pybench.host.journal import Store, left_behind
 from pybench.host.restore import put_back
 from pybench.host.switches import HostState, SwitchFiles
 from pybench.host.topology import Topology, read_topology
+from pybench.plan.blocks import states_of
+from pybench.plan.request import Request, make_plan
 from pybench.results.records import Header
 from pybench.results.store import Writer, read
-from pybench.sweep import runner
-from pybench.sweep.blocks import states_of
-from pybench.sweep.config import Request, make_plan
+from pybench.run import sweep as runner
 
 # From the start of a sweep to its kill: long enough for some switches, and half of the kills hit one.
 LONGEST_LIFE_S = 3.0

@@ -24,7 +24,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from synthetic import cell, noisy
 
-from pybench.report.html import make_report, render
+from pybench.present.html import make_report, render
 from pybench.results.store import read
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -36,7 +36,7 @@ WAIT = 60
 # No assertion here is of speed; but clean trials are no matter of course on a busy machine.
 SWEEP = """
 import sys
-import pybench.sweep.trial as trial
+import pybench.run.trial as trial
 trial.flags = lambda cell, seen: []
 from pybench.cli import main
 sys.argv = ["pybench", "sweep", "spin", "stat", "--threads", "1,2,4..max", "--duration", "10ms", "--warmup", "1ms",

@@ -12,10 +12,10 @@ pytest.importorskip("altair")
 pytest.importorskip("vl_convert")
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
-from pybench.analysis.estimate import Interval
-from pybench.claims.claim import Assumption, Chart, Check, Finding, Point, exactly, judge
-from pybench.report.claims import Account
-from pybench.report.claims_page import render_account
+from pybench.findings.claim import Assumption, Chart, Check, Finding, Point, exactly, judge
+from pybench.findings.claims_page import render_account
+from pybench.findings.claims_report import Account
+from pybench.stats.estimate import Interval
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&<b>"
 

@@ -12,8 +12,8 @@ import msgspec
 from synthetic import cell, noisy, results, trial
 
 from pybench.native.outcome import Members, Phase
-from pybench.report.conclusions import Conclusion, conclude
-from pybench.report.loaded import load
+from pybench.present.conclusions import Conclusion, conclude
+from pybench.present.loaded import load
 from pybench.results.store import Results
 
 

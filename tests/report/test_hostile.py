@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from synthetic import cell, noisy, results, trial
 from transfer_files import file_of, topology_of
 
-from pybench.analysis.launches import PHASES
+from pybench.analysis.summary.launches import PHASES
 from pybench.native.outcome import Handoffs, Members, Phase
-from pybench.report.html import make_report, render
+from pybench.present.html import make_report, render
 from pybench.results.store import Results
 from pybench.results.transfers import TransferFile
 

@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from rich.console import Console
 from synthetic import cell, noisy
 
-from pybench.report.html import END, data_text, make_report, render, vega_bundle
-from pybench.report.loaded import load
-from pybench.report.terminal import result_tables
+from pybench.present.html import END, data_text, make_report, render, vega_bundle
+from pybench.present.loaded import load
+from pybench.present.terminal import result_tables
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028'\"&<b>"
 ALLOWED_SCRIPTS = 2

@@ -8,12 +8,12 @@ from msgspec import structs
 from rich.console import Console
 from synthetic import cell, results, trial
 
-from pybench.advice import FARTHEST, Option, Workload, changes, options_of, present
-from pybench.analysis.estimate import Interval
 from pybench.errors import UsageError
-from pybench.report.advice import advice
+from pybench.findings.advice import FARTHEST, Option, Workload, changes, options_of, present
+from pybench.findings.advice_report import advice
 from pybench.results.records import Simulated
 from pybench.results.store import Results
+from pybench.stats.estimate import Interval
 from pybench.workloads import workload
 
 WANTED = Workload(containers=100, layers=50, deadline_ns=1e9)

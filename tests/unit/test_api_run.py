@@ -6,7 +6,7 @@ import pytest
 from synthetic import cell, noisy, results, trial, write
 
 import pybench
-from pybench.analysis.conclusive import why_inconclusive
+from pybench.analysis.diagnosis.conclusive import why_inconclusive
 from pybench.errors import UsageError
 
 

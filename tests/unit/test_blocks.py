@@ -22,11 +22,11 @@ from pybench.host.meters import Around, compare
 from pybench.host.switches import AS_FOUND
 from pybench.host.topology import Cpu, Topology
 from pybench.native.outcome import Outcome, TrialSpec
+from pybench.plan.blocks import block_order, host_state, rounds_in_block, states_of, switch_words, turns_switches
+from pybench.plan.cells import Axes, make_cells
+from pybench.plan.request import Request, make_plan
 from pybench.results.records import Cell, Plan
-from pybench.sweep import runner
-from pybench.sweep.blocks import block_order, host_state, rounds_in_block, states_of, switch_words, turns_switches
-from pybench.sweep.config import Request, make_plan
-from pybench.sweep.plan import Axes, make_cells
+from pybench.run import sweep as runner
 
 QUIET: Any = lambda _: Around  # noqa: E731 - a host that nothing else runs on
 

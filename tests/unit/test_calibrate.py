@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hosts import HOSTS, read
 
+from pybench.native.engine import transfer_paces
 from pybench.native.outcome import Outcome, Phase
-from pybench.native.simulate import transfer_paces
 from pybench.simulator import calibrate_launch
 from pybench.simulator.singles import lateness
 

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pybench.analysis.estimate import Interval
-from pybench.claims import MODULES, load_claims
-from pybench.claims.claim import (
+from pybench.errors import MeasurementError, UnsupportedError, UsageError
+from pybench.findings.claim import (
     LEAST_DRAWS,
     Assumption,
     Check,
@@ -22,12 +21,13 @@ from pybench.claims.claim import (
     paired_ratio,
     told,
 )
-from pybench.claims.kernel import Operations, kernel_counts, waits_by_lock
-from pybench.claims.lab import Count, Lab, lost_share
-from pybench.claims.look import look
-from pybench.claims.published import rate
-from pybench.claims.simulation import Wish, samples, simulate
-from pybench.errors import MeasurementError, UnsupportedError, UsageError
+from pybench.findings.claims import MODULES, load_claims
+from pybench.findings.kernel import Operations, kernel_counts, waits_by_lock
+from pybench.findings.lab import Count, Lab, lost_share
+from pybench.findings.look import look
+from pybench.findings.published import rate
+from pybench.findings.simulation import Wish, samples, simulate
+from pybench.stats.estimate import Interval
 
 finite = st.floats(0.01, 1e6)
 

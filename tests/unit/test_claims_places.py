@@ -8,12 +8,12 @@ import pytest
 from synthetic import results, trial
 
 from pybench.api.run import Run
-from pybench.claims import load_claims
-from pybench.claims.claim import Evidence
-from pybench.claims.lab import Lab
+from pybench.findings.claim import Evidence
+from pybench.findings.claims import load_claims
+from pybench.findings.lab import Lab
+from pybench.plan.portable import plan_portable
 from pybench.results.records import Cell, Trial
 from pybench.simulator.load import load_machine
-from pybench.sweep.portable import plan_portable
 
 Factor = Callable[[Cell], float]
 MEASURED = {claim.number: claim.looks[0][1] for claim in load_claims([6, 7, 9])}
@@ -36,7 +36,7 @@ def planted(factor: Factor, machine: str, monkeypatch: pytest.MonkeyPatch) -> La
         phases = {name: msgspec.structs.replace(p, wall_ns=ns * p.calls) for name, p in one.outcome.phases.items()}
         return msgspec.structs.replace(one, outcome=msgspec.structs.replace(one.outcome, phases=phases))
 
-    monkeypatch.setattr("pybench.claims.lab.measure", measure)
+    monkeypatch.setattr("pybench.findings.lab.measure", measure)
     return lab
 
 

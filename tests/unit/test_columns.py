@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from synthetic import cell, histogram, noisy, results, trial, write
 
 from pybench import native
-from pybench.analysis.latency import percentiles_ns
 from pybench.errors import UsageError
 from pybench.results.columns import BUCKETS, columns_of, edges_ns, percentiles, read_columns
 from pybench.results.records import Trial
 from pybench.results.store import read
+from pybench.stats.histograms import percentiles_ns
 
 LATENCIES = st.lists(st.integers(0, 10**9), min_size=1, max_size=60)
 

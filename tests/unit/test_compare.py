@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 from synthetic import cell, columns, header, noisy, results, trial
 
-from pybench.analysis.compare import compare
-from pybench.analysis.compared import Compared, Comparison
-from pybench.analysis.conditions import judge, parse_condition
-from pybench.analysis.environment import differences
-from pybench.analysis.matching import filled_in
-from pybench.analysis.metrics import metrics
+from pybench.analysis.comparison.compare import compare
+from pybench.analysis.comparison.compared import Compared, Comparison
+from pybench.analysis.comparison.conditions import judge, parse_condition
+from pybench.analysis.comparison.environment import differences
+from pybench.analysis.comparison.matching import filled_in
+from pybench.analysis.comparison.metrics import metrics
 from pybench.errors import UsageError
-from pybench.report.compare import compare_report
+from pybench.present.compare import compare_report
 from pybench.results.records import Cell
 from pybench.results.store import Results
 

@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import permutation_test
 from synthetic import cell, columns, noisy
 
-from pybench.analysis.compare import compare
-from pybench.analysis.distributions import Distribution, _swapped
-from pybench.report.compare import distribution_words
+from pybench.analysis.comparison.compare import compare
+from pybench.analysis.comparison.distributions import Distribution, _swapped
+from pybench.present.compare import distribution_words
 
 
 def paired(factor: float, sweeps: int, seed: int = 0) -> Distribution:

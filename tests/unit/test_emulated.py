@@ -14,11 +14,11 @@ from synthetic import cell, noisy, write
 from test_facts import XEON, tree
 
 import pybench
-from pybench.analysis.tables import table
+from pybench.analysis.summary.tables import table
 from pybench.cli import main
 from pybench.host.doctor import examine
 from pybench.host.facts import read_facts
-from pybench.report.terminal import describe_host
+from pybench.present.terminal import describe_host
 from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.store import Results, read
 

@@ -7,8 +7,9 @@ engine may be further off here or there; not twice.
 
 import pytest
 
-from pybench.simulator.engine import EngineSpec, Latency, Seat, Spin, run
-from pybench.sweep.figures import figures
+from pybench.native.engine import run
+from pybench.native.engine_spec import EngineSpec, Latency, Seat, Spin
+from pybench.run.figures import figures
 
 CORE = {
     "local_ns": 0.47,

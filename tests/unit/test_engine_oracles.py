@@ -5,7 +5,8 @@ import statistics
 
 import pytest
 
-from pybench.simulator.engine import EngineSpec, Oracle, Seat, run
+from pybench.native.engine import run
+from pybench.native.engine_spec import EngineSpec, Oracle, Seat
 
 
 def interval(n: int, work: Oracle, runs: int = 6, length_ns: float = 2e7) -> tuple[float, float]:

@@ -6,7 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pybench.errors import MeasurementError, UsageError
-from pybench.simulator.engine import LOCKS, EngineSpec, Latency, Launch, Oracle, Seat, Spin, Step, run
+from pybench.native.engine import run
+from pybench.native.engine_spec import LOCKS, EngineSpec, Latency, Launch, Oracle, Seat, Spin, Step
 
 FIFO = ("ticket", "mcs", "qspinlock")
 WRITERS_ALONE = ("tas", "ttas", "ttas-backoff", "ticket", "mcs", "qspinlock", "cna")

@@ -9,13 +9,13 @@ import pytest
 from synthetic import columns, noisy
 from topologies import MACHINES, SCRATCH, write
 
-from pybench.analysis.equal import compare_equal
+from pybench.analysis.comparison.equal import compare_equal
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology, read_topology
-from pybench.report.equal import verdict_lines
+from pybench.plan.equal import Sides, equal_plan, smt_sides, socket_sides
+from pybench.plan.request import Request
+from pybench.present.equal import verdict_lines
 from pybench.results.records import Cell
-from pybench.sweep.config import Request
-from pybench.sweep.equal import Sides, equal_plan, smt_sides, socket_sides
 
 REQUEST = Request(workloads=("spin",), seed=1)
 

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from pybench.analysis.estimate import (
+from pybench.stats.estimate import (
     Interval,
     jain,
     median_interval,

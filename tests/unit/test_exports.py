@@ -18,7 +18,7 @@ from pybench.api.query import ask
 from pybench.cli.export import command as export_command
 from pybench.cli.query import command as query_command
 from pybench.errors import UsageError
-from pybench.report.exports import export
+from pybench.present.exports import export
 from pybench.results.store import Results, read
 
 CELLS = [cell(lock=lock, threads=n, place="0-7 compact") for lock in ("ticket", "mcs") for n in (1, 2)]

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pybench import native
-from pybench.analysis.estimate import Interval
-from pybench.analysis.latency import percentiles_ns
 from pybench.host.meters import Around
 from pybench.native.outcome import Members, Outcome, Phase
-from pybench.report.numbers import between, count, counted, ratio, spread, time_ns, timed
+from pybench.present.numbers import between, count, counted, ratio, spread, time_ns, timed
 from pybench.results.records import Cell
-from pybench.sweep.figures import evidence, figures
+from pybench.run.figures import evidence, figures
+from pybench.stats.estimate import Interval
+from pybench.stats.histograms import percentiles_ns
 
 
 def members(**changes: object) -> Members:

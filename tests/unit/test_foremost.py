@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pybench.analysis.foremost import Rates, standing
+from pybench.stats.ranking import Rates, standing
 
 SEVERAL = st.lists(
     st.lists(st.floats(0.1, 10), min_size=6, max_size=20).map(lambda x: Rates(samples=x)), min_size=2, max_size=6

@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pybench.analysis.launches import cost_ratio, summarize_launches
-from pybench.analysis.summary import summarize
+from pybench.analysis.summary.launches import cost_ratio, summarize_launches
+from pybench.analysis.summary.series import summarize
 from pybench.host.meters import Around
 from pybench.native import histogram_values
 from pybench.native.outcome import Members, Outcome, Phase
-from pybench.report.launches import BLOCKS, conclusions, launch_report, sparkline, unsupported
-from pybench.report.terminal import result_tables, varying
+from pybench.present.launches import BLOCKS, conclusions, launch_report, sparkline, unsupported
+from pybench.present.terminal import result_tables, varying
 from pybench.results.records import Cell, Trial
-from pybench.sweep.figures import evidence, figures
-from pybench.sweep.needs import needs
+from pybench.run.figures import evidence, figures
+from pybench.run.requirements import needs
 from pybench.workloads import mount, workload
 from pybench.workloads.launch import MOST_LAYERS, STRATEGIES, conflict, typical_ns
 

@@ -13,8 +13,8 @@ from pybench import native
 from pybench.errors import UsageError
 from pybench.host.topology import Cpu, Topology, read_topology
 from pybench.native import TrialSpec, run_trial
+from pybench.plan.cells import Axes, make_cells, member_domains
 from pybench.results.records import Cell
-from pybench.sweep.plan import Axes, make_cells, member_domains
 from pybench.workloads import spin
 
 HOST = read_topology()

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from topologies import server, write
 
-from pybench.analysis.curves import fit_curve, rank
-from pybench.analysis.doubts import runs_probability
-from pybench.analysis.heldout import held_out
-from pybench.analysis.models import MODELS
-from pybench.analysis.models.amdahl import Amdahl
-from pybench.analysis.models.knees import KneedUsl, candidates
-from pybench.analysis.models.model import ROUGH, ROUGH_STEPS, Levels, LogProblem
-from pybench.analysis.models.queueing import Queueing, throughput
-from pybench.analysis.models.ranking import aicc, weights
-from pybench.analysis.models.usl import Usl
-from pybench.analysis.profile import minimise, minimise_all
-from pybench.analysis.scaling import fit_amdahl, fit_usl
+from pybench.analysis.scaling.caveats import runs_probability
+from pybench.analysis.scaling.curves import fit_curve, rank
+from pybench.analysis.scaling.heldout import held_out
+from pybench.analysis.scaling.laws import fit_amdahl, fit_usl
+from pybench.analysis.scaling.models import MODELS
+from pybench.analysis.scaling.models.amdahl import Amdahl
+from pybench.analysis.scaling.models.knees import KneedUsl, candidates
+from pybench.analysis.scaling.models.model import ROUGH, ROUGH_STEPS, Levels, LogProblem
+from pybench.analysis.scaling.models.queueing import Queueing, throughput
+from pybench.analysis.scaling.models.ranking import aicc, weights
+from pybench.analysis.scaling.models.usl import Usl
+from pybench.analysis.scaling.profile import minimise, minimise_all
 from pybench.host.topology import read_topology
 from pybench.placement import place
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import read_topology
+from pybench.plan.cells import Axes, check_supported, make_cells, round_order
+from pybench.plan.request import Request, from_options, make_plan, read_config
 from pybench.results.records import Cell, Plan
-from pybench.sweep.config import Request, from_options, make_plan, read_config
-from pybench.sweep.plan import Axes, check_supported, make_cells, round_order
 
 HOST = read_topology()
 CPUS = len(HOST.usable)

@@ -8,13 +8,14 @@ from collections.abc import Callable
 import pytest
 import scipy.stats
 
-from pybench import native, pytest_sweep
+from pybench import native
 from pybench.host.meters import Around, Meters
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
+from pybench.pytest_plugin import sweeps
 
 pytest_plugins = ["pytester"]
 # What a run in this process would import, and its end forget, cannot be imported twice.
-IMPORTED_BEFORE = (scipy.stats, pytest_sweep)
+IMPORTED_BEFORE = (scipy.stats, sweeps)
 SPAN_NS = 100_000_000
 RATES = {"ticket": 1000, "mcs": 2000}
 ONE = """

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control, t, ttest_ind, ttest_rel
 
-from pybench.analysis.estimate import median_interval
-from pybench.analysis.ratios import (
+from pybench.stats.estimate import median_interval
+from pybench.stats.ratios import (
     AT_LEVEL,
     MOST_FURTHER,
     RISKS,

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pybench.analysis.summary import unsupported_of
+from pybench.analysis.summary.series import unsupported_of
 from pybench.errors import MeasurementError, UnsupportedError
 from pybench.host.meters import Around
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 from pybench.results.records import Cell, Plan, Trial
-from pybench.sweep import runner
+from pybench.run import sweep as runner
 
 SPAN_NS = 100_000_000
 

@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 from scipy.stats import binom
 from scipy.stats import f as f_distribution
 
-from pybench.analysis.scaling import fit_all, fit_amdahl, fit_usl
+from pybench.analysis.scaling.laws import fit_all, fit_amdahl, fit_usl
 
 THREADS = np.repeat([1, 2, 4, 8, 16, 24, 32, 48, 64, 96], 6)
 

@@ -13,24 +13,24 @@ import synthetic
 from click.testing import CliRunner
 from synthetic import noisy, write
 
-from pybench.analysis.compare import compare
-from pybench.analysis.estimate import median_interval, range_interval, ratio_range
-from pybench.analysis.metrics import metrics
-from pybench.analysis.ratios import AT_LEVEL, draws_ratio, draws_side
-from pybench.analysis.sensitivity import sensitivity
-from pybench.analysis.summary import summarize
+from pybench.analysis.comparison.compare import compare
+from pybench.analysis.comparison.metrics import metrics
+from pybench.analysis.summary.series import summarize
 from pybench.api.run import load
 from pybench.api.simulate import simulate
 from pybench.cli import cli
 from pybench.errors import PybenchError, UsageError
-from pybench.report.exports import export
+from pybench.native.engine_spec import ENGINE
+from pybench.plan.cells import Axes, make_cells
+from pybench.present.exports import export
 from pybench.results.columns import read_columns
 from pybench.results.records import End, Plan, Simulated
 from pybench.results.store import Results, Writer, read
-from pybench.simulator.engine import ENGINE
 from pybench.simulator.load import load_machine
 from pybench.simulator.run import Runner, Study, header
-from pybench.sweep.plan import Axes, make_cells
+from pybench.simulator.sensitivity import sensitivity
+from pybench.stats.estimate import median_interval, range_interval, ratio_range
+from pybench.stats.ratios import AT_LEVEL, draws_ratio, draws_side
 
 MARKED = "simulated"
 
@@ -227,7 +227,7 @@ def test_fits_are_marked(files: tuple[Path, Path]) -> None:
 
 def test_pages_and_charts_are_marked(files: tuple[Path, Path]) -> None:
     pytest.importorskip("altair")
-    from pybench.report.html import make_report, render
+    from pybench.present.html import make_report, render
 
     results = [read(path) for path in files]
     report = make_report(results[:1])

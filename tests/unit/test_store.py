@@ -10,12 +10,12 @@ import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pybench.analysis.latency import percentiles_ns
 from pybench.errors import MeasurementError, UsageError
 from pybench.native.outcome import Outcome
 from pybench.results.columns import read_columns
 from pybench.results.records import Cell, End, Figures, Header, Plan, Trial
 from pybench.results.store import Writer, read
+from pybench.stats.histograms import percentiles_ns
 
 CELL = Cell(workload="spin", params={"lock": "tas"}, threads=1, place="all", smt="on", cpus=(0,))
 HEADER = Header(

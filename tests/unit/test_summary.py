@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from pybench.analysis.estimate import Interval
-from pybench.analysis.summary import summarize
+from pybench.analysis.summary.series import summarize
 from pybench.native.outcome import Members, Outcome, Phase
-from pybench.report.terminal import COLUMNS, result_tables
+from pybench.present.terminal import COLUMNS, result_tables
 from pybench.results.records import Cell, Evidence, Figures, Trial, trial_of
+from pybench.stats.estimate import Interval
 
 
 def cell(threads: int, **changes: object) -> Cell:

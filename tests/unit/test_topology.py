@@ -15,7 +15,7 @@ from topologies import Host, even_memory, grid, small_vm, write
 
 from pybench.host.sysfs import format_list, parse_list
 from pybench.host.topology import Topology, read_topology
-from pybench.report.machine import size, title
+from pybench.present.machine import size, title
 
 # --- lists ---------------------------------------------------------------------------------------
 

@@ -16,13 +16,13 @@ from rich.console import Console
 from topologies import MACHINES, Host, server
 from transfer_files import NS, calm, file_of, header_of, outcome, topology_of, write_file
 
-from pybench.analysis.transfer_matrix import axis, matrix
-from pybench.analysis.transfers import load_transfers, pair_figures, summarize, transfers_of
+from pybench.analysis.summary.transfer_matrix import axis, matrix
 from pybench.errors import UnsupportedError, UsageError
 from pybench.native.outcome import Outcome
-from pybench.report.transfers import Levels, transfer_report
+from pybench.present.transfers import Levels, transfer_report
+from pybench.results.transfer_figures import load_transfers, pair_figures, summarize, transfers_of
 from pybench.results.transfers import PairTrial, read_transfers
-from pybench.sweep.transfers import (
+from pybench.run.transfers import (
     TransferRun,
     expected_ns,
     order_of_round,
@@ -279,7 +279,7 @@ def test_records_that_do_not_fit_the_plan_are_refused(change: dict, said: str, t
 def test_a_chart_has_a_square_for_each_pair_both_ways_and_no_markup_of_others(tmp_path: Path) -> None:
     pytest.importorskip("altair")
     pytest.importorskip("vl_convert")
-    from pybench.report.transfer_chart import chart_spec, write_chart
+    from pybench.present.transfer_chart import chart_spec, write_chart
 
     file = file_of(topology_of("cpuset_v1"), rounds=1)
     host = file.header.host | {"name": "<script>alert(1)</script>\x1b"}

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pybench.analysis.modes import drift, two_modes
 from pybench.host.meters import Around
 from pybench.native.outcome import Members, Outcome, Phase
-from pybench.report.terminal import finding_words
+from pybench.present.terminal import finding_words
 from pybench.results.records import Cell, Evidence, Figures, HandoffFigure, Trial
-from pybench.sweep import validity
-from pybench.sweep.figures import Usual, evidence
-from pybench.sweep.validity import CHECKS, Finding, cell_findings, explain, flags
+from pybench.run import checks as validity
+from pybench.run.checks import CHECKS, Finding, cell_findings, explain, flags
+from pybench.run.figures import Usual, evidence
+from pybench.stats.modes import drift, two_modes
 from pybench.workloads import workload
 
 QUIET = Evidence(start_skew_ns=0, overlap=1.0, off_cpu=0.0, steal=0.0, load=0.0)
@@ -167,7 +167,7 @@ def test_speed_over_a_trial_and_against_the_usual(during: float, before: float) 
 
 
 def test_where_memory_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pybench.sweep import figures
+    from pybench.run import figures
 
     monkeypatch.setattr(figures, "node_of", lambda cpu: cpu)
 

@@ -15,7 +15,7 @@ from pybench.host.topology import Topology, read_topology
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 from pybench.results.records import End
 from pybench.results.transfers import PairTrial, TransferFile, TransferHeader
-from pybench.sweep.transfers import TransferRun, plan_transfers
+from pybench.run.transfers import TransferRun, plan_transfers
 
 NS: dict[Distance, float] = {"same-cpu": 900, "smt": 7.6, "l3": 47, "socket": 110, "cross-socket": 134}
 

@@ -1,0 +1,155 @@
+"""From the trials of a pair of cells to the ratio of a metric, at the level that was repeated."""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from pybench.analysis.comparison.compared import Basis
+from pybench.analysis.comparison.matching import Part, filled
+from pybench.analysis.comparison.metrics import Metric, is_latency, least_step_ns, values
+from pybench.stats.estimate import Floats, middle
+from pybench.stats.ratios import (
+    UNKNOWN,
+    LogRatio,
+    draws_ratio,
+    draws_side,
+    median_side,
+    paired_ratio,
+    share_side,
+    side_ratio,
+    sweep_ratio,
+    widened,
+)
+
+LEAST_IN_SWEEP = 3
+"""Clean trials without which a sweep's median does not enter, where sweeps are what is repeated."""
+
+
+class Estimate(msgspec.Struct, kw_only=True):
+    """A comparison in the making."""
+
+    metric: Metric
+    ratio: LogRatio
+    a: float = math.nan
+    b: float = math.nan
+    basis: Basis = "trials"
+    n: tuple[int, int] = (0, 0)
+    note: str = ""
+    blurred: bool = False
+    """Below the clock's step: more trials do not help."""
+    drawn: Floats | None = None
+    """Where a side is simulated: the ratio's logarithm in each draw; a measured side stands by its median."""
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom behind the interval."""
+        return max(1, self.n[0] - 1 if self.basis == "pairs of sweeps" else sum(self.n) - 2)
+
+
+def common_sweeps(a: list[Part], b: list[Part]) -> tuple[list[Part], list[Part], list[str]]:
+    """Of sides that share sweeps, those that both have with trials: their order is then the same."""
+    told = [
+        {part.file for part in side if part.columns and part.columns.clean >= LEAST_IN_SWEEP} for side in (a, b)
+    ]
+    shared, every = told[0] & told[1], told[0] | told[1]
+    if not shared or not len(every) > 1:
+        return a, b, []
+    left = len(every) - len(shared)
+    notes = [f"{left} sweep{'s' if left > 1 else ''} left out that tell of one side only"] if left else []
+    return [p for p in a if p.file in shared], [p for p in b if p.file in shared], notes
+
+
+def estimate(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, bool] = (False, False)) -> Estimate:
+    """B over A. `simulated` tells of each side whether its trials are draws of a model's inputs."""
+    if one.name == "success":
+        return _success(one, a, b)
+    if any(simulated):
+        return _of_draws(one, a, b, simulated)
+    sides = [[(part, values(one, part.columns)) for part in side if part.columns] for side in (a, b)]
+    found = [[x for _, x in side if x.size] for side in sides]
+    if not all(found):
+        clean = [sum(part.columns.clean for part, _ in side if part.columns) for side in sides]
+        return Estimate(metric=one, ratio=UNKNOWN, n=(clean[0], clean[1]), note="no trial of one side has it")
+    sweeps = [{part.file: x for part, x in side if x.size >= LEAST_IN_SWEEP} for side in sides]
+    basis: Basis = "trials"
+    note = ""
+    if min(map(len, sweeps)) and sum(map(len, sweeps)) > 2:
+        paired = list(sweeps[0]) == list(sweeps[1])
+        basis = "pairs of sweeps" if paired else "sweeps"
+        medians = [_medians(list(side.values())) for side in sweeps]
+        ratio = (paired_ratio if paired else sweep_ratio)(medians[1], medians[0])
+        n = len(sweeps[0]), len(sweeps[1])
+    else:
+        pooled = [np.concatenate(side) for side in found]
+        medians = [_medians([x]) for x in pooled]
+        ratio = side_ratio(median_side(pooled[1]), median_side(pooled[0]))
+        n = pooled[0].size, pooled[1].size
+        if max(map(len, found)) > 1:
+            note = f"sweeps of fewer than {LEAST_IN_SWEEP} trials do not stand for themselves: all taken as one"
+    value_a, value_b = (float(np.exp(np.log(x).mean())) for x in medians)
+    estimated = Estimate(metric=one, ratio=ratio, a=value_a, b=value_b, basis=basis, n=n, note=note)
+    return _resolved(estimated, sides) if is_latency(one) else estimated
+
+
+def _of_draws(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, bool]) -> Estimate:
+    """A ratio of which a side, or both, is simulated: its range is over the draws, which are no evidence."""
+    sides = [[values(one, part.columns) for part in side if part.columns] for side in (a, b)]
+    pooled = [np.concatenate([x for x in side if x.size] or [np.empty(0)]) for side in sides]
+    n = pooled[0].size, pooled[1].size
+    if not min(n):
+        return Estimate(metric=one, ratio=UNKNOWN, n=n, note="no trial of one side has it")
+    if all(simulated) and n[0] == n[1]:
+        ratio, drawn = draws_ratio(pooled[1], pooled[0]), np.log(pooled[1]) - np.log(pooled[0])
+    else:
+        made = [draws_side(x) if model else median_side(x) for x, model in zip(pooled, simulated, strict=True)]
+        ratio = side_ratio(made[1], made[0])
+        # A measured side stands by its median: its trials scatter, its figure hardly does.
+        told = [x if model else np.array([np.median(x)]) for x, model in zip(pooled, simulated, strict=True)]
+        drawn = np.subtract.outer(np.log(told[1]), np.log(told[0])).ravel()
+    value_a, value_b = (float(np.median(x)) for x in pooled)
+    return Estimate(metric=one, ratio=ratio, a=value_a, b=value_b, n=n, drawn=drawn)
+
+
+def _medians(sweeps: Sequence[Floats]) -> Floats:
+    return np.array([math.exp(middle(np.sort(np.log(x)))) for x in sweeps])
+
+
+def _resolved(found: Estimate, sides: Sequence[Sequence[tuple[Part, Floats]]]) -> Estimate:
+    """A latency's ratio with what the clock cannot tell added."""
+    steps = [max(least_step_ns(part.columns) for part, _ in side if part.columns) for side in sides]
+    figures = found.a, found.b
+    blur = [math.log1p(step / 2 / value) for step, value in zip(steps, figures, strict=True)]
+    found.ratio = widened(found.ratio, math.hypot(*blur))
+    if any(value <= step for step, value in zip(steps, figures, strict=True)):
+        found.blurred = True
+        found.note = f"not above the clock's step of {max(steps):.0f} ns"
+    return found
+
+
+def _success(one: Metric, a: list[Part], b: list[Part]) -> Estimate:
+    shares, sides, n = [], [], []
+    sweeps = max(len(a), len(b)) > 1
+    for parts in (a, b):
+        told = [part for part in parts if part.columns and part.columns.launched.size]
+        if not told:
+            return Estimate(metric=one, ratio=UNKNOWN, note="no trial of one side tells")
+        counts = [part.columns.launched for part in told if part.columns]
+        wanted = [
+            np.full(x.size, float(filled(part.cell)["containers"])) for x, part in zip(counts, told, strict=True)
+        ]
+        if sweeps:
+            counts, wanted = ([np.array([x.sum()]) for x in each] for each in (counts, wanted))
+        launched, asked = np.concatenate(counts), np.concatenate(wanted)
+        sides.append(share_side(launched, asked))
+        shares.append(float(launched.sum() / asked.sum()))
+        n.append(launched.size)
+    return Estimate(
+        metric=one,
+        ratio=side_ratio(sides[1], sides[0]),
+        a=shares[0],
+        b=shares[1],
+        basis="sweeps" if sweeps else "trials",
+        n=(n[0], n[1]),
+    )

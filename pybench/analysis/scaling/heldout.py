@@ -1,0 +1,49 @@
+"""How well a model predicts thread counts it was not fitted to.
+
+The error of a prediction is |predicted / measured - 1|, measured being the geometric mean of the trials.
+
+* held-out error: each thread count is left out in turn, the model fitted to the rest, and the one left out
+  predicted. The median over all thread counts, the least and the most among them.
+* extrapolation error: fitted to the counts up to half of the most threads, judged on those beyond. The median.
+
+A model that chooses among forms of itself chooses anew each time, so the choice sees nothing of what is judged.
+"""
+
+import msgspec
+import numpy as np
+
+from pybench.analysis.scaling.models.model import Levels, Model
+from pybench.stats.estimate import Floats
+
+
+class HeldOut(msgspec.Struct, frozen=True):
+    """Errors of one model as shares; None where too few thread counts are left to fit it."""
+
+    median: float | None
+    worst: float | None
+    worst_at: int | None
+    extrapolation: float | None
+    extrapolated_from: int
+    """The most threads that the extrapolation was fitted to."""
+
+
+def held_out(model: Model, levels: Levels, near: Floats) -> HeldOut:
+    """Judge ``model`` by what it was not fitted to; ``near`` is its theta for all thread counts."""
+    worst_at = median = worst = None
+    if levels.size - 1 >= model.size:
+        everyone = np.arange(levels.size)
+        errors = [float(_errors(model, levels, everyone != left_out, near)[0]) for left_out in everyone]
+        median, worst = float(np.median(errors)), max(errors)
+        worst_at = int(levels.threads[int(np.argmax(errors))])
+    lower = levels.threads <= levels.most / 2
+    extrapolation = None
+    if lower.sum() >= model.size:
+        extrapolation = float(np.median(_errors(model, levels, lower, near)))
+    return HeldOut(median, worst, worst_at, extrapolation, int(levels.threads[lower].max(initial=0)))
+
+
+def _errors(model: Model, levels: Levels, keep: np.ndarray, near: Floats) -> Floats:
+    """Fit to the levels where ``keep`` is true; return the errors of the others."""
+    form, theta, _ = model.fit(levels.only(keep), [near])
+    others = levels.only(~keep)
+    return np.abs(np.expm1(form.log_rate(others.threads, theta) - others.y))

@@ -1,0 +1,38 @@
+"""Amdahl's law: a share of the work is done by one thread at a time."""
+
+import numpy as np
+
+from pybench.analysis.scaling.models.cost import CostModel, says_serial
+from pybench.analysis.scaling.models.model import Facts, Parameter, gamma
+from pybench.stats.estimate import Floats
+
+
+class Amdahl(CostModel):
+    """X(N) = gamma N / (1 + alpha (N - 1)); it never peaks, and stays below gamma / alpha."""
+
+    name = "amdahl"
+    title = "Amdahl's law"
+    formula = "X(N) = gamma N / (1 + alpha (N-1))"
+    source = "G. M. Amdahl, AFIPS Spring Joint Computer Conference (1967) 483-485"
+    parameters = (gamma(), Parameter("alpha", "share", 0.0, 1.0))
+
+    def terms(self, threads: Floats) -> Floats:
+        """Return N - 1."""
+        return np.asarray(threads - 1)[:, None]
+
+    def says(self, facts: Facts) -> list[str]:
+        """The serial share; the ceiling it sets."""
+        alpha = facts.parameters["alpha"]
+        said = [says_serial(alpha)]
+        if alpha.low > 0:
+            said.append(
+                f"So throughput stays below {1 / alpha.value:.3g} times one thread's "
+                f"[{1 / alpha.high:.3g}, {1 / alpha.low:.3g}], however many are added."
+            )
+        return said
+
+    def doubts(self, facts: Facts) -> list[str]:
+        """At its bound it is a flat line."""
+        if facts.parameters["alpha"].value >= 1:
+            return ["alpha is at its bound of 1: throughput falls, and this law cannot fall"]
+        return []

@@ -1,0 +1,95 @@
+"""Models whose cost is linear in their parameters: X(N) = gamma N / (1 + sum of p_j t_j(N)).
+
+The cost of N threads is what they take, in units of one thread's work; the terms t_j are 0 at N = 1.
+"""
+
+import math
+from abc import abstractmethod
+
+import numpy as np
+
+from pybench.analysis.scaling.models.model import Levels, Model
+from pybench.stats.estimate import Floats, Interval
+
+SHARES = ((0.0, 0.0), (0.02, 1e-5), (0.3, 1e-4), (0.3, 1e-2), (0.9, 1.0))
+"""Shares of contention and of coherency from which fits start, beside the line's."""
+
+
+class CostModel(Model):
+    """A model of this form; ``parameters[0]`` is gamma."""
+
+    _at: Floats | None = None
+    _terms: Floats
+
+    @abstractmethod
+    def terms(self, threads: Floats) -> Floats:
+        """Return t_j at ``threads`` (m,): (m, p - 1)."""
+
+    def slopes(self, threads: Floats, theta: Floats) -> tuple[Floats, Floats]:
+        """Return log X and its derivatives."""
+        return self.slopes_of(threads, theta)
+
+    def slopes_of(self, threads: Floats, thetas: Floats) -> tuple[Floats, Floats]:
+        """Return the same of one or of many."""
+        if self._at is not threads:  # a fit asks for the same thread counts again and again
+            self._at, self._terms = threads, self.terms(threads)
+        terms = self._terms
+        cost = 1 + thetas[..., 1:] @ terms.T
+        slopes = np.empty((*cost.shape, thetas.shape[-1]))
+        slopes[..., 0] = 1
+        np.divide(terms, -cost[..., None], out=slopes[..., 1:])
+        return thetas[..., :1] + np.log(threads / cost), slopes
+
+    def starts(self, levels: Levels) -> list[Floats]:
+        """Return the fit of the law made linear, N / X = cost / gamma, and the best two of a few plain shares.
+
+        Least squares with weights X / N is close to the fit of the log where noise is small.
+        """
+        from scipy.optimize import nnls
+
+        terms = self.terms(levels.threads)
+        weight = levels.root * np.exp(levels.y) / levels.threads
+        line, _ = nnls(np.column_stack((np.ones(levels.size), terms)) * weight[:, None], levels.root)
+        starts = []
+        if line[0] > 0:
+            starts.append(np.concatenate(([-math.log(line[0])], line[1:] / line[0])))
+        plain = []
+        for alpha, beta in SHARES:
+            shares = np.array([beta if one.name.startswith("beta") else alpha for one in self.parameters[1:]])
+            log_cost = np.log((1 + terms @ shares) / levels.threads)
+            log_gamma = np.average(levels.y + log_cost, weights=levels.trials)
+            miss = float(levels.trials @ np.square(levels.y + log_cost - log_gamma))
+            plain.append((miss, np.concatenate(([log_gamma], shares))))
+        plain.sort(key=lambda pair: pair[0])
+        return starts + [theta for _, theta in plain[:2]]
+
+
+# ------------------------------------------------------------------------------------------------- plain words
+
+
+def percent(share: float) -> str:
+    """`3.0`, `12`, `0.034`; without the sign."""
+    value = 100 * share
+    if value >= 1:
+        return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+    return f"{value:.2g}"
+
+
+def says_serial(alpha: Interval) -> str:
+    """What a share of contention means."""
+    if alpha.low <= 0 and alpha.high >= 1:
+        return "How much of the work is serial cannot be told."
+    if alpha.low <= 0:
+        return f"No serial share of the work can be told from none: at most {percent(alpha.high)} %."
+    low, value, high = (percent(share) for share in (alpha.low, alpha.value, alpha.high))
+    return f"{value} % of the work is serial (contention) [{low}, {high}]."
+
+
+def says_coherency(beta: Interval, where: str = "") -> str:
+    """What a cost of coherency means."""
+    if beta.low <= 0:
+        return (
+            f"No cost of coherency{where} can be told from none: at most {percent(beta.high)} % a pair of threads."
+        )
+    low, value, high = (percent(share) for share in (beta.low, beta.value, beta.high))
+    return f"Each pair of threads{where} costs {value} % of one thread's work in coherency [{low}, {high}]."

@@ -1,0 +1,74 @@
+"""Who hands a lock to whom: shares and times by distance, runs and waits, over the clean trials of a cell."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from pybench.host.distance import DISTANCES, Distance
+from pybench.results.records import Trial
+from pybench.stats.estimate import Interval, median_interval, range_interval
+
+
+class DistanceSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Handoffs of one distance: medians over the trials that had any, with their 95 % intervals."""
+
+    distance: Distance
+    share: Interval
+    """Of all handoffs."""
+    mean_ns: Interval
+    """From the giver's leaving to the taker having the guarded line in hand; n is 0 if none was timed."""
+    transfers: Interval
+    """The same in line transfers measured shortly before each trial; n is 0 if none was."""
+
+
+class HandoffSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cell tells of its handoffs."""
+
+    kept: Interval
+    """Share of operations whose member had the lock before, too: nobody was handed it."""
+    longest_run: Interval
+    """Most operations in a row of any member in a trial."""
+    longest_wait_ns: Interval
+    """Longest timed wait of any member in a trial."""
+    longest_gap_ns: Interval
+    """No wait of any member was longer, timed or not."""
+    distances: list[DistanceSummary]
+    """Near to far."""
+
+
+NONE = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
+
+
+def summarize_handoffs(trials: Iterable[Trial]) -> HandoffSummary | None:
+    """What the clean trials of one cell tell; None if they tell nothing of handoffs."""
+    told = [t for t in trials if t.clean and t.handoffs and t.outcome.members and t.outcome.members.longest_run]
+    if not told:
+        return None
+    estimate = range_interval if any(t.simulated for t in told) else median_interval
+
+    def _median(samples: Sequence[float]) -> Interval:
+        return estimate(samples) if samples else NONE
+
+    totals = [sum(h.count for h in t.handoffs) for t in told]
+    members = [t.outcome.members for t in told if t.outcome.members]
+    distances = []
+    for distance in DISTANCES:
+        own = [
+            (h, total) for t, total in zip(told, totals, strict=True) for h in t.handoffs if h.distance == distance
+        ]
+        if own:
+            distances.append(
+                DistanceSummary(
+                    distance=distance,
+                    share=_median([h.count / total for h, total in own]),
+                    mean_ns=_median([h.mean_ns for h, _ in own if h.timed]),
+                    transfers=_median([h.mean_ns / h.transfer_ns for h, _ in own if h.timed and h.transfer_ns]),
+                )
+            )
+    return HandoffSummary(
+        kept=_median([1 - n / sum(m.operations) for n, m in zip(totals, members, strict=True)]),
+        longest_run=_median([max(m.longest_run) for m in members]),
+        longest_wait_ns=_median([max(m.longest_wait_ns, default=0) for m in members]),
+        longest_gap_ns=_median([max(m.longest_gap_ns, default=0) for m in members]),
+        distances=distances,
+    )

@@ -1,0 +1,140 @@
+"""What a launch storm did: per cell, from the counters, phases and timelines of its trials."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from pybench.results.records import Cell, Trial
+from pybench.stats.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
+from pybench.stats.histograms import percentiles_ns
+
+# The parts of a launch, in order; `clean` comes after it.
+PHASES = ("userns", "build", "overlay", "release", "clean")
+# Role -> the phase that times it.
+BESIDE = {"readers": "read", "listers": "list", "walkers": "walk", "probers": "probe"}
+
+
+NOT_TOLD = Interval(value=math.nan, low=math.nan, high=math.nan, n=0)
+
+
+class LaunchSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell. Each Interval is the median over its clean trials of a trial's figure, with its 95 % interval."""
+
+    cell: Cell
+    clean: int
+    trials: int
+    per_second: Interval
+    container_ns: Interval
+    """Wall time of the storm over the containers launched: what one more container costs this host."""
+    p50_ns: Interval
+    p99_ns: Interval
+    max_ns: Interval
+    success: float
+    """Share of the containers launched within the deadline, over all trials without a flag."""
+    failed: int
+    late: int
+    not_launched: int
+    """Still waiting when the trial came to its bound."""
+    notes: dict[str, int]
+    """First failure of a trial -> trials."""
+    mount_operations: Interval
+    """A container, its clean-up apart."""
+    syscalls: Interval
+    peak: Interval
+    """Longest the mount table was; `base` of it was there before."""
+    base: int
+    phases: dict[str, tuple[Interval, Interval]]
+    """Phase -> wall and on-CPU time of it in one container, ns."""
+    beside: dict[str, dict[str, Interval]]
+    """Phase of a role beside the storm -> its p50, p99 (ns) and rate a second."""
+    probes: int
+    probes_late: int
+
+
+def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | None:
+    """The summary of one cell, or None if no clean trial launched anything.
+
+    A trial of which every launch failed has no time to tell, but counts in the share of success.
+    """
+    clean = [t for t in trials if t.clean and t.outcome.members and t.outcome.counters.get("launched")]
+    if not clean:
+        return None
+
+    told = [t for t in trials if t.outcome.members and not t.flags]
+
+    def total(name: str) -> int:
+        return sum(t.outcome.counters.get(name, 0) for t in told)
+
+    estimate = range_interval if any(t.simulated for t in clean) else median_interval
+
+    def each(figure: Callable[[Trial], float]) -> Interval:
+        return estimate([figure(t) for t in clean])
+
+    def per_container(name: str) -> Interval:
+        return each(lambda t: t.outcome.counters.get(name, 0) / attempted(t))
+
+    def attempted(t: Trial) -> int:
+        return t.outcome.counters.get("launched", 0) + t.outcome.counters.get("failed", 0)
+
+    # The model counts no calls, no mounts over time, and no time on a CPU by phase.
+    simulated = any(t.simulated for t in clean)
+    notes: dict[str, int] = {}
+    for t in told:
+        if t.outcome.note:
+            notes[t.outcome.note] = notes.get(t.outcome.note, 0) + 1
+    wanted = len(told) * int(cell.params["containers"])
+    return LaunchSummary(
+        cell=cell,
+        clean=len(clean),
+        trials=len(trials),
+        per_second=each(lambda t: _figure(t, "throughput")),
+        container_ns=each(lambda t: 1e9 / _figure(t, "throughput")),
+        p50_ns=each(lambda t: _figure(t, "p50_ns")),
+        p99_ns=each(lambda t: _figure(t, "p99_ns")),
+        max_ns=each(lambda t: _figure(t, "max_ns")),
+        success=(total("launched") - total("late")) / wanted,
+        failed=total("failed"),
+        not_launched=wanted - total("launched") - total("failed"),
+        late=total("late"),
+        notes=notes,
+        mount_operations=per_container("mount_operations"),
+        syscalls=NOT_TOLD if simulated else per_container("syscalls"),
+        peak=NOT_TOLD if simulated else each(lambda t: t.outcome.peak),
+        base=clean[0].outcome.mounts_before,
+        phases={
+            name: (
+                each(lambda t, name=name: t.outcome.phases[name].wall_ns / attempted(t)),  # type: ignore[misc]
+                NOT_TOLD if simulated else each(lambda t, name=name: t.outcome.phases[name].cpu_ns / attempted(t)),  # type: ignore[misc]
+            )
+            for name in PHASES
+        },
+        beside={phase: _beside(clean, phase) for phase in BESIDE.values() if phase in clean[0].outcome.phases},
+        probes=total("probes"),
+        probes_late=total("probes_late"),
+    )
+
+
+def _figure(trial: Trial, name: str) -> float:
+    return float(getattr(trial.figures, name))
+
+
+def _beside(trials: Sequence[Trial], phase: str) -> dict[str, Interval]:
+    """A storm that was over before the first look has nothing to tell."""
+    seen = [(t, t.outcome.phases[phase]) for t in trials if t.outcome.phases[phase].calls]
+    if not seen:
+        return {}
+    both = [percentiles_ns(part, (0.5, 0.99)) for _, part in seen]
+    spans = [max(t.outcome.members.stop_ns) / 1e9 for t, _ in seen if t.outcome.members]
+    return {
+        "p50": median_interval([p50 for p50, _ in both]),
+        "p99": median_interval([p99 for _, p99 in both]),
+        "rate": median_interval([part.calls / span for (_, part), span in zip(seen, spans, strict=True)]),
+    }
+
+
+def cost_ratio(slow: Sequence[Trial], fast: Sequence[Trial]) -> Interval:
+    """Time per container of one cell over that of another, with its 95 % interval."""
+    times = [[1 / _figure(t, "throughput") for t in trials if t.clean] for trials in (slow, fast)]
+    over = ratio_range if any(t.simulated for t in [*slow, *fast]) else ratio_interval
+    return over(times[0], times[1])

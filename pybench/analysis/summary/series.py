@@ -1,0 +1,213 @@
+"""From the trials of a file to what is known of each cell, and of each scaling curve."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from pybench.analysis.scaling.borders import borders_of
+from pybench.analysis.scaling.curves import Ranked, rank
+from pybench.analysis.scaling.laws import Fits, fit_all
+from pybench.analysis.scaling.laws import Model as Law
+from pybench.analysis.scaling.models.knees import Border
+from pybench.analysis.summary.handoffs import HandoffSummary, summarize_handoffs
+from pybench.native.outcome import Outcome
+from pybench.results.records import Cell, Figures, Trial
+from pybench.run.checks import Finding, cell_findings
+from pybench.run.requirements import unsupported_words
+from pybench.stats.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
+
+NOTHING = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
+
+
+class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell: the median over its clean trials of each trial's figure, with its 95 % interval.
+
+    Of a simulation each trial is a draw of the uncertain inputs, and the interval is the central 95 % of draws.
+    """
+
+    index: int
+    cell: Cell
+    trials: int
+    clean: int
+    flags: dict[str, int]
+    """Validity check -> trials that failed it."""
+    failures: dict[str, int]
+    """Reason -> trials without a figure, though this host can do them."""
+    unsupported: str
+    """What this host cannot do, and needs for it; `` if it can."""
+    throughput: Interval
+    p50_ns: Interval
+    p99_ns: Interval
+    max_ns: Interval
+    jain: Interval
+    phases: dict[str, tuple[Interval, Interval]]
+    """Phase -> its wall time and its on-CPU time (where that was read) in one operation, ns."""
+    handoffs: HandoffSummary | None
+    """None if its workload tells of none, or there was nobody to hand to."""
+    timer_step_ns: float
+    """Latencies below it cannot be told."""
+    speedup: Interval
+    """Throughput over that of the fewest threads in the same series; of those themselves exactly 1."""
+    findings: list[Finding]
+    """What its clean trials show together: two modes, a drift."""
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """Cells that differ in their thread count alone, ascending: a scaling curve."""
+
+    cells: list[CellSummary]
+    points: list[tuple[int, float]]
+    """Threads and throughput (ops/s) of each clean trial; without those whose threads share CPUs."""
+    borders: tuple[Border, ...]
+    """Thread counts at which the placement crosses a border of the topology."""
+
+    @property
+    def levels(self) -> int:
+        """How many thread counts have a figure."""
+        return len({threads for threads, _ in self.points})
+
+    def laws(self, names: tuple[Law, ...] = ("amdahl", "usl")) -> Fits:
+        """These laws, fitted when they are first asked for."""
+        return _laws(tuple(self.points), names)
+
+    def best(self) -> Ranked | None:
+        """Fit and rank the scaling models by AICc; None if there are too few thread counts to tell."""
+        return _ranked(tuple(self.points), self.borders)
+
+    @property
+    def cell(self) -> Cell:
+        """The first cell, which stands for what all have in common."""
+        return self.cells[0].cell
+
+
+# A report asks for the same curve's fits in several places.
+@lru_cache(maxsize=512)
+def _laws(points: tuple[tuple[int, float], ...], names: tuple[Law, ...]) -> Fits:
+    return fit_all([n for n, _ in points], [x for _, x in points], laws=names)
+
+
+@lru_cache(maxsize=512)
+def _ranked(points: tuple[tuple[int, float], ...], borders: tuple[Border, ...]) -> Ranked | None:
+    return rank([n for n, _ in points], [x for _, x in points], borders)
+
+
+def unsupported_of(trials: Iterable[Trial]) -> str:
+    """What this host cannot do, and would need, if that is all that these trials show; `` otherwise.
+
+    A cell that could not be measured at first (by an ordinary user) may be when its sweep goes on (as root).
+    """
+    outcomes = [trial.outcome for trial in trials]
+    if not outcomes or any(outcome.status != "unsupported" for outcome in outcomes):
+        return ""
+    return unsupported_words(outcomes[-1].reason, outcomes[-1].errno)
+
+
+def summarize(
+    cells: Sequence[Cell],
+    trials: Iterable[Trial],
+    topology: Mapping[str, Any] | None = None,
+    findings: list[Finding] | None = None,
+) -> list[Series]:
+    """All series of a file, in the order of its plan. Cells without a trial are in it, with no figures.
+
+    ``topology`` is the header's; without it no borders are known, and no model has knees. ``findings`` are those
+    of `cell_findings`, which are looked for if they are not given.
+    """
+    by_cell: dict[int, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        by_cell[trial.cell].append(trial)
+    if findings is None:
+        findings = cell_findings(trial for some in by_cell.values() for trial in some)
+    series: dict[bytes, list[int]] = defaultdict(list)
+    for index, cell in enumerate(cells):
+        series[_series_key(cell)].append(index)
+    return [
+        _series(cells, sorted(indices, key=lambda i: cells[i].threads), by_cell, topology, findings)
+        for indices in series.values()
+    ]
+
+
+def _series_key(cell: Cell) -> bytes:
+    return msgspec.json.encode([cell.workload, cell.params, cell.place, cell.smt, cell.crew])
+
+
+def _throughputs(trials: Iterable[Trial]) -> list[float]:
+    return [trial.figures.throughput for trial in trials if trial.clean and trial.figures]
+
+
+def _series(
+    cells: Sequence[Cell],
+    indices: list[int],
+    by_cell: dict[int, list[Trial]],
+    topology: Mapping[str, Any] | None,
+    findings: list[Finding],
+) -> Series:
+    # Threads that share CPUs say nothing of how more CPUs scale.
+    hardware = [i for i in indices if not cells[i].oversubscribed]
+    points = [(cells[i].threads, x) for i in hardware for x in _throughputs(by_cell[i]) if x > 0]
+    base = next((i for i in indices if (x := _throughputs(by_cell[i])) and min(x) > 0), None)
+    rates = [] if base is None else _throughputs(by_cell[base])
+    summaries = [_cell_summary(i, cells[i], by_cell[i], rates, findings, is_base=i == base) for i in indices]
+    borders = borders_of(cells[hardware[-1]], topology) if hardware and topology else ()
+    return Series(
+        cells=summaries,
+        points=points,
+        borders=borders,
+    )
+
+
+def _cell_summary(
+    index: int, cell: Cell, trials: list[Trial], base: list[float], findings: list[Finding], *, is_base: bool
+) -> CellSummary:
+    clean = [trial.figures for trial in trials if trial.clean and trial.figures]
+    flags: dict[str, int] = defaultdict(int)
+    failures: dict[str, int] = defaultdict(int)
+    for trial in trials:
+        for flag in trial.flags:
+            flags[flag] += 1
+        if trial.figures is None and trial.outcome.status != "unsupported":
+            failures[trial.outcome.reason or trial.outcome.note] += 1
+
+    simulated = any(trial.simulated for trial in trials)
+    estimate, over = (range_interval, ratio_range) if simulated else (median_interval, ratio_interval)
+
+    def interval(figure: Callable[[Figures], float]) -> Interval:
+        return estimate([figure(f) for f in clean]) if clean else NOTHING
+
+    outcomes = [trial.outcome for trial in trials if trial.clean]
+    throughputs = [f.throughput for f in clean]
+    speedup = over(throughputs, base) if base and clean and min(throughputs) > 0 else NOTHING
+    if is_base:
+        # Over itself, which is no estimate.
+        speedup = Interval(1.0, 1.0, 1.0, len(base))
+    return CellSummary(
+        index=index,
+        cell=cell,
+        trials=len(trials),
+        clean=len(clean),
+        flags=dict(flags),
+        failures=dict(failures),
+        unsupported=unsupported_of(trials),
+        throughput=interval(lambda f: f.throughput),
+        p50_ns=interval(lambda f: f.p50_ns),
+        p99_ns=interval(lambda f: f.p99_ns),
+        max_ns=interval(lambda f: f.max_ns),
+        jain=interval(lambda f: f.jain),
+        phases={name: _phase(outcomes, name, estimate) for name in (outcomes[0].phases if outcomes else ())},
+        handoffs=summarize_handoffs(trials),
+        timer_step_ns=max((trial.outcome.timer_step_ns for trial in trials), default=0.0),
+        speedup=speedup,
+        findings=[finding for finding in findings if finding.cell == index],
+    )
+
+
+def _phase(
+    outcomes: Sequence[Outcome], name: str, estimate: Callable[[Sequence[float]], Interval]
+) -> tuple[Interval, Interval]:
+    parts = [outcome.phases[name] for outcome in outcomes if name in outcome.phases]
+    wall = [part.wall_ns / part.operations for part in parts if part.operations]
+    cpu = [part.cpu_ns / part.cpu_operations for part in parts if part.cpu_operations]
+    return (estimate(wall) if wall else NOTHING, estimate(cpu) if cpu else NOTHING)

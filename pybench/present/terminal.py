@@ -1,0 +1,360 @@
+"""Tables and sentences for the terminal: 80 columns are enough, and colour is never needed to read them."""
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pybench.analysis.scaling.laws import LEVELS_NEEDED, Fit
+from pybench.analysis.summary.series import CellSummary, Series
+from pybench.host.sysfs import format_list
+from pybench.plan.lists import show_duration
+from pybench.present.handoffs import handoff_table
+from pybench.present.hosts import host_words
+from pybench.present.launches import launch_report
+from pybench.present.numbers import UNKNOWN, between, count, counted, ratio, time_ns, timed
+from pybench.present.simulated import WORD
+from pybench.results.records import Cell, Header, Plan, Trial
+from pybench.run.checks import Finding, cell_findings, explain
+from pybench.workloads import workload
+
+# Name and width of each column: with margins they fill 80.
+COLUMNS = (
+    ("threads", 7),
+    ("ops/s", 11),
+    ("speedup", 10),
+    ("p50", 12),
+    ("p99", 12),
+    ("max", 12),
+    ("Jain", 4),
+    ("clean", 5),
+)
+
+
+# Stands instead of the words on intervals of measurements.
+DRAWN = (
+    f"{WORD}: medians over draws of the uncertain inputs, with the central 95 % of draws (of few draws: nearly "
+    "all), which hold only if the model does"
+)
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console; when piped, wide enough that no table is folded."""
+    console = Console(stderr=stderr, highlight=False)
+    return (
+        console
+        if console.is_terminal or "COLUMNS" in os.environ
+        else Console(stderr=stderr, highlight=False, width=100)
+    )
+
+
+def threads_word(threads: int) -> str:
+    """`1 thread`, `2 threads`."""
+    return f"{threads} thread{'' if threads == 1 else 's'}"
+
+
+def settings(cell: Cell) -> dict[str, str]:
+    """What tells a series from others: parameters, placement, SMT and crew, by the names they are asked for."""
+    named = {name: str(value) for name, value in cell.params.items()}
+    return named | {"place": cell.place, "smt": cell.smt, "crew": cell.crew}
+
+
+def varying(cells: Sequence[Cell]) -> list[str]:
+    """Names of the settings that are not the same in all these cells."""
+    every = [settings(cell) for cell in cells]
+    names = {name: None for one in every for name in one}
+    return [name for name in names if len({one.get(name) for one in every if name in one}) > 1]
+
+
+def _settings_of(cells: Sequence[Cell]) -> tuple[list[str], str]:
+    """Names of what varies, and the rest in words; what is nothing or zero need not be said."""
+    shown = varying(cells)
+    if len({cell.threads for cell in cells}) > 1 and cells[0].workload == "launch":
+        shown.append("threads")
+    quiet = {p.name: str(p.default) for p in workload(cells[0].workload).parameters if p.quiet}
+    same = {
+        name: value
+        for name, value in settings(cells[0]).items()
+        if name not in shown and (name == "place" or value not in ("", "0", quiet.get(name)))
+    }
+    if cells[0].workload == "launch" and "threads" not in shown:
+        same["threads"] = str(cells[0].threads)
+    return shown, " ".join(f"{key}={value}" for key, value in same.items())
+
+
+def describe_host(header: Header) -> str:
+    """One line: what ran this, or that nothing did and what was simulated."""
+    host = header.host
+    cpus = sum(cpu["online"] for cpu in header.topology["cpus"])
+    if header.simulated:
+        return f"{WORD}, not measured: {header.simulated.title}, {cpus} CPUs"
+    return host_words(host, cpus)
+
+
+def result_tables(
+    series: Sequence[Series],
+    cells: Sequence[Cell],
+    trials: Sequence[Trial],
+    findings: Sequence[Finding] | None = None,
+    described: Collection[int] | None = None,
+) -> Iterable[RenderableType]:
+    """A table a workload, then its curves in words, then what was flagged or failed.
+
+    `findings` are those of `cell_findings` if they are known; `described` the first cells of the curves to put
+    into words: all, unless it is given.
+    """
+    for name, group in groupby(series, key=lambda s: s.cell.workload):
+        simulated = any(trial.simulated for trial in trials)
+        if name == "launch":
+            shown, same = _settings_of([cell for cell in cells if cell.workload == name])
+            yield launch_report(cells, trials, same, shown)
+        else:
+            yield _workload_table(name, list(group), described, simulated=simulated)
+    drawn = any(trial.simulated for trial in trials)
+    yield from _complaints([cell for one in series for cell in one.cells], simulated=drawn)
+    for finding in cell_findings(trials) if findings is None else findings:
+        if finding.cell is None:
+            yield Text(f"all cells together: {finding_words(finding)}")
+
+
+def _workload_table(
+    name: str, series: list[Series], described: Collection[int] | None, *, simulated: bool
+) -> RenderableType:
+    kind = workload(name)
+    shown, constant = _settings_of([summary.cell for one in series for summary in one.cells])
+    title = Text(f"{WORD} {name}" if simulated else name, style="bold")
+    title.append(f"  {kind.summary}\n", style="not bold")
+    title.append(f"  ops are {kind.operation}; {constant}", style="dim not bold")
+    parts: list[RenderableType] = [title]
+    for one in series:
+        own = settings(one.cell)
+        if shown:
+            parts.append(Text("  " + " ".join(f"{key}={own[key]}" for key in shown), style="bold"))
+        parts.append(_rows(one, header=one is series[0]))
+        if described is None or one.cells[0].index in described:
+            parts += _curve(one, simulated=simulated)
+    return Group(*parts, *_phase_table(series, shown), *handoff_table(series, shown, simulated=simulated), "")
+
+
+def _phase_table(series: Sequence[Series], shown: Sequence[str]) -> list[RenderableType]:
+    """Mean time of each phase in one operation, and on a CPU where that was read; one phase needs no table."""
+    cells = [summary for one in series for summary in one.cells if summary.clean]
+    names = list(cells[0].phases) if cells else []
+    if len(names) < 2:
+        return []
+    on_cpu = [name for name in names if any(cell.phases[name][1].n for cell in cells)]
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("threads", justify="right", width=7)
+    for name in names:
+        table.add_column(name, justify="right", min_width=12, no_wrap=True)
+        if name in on_cpu:
+            table.add_column("on a CPU", justify="right", min_width=12, no_wrap=True)
+    if shown:
+        table.add_column("")
+    for cell in cells:
+        row = [str(cell.cell.threads)]
+        for name in names:
+            wall, cpu = cell.phases[name]
+            row.append(timed(wall, cell.timer_step_ns / 10))
+            row += [timed(cpu)] if name in on_cpu else []
+        own = settings(cell.cell)
+        table.add_row(*row, *([" ".join(f"{key}={own[key]}" for key in shown)] if shown else []))
+    return [Text("Mean time of one operation, by phase:"), table]
+
+
+def _rows(series: Series, header: bool) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=header)
+    for column, width in COLUMNS:
+        table.add_column(column, justify="right", width=width, no_wrap=True)
+    for summary in series.cells:
+        table.add_row(*_row(summary))
+    return table
+
+
+def _row(summary: CellSummary) -> list[str]:
+    trials = str(summary.clean)
+    if summary.clean != summary.trials:
+        trials += f"/{summary.trials}"
+    mark = "*" if summary.cell.oversubscribed else ""
+    step = summary.timer_step_ns
+    return [
+        f"{summary.cell.threads}{mark}",
+        counted(summary.throughput),
+        ratio(summary.speedup),
+        timed(summary.p50_ns, step),
+        timed(summary.p99_ns, step),
+        timed(summary.max_ns, step),
+        f"{summary.jain.value:.2f}" if summary.clean else UNKNOWN,
+        trials,
+    ]
+
+
+def _curve(series: Series, *, simulated: bool) -> list[RenderableType]:
+    """What the fitted laws say of one series. One thread count is no curve."""
+    if len({summary.cell.threads for summary in series.cells}) < 2:
+        return []
+    best = series.best()
+    lines = []
+    if best:
+        lines.append(f"Best model: {best.title} ({best.weight:.0%} of the Akaike weight; next {best.second}).")
+        if best.name not in LEVELS_NEEDED:
+            return [Padding(Text(lines[0]), (0, 0, 0, 2))]
+    few = series.levels < LEVELS_NEEDED["usl"]
+    fits = series.laws(("amdahl" if few or (best and best.name == "amdahl") else "usl",))
+    if chosen := fits.usl or fits.amdahl:
+        lines.append(_law(chosen))
+    lines += [f"No fit: {note}" for note in fits.notes]
+    if simulated:
+        lines = [line.replace("measurements", "simulations") for line in lines]
+    return [Padding(Text(line), (0, 0, 0, 2)) for line in lines]
+
+
+def _law(fit: Fit) -> str:
+    name = {"usl": "Universal Scalability Law", "amdahl": "Amdahl's law"}[fit.model]
+    values = ", ".join(f"{key} {between(one)}" for key, one in fit.parameters.items() if key != "gamma")
+    peak = ""
+    if fit.model == "usl":
+        peak = f"; peak at {between(fit.peak)} threads" if fit.peak else "; no peak observed"
+    return " ".join([f"{name}: {values}{peak}. {fit.says()}", *fit.warnings])
+
+
+def _complaints(cells: Sequence[CellSummary], *, simulated: bool) -> Iterable[RenderableType]:
+    flags: dict[str, int] = {}
+    for cell in cells:
+        for flag, times in cell.flags.items():
+            flags[flag] = flags.get(flag, 0) + times
+    for flag, times in flags.items():
+        yield Text(f"{times} trial{'s' if times > 1 else ''} kept out of the figures: {explain(flag)}")
+    yield from _readings(cells)
+    shown = varying([cell.cell for cell in cells])
+    for cell in cells:
+        own = settings(cell.cell)
+        where = "".join(f" {name}={own[name]}" for name in shown if name in own)
+        for reason, times in cell.failures.items():
+            yield Text(
+                f"{cell.cell.workload}{where}, {threads_word(cell.cell.threads)}: "
+                f"{times} trial{'s' if times > 1 else ''} failed: {reason}"
+            )
+    # A launch report says it itself, by strategy.
+    others = [cell for cell in cells if cell.unsupported and cell.cell.workload != "launch"]
+    for name, words in dict.fromkeys((cell.cell.workload, cell.unsupported) for cell in others):
+        yield Text(f"{name}: unsupported here: {words}")
+    if any(cell.cell.oversubscribed for cell in cells):
+        yield Text("* more threads than CPUs: these share CPUs, and are left out of the fits")
+    if any(cell.clean and not cell.throughput.known for cell in cells):
+        yield Text(
+            "±? one draw has no range (more --draws)"
+            if simulated
+            else "±? too few trials for a 95 % interval: six are the least (a longer --budget)"
+        )
+
+
+def _readings(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
+    """How to read cells whose trials show something together, or are all spoiled."""
+    shown = varying([cell.cell for cell in cells])
+    for cell in cells:
+        own = settings(cell.cell)
+        where = "".join(f" {name}={own[name]}" for name in shown if name in own)
+        where = f"{cell.cell.workload}{where}, {threads_word(cell.cell.threads)}"
+        if cell.flags and not cell.clean:
+            reasons = ", ".join(f"{flag} in {times}" for flag, times in cell.flags.items())
+            yield Text(f"{where}: no clean trial in {cell.trials}, so no figure: {reasons}")
+        for finding in cell.findings:
+            yield Text(f"{where}: {finding_words(finding)}")
+
+
+def finding_words(finding: Finding) -> str:
+    """What a cell's trials show together, and what to do: `two modes: 17.2M/s in 12 trials, 22.9M/s in 8; ...`."""
+    if finding.name == "bimodal":
+        low, low_count, high, high_count = finding.values
+        said = f"two modes: {count(low)}/s in {low_count:.0f} trials, {count(high)}/s in {high_count:.0f}"
+    elif finding.name == "handoff":
+        least, most = finding.values
+        span = f"{time_ns(least)} to {time_ns(most)}"
+        said = f"two modes: the figure follows the handoff, which took {span} from trial to trial"
+    else:
+        (size,) = finding.values
+        said = f"drift: it {'rose' if size > 0 else 'fell'} by {abs(size):.0%} from the first trial to the last"
+    return f"{said}; {finding.next_step}"
+
+
+def evidence_line(trials: Sequence[Trial]) -> str:
+    """How well the threads of clean trials ran together; empty if none had two of them."""
+    seen = [
+        t.evidence
+        for t in trials
+        if t.clean and t.evidence and t.threads > 1 and not workload(t.workload).typical_ns
+    ]
+    if not seen:
+        return ""
+    skews, overlaps = sorted(e.start_skew_ns for e in seen), sorted(e.overlap for e in seen)
+    middle = len(seen) // 2
+    return (
+        f"Threads started within {time_ns(skews[middle])} of each other (median of {len(seen)} trials; "
+        f"worst {time_ns(skews[-1])}) and ran together for {overlaps[middle]:.2%} of a trial "
+        f"(least {overlaps[0]:.2%})."
+    )
+
+
+def legend(cells: Sequence[CellSummary], *, simulated: bool = False) -> str:
+    """What the columns mean."""
+    kinds = {cell.cell.workload: workload(cell.cell.workload).latency for cell in cells}
+    over = DRAWN if simulated else "Medians over the clean trials, with their 95 % intervals"
+    if set(kinds) == {"launch"}:
+        return (
+            f"{over}. each: time of the storm over its "
+            "containers; p50, p99, max: latency of one launch from its arrival; ok: launched within the "
+            "deadline; mounts: longest mount table, beyond what was there."
+        )
+    phases = ", ".join(f"one {phase} ({name})" for name, phase in kinds.items())
+    return (
+        f"{over}; speedup is over the fewest threads. "
+        f"p50, p99, max: latency of {phases}. Jain: 1 is fair, 1/threads is one thread taking all."
+    )
+
+
+def plan_table(plan: Plan) -> RenderableType:
+    """The cells of a plan before it runs."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
+    columns = [name for name in varying(plan.cells) if name not in ("place", "smt")]
+    for column in ("workload", "threads", "place", "smt", *columns, "CPUs"):
+        table.add_column(column)
+    for cell in plan.cells:
+        own = settings(cell)
+        cpus = format_list(cell.cpus)
+        cpus = cpus if len(cpus) < 28 else f"{cpus[:24].rpartition(',')[0]},..."
+        mark = "*" if cell.oversubscribed else ""
+        row = [cell.workload, f"{cell.threads}{mark}", cell.place, cell.smt]
+        table.add_row(*row, *(own.get(column, "") for column in columns), cpus)
+    return table
+
+
+def first_figure(trial: Trial, shown: Sequence[str]) -> str:
+    """One line for a cell's first trial, before there can be an interval; `shown` names what varies."""
+    kind = workload(trial.workload)
+    own = {name: str(value) for name, value in trial.params.items()} | {"smt": trial.smt, "crew": trial.crew}
+    varied = " ".join(f"{name}={own[name]}" for name in shown if name in own)
+    where = f"{trial.workload:6} {threads_word(trial.threads):>10}  {trial.place}  {varied}".rstrip()
+    if trial.figures is None:
+        return f"  {where}: {trial.outcome.status}: {trial.outcome.reason}"
+    flags = f"  ({', '.join(trial.flags)})" if trial.flags else ""
+    return f"  {where}  {count(trial.figures.throughput)} {kind.operation}/s{flags}"
+
+
+def budget_words(plan: Plan, least_ns: int, most_ns: int) -> str:
+    """How long a plan takes, in words."""
+    bounds = [min(ns, plan.budget_ns or ns) for ns in (least_ns, most_ns)]
+    times = " to ".join(show_duration(ns) for ns in bounds)
+    if plan.budget_ns:
+        times += f" (budget {show_duration(plan.budget_ns)})"
+    own_end = all(workload(cell.workload).typical_ns for cell in plan.cells)
+    length = "" if own_end else f" of {show_duration(plan.duration_ns)}"
+    return (
+        f"{len(plan.cells)} cells, {plan.min_trials} to {plan.max_trials} trials{length} each, "
+        f"until the interval is within {plan.target:.0%}: {times}"
+    )

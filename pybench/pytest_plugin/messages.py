@@ -1,0 +1,6 @@
+"""What the plugin says before anything heavy is imported."""
+
+NO_PARALLEL = (
+    "a sweep needs the machine for itself and pytest-xdist runs tests side by side: run it without -n "
+    "(pytest --benchmark -n 0)"
+)

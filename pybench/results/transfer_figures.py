@@ -1,0 +1,120 @@
+"""How long a cache line takes from CPU to CPU: by pair, by distance class, as the limit of a lock's handoff."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from pybench.errors import UsageError
+from pybench.host.distance import DISTANCES, Distance
+from pybench.results.transfers import Pair, PairTrial, TransferFile, read_transfers
+from pybench.stats.estimate import Interval, median_interval
+
+
+class PairFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """A pair by one method, over its rounds."""
+
+    cpus: Pair
+    distance: Distance
+    transfer_ns: Interval
+    """Median over clean rounds; NaN with n = 0 if there is none."""
+    spoiled: int
+    """Trials that were flagged or failed."""
+
+
+class ClassFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """The pairs of a distance class by one method. Times in ns, over the pairs' medians."""
+
+    distance: Distance
+    median_ns: Interval
+    """Over pairs; of a class of one pair, that pair's own, over its rounds."""
+    p5_ns: float
+    p95_ns: float
+    pairs: int
+    """With a clean figure."""
+
+
+class Transfers(msgspec.Struct, frozen=True, kw_only=True):
+    """What a one-way transfer takes on a host by one method, by distance class."""
+
+    method: str
+    classes: tuple[ClassFigure, ...]
+    """From near to far; only those that were measured."""
+
+    def transfer_ns(self, distance: Distance) -> Interval | None:
+        """The median transfer of that class, ns; None if the host has no such pair, or none was measured."""
+        return next((one.median_ns for one in self.classes if one.distance == distance), None)
+
+    def in_transfers(self, ns: float, distance: Distance) -> float:
+        """A time (a handoff's) in transfers of that class; NaN if it was not measured."""
+        one = self.transfer_ns(distance)
+        return math.nan if one is None else ns / one.value
+
+
+def pair_figures(trials: Iterable[PairTrial], method: str) -> list[PairFigure]:
+    """A figure for each pair that was tried by this method, in the order they were first."""
+    grouped: dict[Pair, list[PairTrial]] = defaultdict(list)
+    for trial in trials:
+        if trial.method == method:
+            grouped[trial.cpus].append(trial)
+    figures = []
+    for cpus, group in grouped.items():
+        clean = [trial.transfer_ns for trial in group if trial.clean and trial.transfer_ns is not None]
+        figures.append(
+            PairFigure(
+                cpus=cpus,
+                distance=group[0].distance,
+                transfer_ns=median_interval(clean) if clean else Interval(math.nan, math.nan, math.nan, 0),
+                spoiled=len(group) - len(clean),
+            )
+        )
+    return figures
+
+
+def summarize(trials: Iterable[PairTrial], method: str) -> Transfers:
+    """The distance classes of what was measured by this method."""
+    figures = [figure for figure in pair_figures(trials, method) if figure.transfer_ns.n]
+    classes = []
+    for name in DISTANCES:
+        own = [figure.transfer_ns for figure in figures if figure.distance == name]
+        if not own:
+            continue
+        values = [one.value for one in own]
+        low, high = np.percentile(values, (5, 95))
+        classes.append(
+            ClassFigure(
+                distance=name,
+                median_ns=own[0] if len(own) == 1 else median_interval(values),
+                p5_ns=float(low),
+                p95_ns=float(high),
+                pairs=len(own),
+            )
+        )
+    return Transfers(method=method, classes=tuple(classes))
+
+
+def fastest(every: Sequence[Transfers]) -> Transfers:
+    """The method whose transfer between the nearest CPUs is the shortest: the least that the hardware takes."""
+    return min(every, key=lambda one: one.classes[0].median_ns.value if one.classes else math.inf)
+
+
+def transfers_of(file: TransferFile, method: str | None = None) -> Transfers:
+    """What a file says of one method, or of the fastest in it. Raises UsageError if it is not in there."""
+    methods = file.header.plan.methods
+    if method is not None and method not in methods:
+        raise UsageError(f"method {method!r} was not measured there; {', '.join(methods)} were")
+    return fastest([summarize(file.trials, name) for name in ([method] if method else methods)])
+
+
+def load_transfers(path: Path, method: str | None = None) -> Transfers:
+    """Read a latency file and take one method of it, or the fastest. Raises UsageError in one line."""
+    return transfers_of(read_transfers(path), method)
+
+
+def why_spoiled(trials: Iterable[PairTrial]) -> str:
+    """The reasons and flags that kept trials out of the figures, each once."""
+    said = dict.fromkeys(words for t in trials if not t.clean for words in (t.flags or [t.reason or t.status]))
+    return ", ".join(said)

@@ -1,0 +1,284 @@
+"""Runs a plan: rounds of trials in seeded order, each cell repeated until it is sure."""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from pybench import native
+from pybench.errors import MeasurementError, UnsupportedError, UsageError
+from pybench.host.controls import Controls
+from pybench.host.distance import Distance, distances
+from pybench.host.meters import Around, forget_topology
+from pybench.host.switches import HostState
+from pybench.host.topology import Topology
+from pybench.native.outcome import Members, Outcome, TrialSpec
+from pybench.plan.blocks import block_order, host_state, rounds_in_block, states_of
+from pybench.plan.cells import round_order, trial_ns
+from pybench.results.records import Cell, End, Plan, Trial, trial_of
+from pybench.run.figures import Usual, figures, handoffs_by_distance
+from pybench.run.requirements import unsupported_words
+from pybench.run.transfers import quick_look
+from pybench.run.trial import RunTrial, StartMeters, measure, start_meters
+from pybench.stats.estimate import median_interval
+from pybench.workloads import workload
+
+# Bound of a trial that ends by itself; what is not done by then counts as not done.
+LONGEST_OWN_NS = 60 * 10**9
+# All pairs of 32 members.
+MOST_HANDOFF_PAIRS = 1024
+
+# What switching stirs up (balancing, parked kernel threads, clocks) gets so long to lie down.
+SETTLE_S = 0.2
+
+# Clean trials of a cell from whose medians on others can be told to be unusual.
+LEAST_FOR_USUAL = 3
+
+
+class CellState:
+    """What is known of one cell so far."""
+
+    def __init__(self) -> None:
+        self.throughputs: list[float] = []
+        self.repeats = 0
+        self.spoiled = 0
+        self.unsupported = False
+        """Its last trial in this run was not to be had on this host."""
+        self._never_ran = 0
+        self._work_ns: list[list[float]] = []
+        self._waited: list[float] = []
+
+    def add(self, trial: Trial) -> None:
+        """Count a trial."""
+        self.repeats = max(self.repeats, trial.repeat + 1)
+        self.unsupported = trial.outcome.status == "unsupported"
+        self._never_ran += self.unsupported
+        self.spoiled += bool(trial.flags)
+        if trial.clean and trial.figures:
+            self.throughputs.append(trial.figures.throughput)
+            if trial.outcome.members and trial.outcome.members.work_ns:
+                self._work_ns.append(_work(trial.outcome.members))
+            if trial.evidence:
+                self._waited.append(trial.evidence.waited)
+
+    @property
+    def counted(self) -> int:
+        """Trials that count towards the most of a cell: spoiled ones are run again."""
+        return self.repeats - self.spoiled - self._never_ran
+
+    def usual(self) -> Usual:
+        """What the cell's clean trials usually show; nothing until that is known."""
+        if len(self.throughputs) < LEAST_FOR_USUAL:
+            return Usual()
+        work = [statistics.median(column) for column in zip(*self._work_ns, strict=True)]
+        return Usual(work_ns=work, waited=statistics.median(self._waited) if self._waited else None)
+
+    def done(self, plan: Plan) -> bool:
+        """True if no more trials are wanted: sure enough, at its limits, or not to be had on this host."""
+        full = self.counted >= plan.max_trials or self.spoiled >= max(plan.max_spoiled, 1)
+        return self.unsupported or full or self.sure(plan)
+
+    def sure(self, plan: Plan) -> bool:
+        """True if the interval of the median is within the target."""
+        if len(self.throughputs) < plan.min_trials:
+            return False
+        interval = median_interval(self.throughputs)
+        return interval.known and interval.relative_half_width <= plan.target
+
+
+class Sweep:
+    """A plan under way. Iterate over `trials()`; what was measured before (a resumed file) is counted."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        before: Iterable[Trial] = (),
+        run_trial: RunTrial = native.run_trial,
+        seconds_before: float = 0.0,
+        topology: Topology | None = None,
+        meters: StartMeters = start_meters,
+        controls: Controls | None = None,
+    ) -> None:
+        self.plan = plan
+        self.states = [CellState() for _ in plan.cells]
+        self._run_trial = run_trial
+        self._topology = topology
+        self._transfer_ns: Mapping[Distance, float] = {}
+        self._controls = controls
+        self._read_meters = meters
+        self._state_of = [host_state(cell) for cell in plan.cells]
+        self._used_up = False
+        self._sequence = 0
+        self._started = time.monotonic() - seconds_before
+        self._slowest: dict[int, float] = defaultdict(float)
+        for trial in before:
+            self._count(trial)
+        # Who could not do it then may now: as root, or with a module loaded.
+        for state in self.states:
+            state.unsupported = False
+
+    def trials(self) -> Iterator[Trial]:
+        """Run trials until every cell is done or the budget is used up."""
+        states, in_block = states_of(self.plan.cells), rounds_in_block(self.plan)
+        while (open_cells := self._open()) and not self._used_up:
+            turn = min(self.states[i].repeats for i in open_cells) // in_block
+            for state in block_order(self.plan, turn, states):
+                yield from self._block(state, (turn + 1) * in_block)
+
+    def _open(self) -> list[int]:
+        return [i for i, state in enumerate(self.states) if not state.done(self.plan)]
+
+    def _block(self, state: HostState, until: int) -> Iterator[Trial]:
+        """Rounds of the cells that want the host in one state, until each has so many trials."""
+        while not self._used_up:
+            open_cells = [i for i in self._open() if self._state_of[i] == state and self.states[i].repeats < until]
+            if not open_cells:
+                return
+            self._enter(state)
+            lowest = min(self.states[i].repeats for i in open_cells)
+            this_round = [i for i in open_cells if self.states[i].repeats == lowest]
+            self._look_at_transfers(this_round)
+            for index in round_order(self.plan, lowest, this_round):
+                if not self._fits_budget(index):
+                    self._used_up = True
+                    return
+                trial = self._trial(index)
+                self._count(trial)
+                yield trial
+
+    def _enter(self, state: HostState) -> None:
+        if self._controls is None:
+            if state.turned:
+                raise UsageError(f"a cell wants {state.words()}; allow it with --allow-host-changes")
+        elif self._controls.current != state:
+            self._controls.enter(state)
+            forget_topology()
+            time.sleep(SETTLE_S)
+
+    def _meters(self, cpus: Sequence[int]) -> Callable[[], Around]:
+        """The meters, which also tell if the host is not in the state that was set."""
+        around = self._read_meters(cpus)
+
+        def with_state() -> Around:
+            counted = around()
+            wrong = self._controls.wrong() if self._controls else ""
+            return msgspec.structs.replace(counted, topology=[*counted.topology, wrong]) if wrong else counted
+
+        return with_state
+
+    def end(self, interrupted: bool = False) -> End:
+        """The record of why the sweep stopped."""
+        sure = all(state.sure(self.plan) or state.unsupported for state in self.states)
+        reason = "interrupted" if interrupted else "sure" if sure else "limit"
+        return End(reason=reason, seconds=round(time.monotonic() - self._started, 3))
+
+    def progress(self) -> float:
+        """Share of the work done, 0 to 1: by time if there is a budget, by trials otherwise."""
+        plan = self.plan
+        wanted = [1.0 if s.done(plan) else _progress(s, plan) for s in self.states]
+        by_trials = sum(wanted) / len(wanted)
+        if not plan.budget_ns:
+            return by_trials
+        return max(by_trials, min((time.monotonic() - self._started) * 1e9 / plan.budget_ns, 1.0))
+
+    def raise_if_nothing_measured(self, trials: Iterable[Trial]) -> None:
+        """Raise UnsupportedError or MeasurementError if no trial at all gave a figure."""
+        seen = list(trials)
+        if not seen or any(trial.figures for trial in seen):
+            return
+        if all(trial.outcome.status == "unsupported" for trial in seen):
+            words = sorted({unsupported_words(trial.outcome.reason, trial.outcome.errno) for trial in seen})
+            raise UnsupportedError(f"this host cannot do it: {'; '.join(words)}")
+        reasons = sorted({trial.outcome.reason or trial.outcome.note for trial in seen})
+        raise MeasurementError(f"every trial failed: {'; '.join(reasons)}")
+
+    def _look_at_transfers(self, indices: Sequence[int]) -> None:
+        """What a line transfer takes now, by distance, if cells of this round will hand a lock over."""
+        cells = [self.plan.cells[i] for i in indices]
+        cpus = sorted({cpu for cell in cells if cell.workload == "spin" and cell.threads > 1 for cpu in cell.cpus})
+        if self._topology is not None and len(cpus) > 1:
+            self._transfer_ns = quick_look(self._topology, cpus, self._run_trial, self._meters)
+
+    def _with_handoffs(self, trial: Trial, cell: Cell) -> Trial:
+        """The trial with its handoffs by distance, if it has any and the host's distances are known."""
+        handoffs = trial.outcome.handoffs
+        if handoffs is None or self._topology is None:
+            return trial
+        figures = handoffs_by_distance(handoffs, distances(self._topology, cell.cpus), self._transfer_ns)
+        return msgspec.structs.replace(trial, handoffs=figures, outcome=lean(trial.outcome))
+
+    def _fits_budget(self, index: int) -> bool:
+        if not self.plan.budget_ns:
+            return True
+        expected = self._slowest[index] or trial_ns(self.plan, self.plan.cells[index]) / 1e9
+        return time.monotonic() - self._started + expected <= self.plan.budget_ns / 1e9
+
+    def _count(self, trial: Trial) -> None:
+        self.states[trial.cell].add(trial)
+        self._sequence = max(self._sequence, trial.sequence + 1)
+        self._slowest[trial.cell] = max(self._slowest[trial.cell], trial.seconds)
+
+    def _trial(self, index: int) -> Trial:
+        cell, state = self.plan.cells[index], self.states[index]
+        spec = trial_spec(self.plan, cell, state.repeats)
+        measured = measure(cell, spec, self._run_trial, self._meters, state.usual())
+        outcome = measured.outcome
+        trial = trial_of(
+            cell,
+            index,
+            repeat=state.repeats,
+            sequence=self._sequence,
+            started=measured.started,
+            seconds=measured.seconds,
+            outcome=outcome,
+            evidence=measured.evidence,
+            flags=measured.flags,
+        )
+        if outcome.members is None:
+            return trial
+        trial = self._with_handoffs(trial, cell)
+        if not any(count for i, count in enumerate(outcome.members.operations) if outcome.members.is_main(i)):
+            # Every launch of it failed: there is no latency to tell.
+            return trial
+        latency = workload(cell.workload).latency
+        return msgspec.structs.replace(trial, figures=figures(outcome.members, outcome.phases, latency))
+
+
+def lean(outcome: Outcome) -> Outcome:
+    """Without the pairs of so many members that they would dwarf all else; their sums by distance stay."""
+    if outcome.handoffs is None or len(outcome.handoffs.count) <= MOST_HANDOFF_PAIRS:
+        return outcome
+    return msgspec.structs.replace(outcome, handoffs=None)
+
+
+def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:
+    """What the core is asked for one repeat of a cell."""
+    own_end = workload(cell.workload).typical_ns is not None
+    return TrialSpec(
+        workload=cell.workload,
+        params=cell.params,
+        cpus=cell.cpus,
+        crew=cell.crew,
+        memory=cell.memory,
+        nodes=cell.nodes,
+        domains=() if cell.domains is msgspec.UNSET else cell.domains,
+        duration_ns=LONGEST_OWN_NS if own_end else plan.duration_ns,
+        warmup_ns=0 if own_end else plan.warmup_ns,
+        operations=plan.operations,
+        seed=plan.seed * 1_000_003 + repeat,
+    )
+
+
+def _work(members: Members) -> list[float]:
+    """Each member's mean time for the fixed chain of work, before and after the trial."""
+    return [statistics.fmean(pair) for pair in members.work_ns]
+
+
+def _progress(state: CellState, plan: Plan) -> float:
+    """Share of a cell's trials that are done: of the least, then of a few more each time that was not enough; or
+    of the spoiled ones that it may have."""
+    done = state.counted
+    expected = plan.min_trials if done < plan.min_trials else min(plan.max_trials, done + 4)
+    return max(done / expected, state.spoiled / max(plan.max_spoiled, 1))
