@@ -77,7 +77,7 @@ static void forget(struct pb_seat *seat) {
     memset(seat->phases, 0, (size_t)seat->crew->summary.n_phases * sizeof *seat->phases);
     memset(member->counters, 0, sizeof member->counters);
     member->operations = 0;
-    member->longest_run = member->longest_wait_ns = member->longest_gap_ns = 0;
+    member->longest_streak = member->longest_wait_ns = member->longest_gap_ns = 0;
     if (seat->handoffs)
         memset(seat->handoffs, 0, (size_t)seat->crew->spec->n_members * sizeof *seat->handoffs);
 }

@@ -91,7 +91,7 @@ struct pb_member {
     double work_before_ns, work_after_ns; /* the same piece of work right before and right after the run */
     /* The tick counter as ns less CLOCK_MONOTONIC, from a base that all members share, at start and stop. */
     double clock_start_ns, clock_stop_ns;
-    uint64_t longest_run;    /* most operations in a row without another owner between them */
+    uint64_t longest_streak;    /* most operations in a row without another owner between them */
     uint64_t longest_wait_ns; /* longest timed acquire */
     uint64_t longest_gap_ns; /* longest time from one timed operation to the next: no wait was longer */
 };

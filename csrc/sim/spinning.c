@@ -65,7 +65,7 @@ static void arrived(struct sim *m, struct sim_seat *s) {
     }
     if (m->now < m->record_from)
         s->run = 0;
-    member->longest_run = most(member->longest_run, s->run);
+    member->longest_streak = most(member->longest_streak, s->run);
 }
 
 /* Whose it was is a branch, foreseen if it goes as the time before or, half of the time, as when this acquire last had

@@ -55,7 +55,7 @@ struct spin_owning {
     uint64_t me;     /* its index, from 1 */
     uint64_t before; /* the owner before this section */
     uint64_t left_tick, arrived_tick;
-    uint64_t run, longest_run; /* sections in a row */
+    uint64_t run, longest_streak; /* sections in a row */
 };
 
 #define SPIN_FAST static inline __attribute__((always_inline))
@@ -93,8 +93,8 @@ SPIN_FAST void spin_had(struct spin_owning *owning, struct pb_seat *seat) {
         owning->run++;
         return;
     }
-    if (owning->run > owning->longest_run)
-        owning->longest_run = owning->run;
+    if (owning->run > owning->longest_streak)
+        owning->longest_streak = owning->run;
     owning->run = 1;
     spin_took_over(seat, owning->before, owning->left_tick, owning->arrived_tick);
 }

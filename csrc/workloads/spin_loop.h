@@ -119,7 +119,7 @@ static inline __attribute__((always_inline)) int SPIN_JOIN(spin_loop_, LOCK)(str
     seat->member->operations += operations;
     seat->member->counters[SPIN_RETRIES] += retries;
     seat->member->counters[SPIN_TORN_READS] += torn;
-    seat->member->longest_run = spin_most(owning.longest_run, owning.run);
+    seat->member->longest_streak = spin_most(owning.longest_streak, owning.run);
     seat->member->longest_gap_ns = pb_ticks_to_ns(longest_gap, seat->crew->ns_per_tick_fixed);
     return 0;
 }

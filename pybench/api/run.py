@@ -95,7 +95,7 @@ class Run:
 
     @property
     def cells(self) -> list[CellSummary]:
-        """Every cell of every file: medians over its clean trials with their 95 % intervals, and its flags."""
+        """Every cell of every file: medians over its valid trials with their 95 % intervals, and its flags."""
         return self._summaries
 
     @functools.cached_property
@@ -163,7 +163,7 @@ class Run:
     def to_frame(self, kind: str = "trials") -> "pandas.DataFrame":
         """A data frame of `trials`, `cells`, `members` or `phases`; `pybench query --help` tells the columns.
 
-        Units are in the columns' names; flagged trials are in it, so choose `frame[frame.clean]` for figures.
+        Units are in the columns' names; flagged trials are in it, so choose `frame[frame.valid]` for figures.
         Raises UnsupportedError if pandas is not installed.
         """
         try:
@@ -235,7 +235,7 @@ class Run:
     def chart(self, kind: str = "scaling") -> Any:
         """An Altair chart: `scaling`, throughput over threads with intervals.
 
-        Raises UsageError for another kind, or without a clean trial; UnsupportedError if Altair is not installed.
+        Raises UsageError for another kind, or without a valid trial; UnsupportedError if Altair is not installed.
         """
         if kind != "scaling":
             raise UsageError(f"no chart {kind!r}; there is scaling")
@@ -259,9 +259,9 @@ class Run:
             raise UsageError(f"no metric {metric!r}; there are {', '.join(_METRICS)}")
         self._check(*of)
         file, index, cell = of
-        values = [_METRICS[metric](t.figures) for t in self.trials_of(file, index) if t.clean and t.figures]
+        values = [_METRICS[metric](t.figures) for t in self.trials_of(file, index) if t.valid and t.figures]
         if not values:
-            raise UsageError(f"{self._name(cell)}: no clean trial, so no figure")
+            raise UsageError(f"{self._name(cell)}: no valid trial, so no figure")
         return values
 
     def _positive(self, of: tuple[Results, int, Cell], metric: str) -> list[float]:

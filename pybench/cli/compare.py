@@ -71,7 +71,7 @@ def command(
     pybench compare before.jsonl after.jsonl --fail-if 'p99 > 5%'
 
     What differs in the recorded environments is listed first; cells without a partner are named. A ratio is that
-    of the medians over clean trials, with its 95 % interval from what was repeated: the trials of one sweep a
+    of the medians over valid trials, with its 95 % interval from what was repeated: the trials of one sweep a
     side, or, given several, the sweeps (then what differs from sweep to sweep is in the interval too). Verdicts
     are corrected for all ratios of the run (Holm): faster, slower, same within 3 %, or not enough evidence, with
     about how many more trials a side would tell. Latencies are also compared as whole distributions.

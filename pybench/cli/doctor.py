@@ -34,8 +34,8 @@ def command(as_json: bool, sysroot: Path, words: str, quick: bool, strict: bool)
     """Say what this host will spoil of a measurement, and what to do about it.
 
     Looks at frequency, SMT, interrupts, hypervisor, limits, memory, clock and load, and runs one trial of half a
-    second on the CPUs. Each line says how bad it is: `spoils` will spoil trials or move figures, `note` is good to
-    know when reading them. Nothing is changed. Exit status: 0; with --strict 1 if anything spoils.
+    second on the CPUs. Each line has a level: `problem` makes trials invalid or moves figures, `note` is good to
+    know when reading them. Nothing is changed. Exit status: 0; with --strict 1 if there is a problem.
 
     \b
     pybench doctor
@@ -58,7 +58,7 @@ def command(as_json: bool, sysroot: Path, words: str, quick: bool, strict: bool)
         console = make_console()
         console.print(advice_table(found))
         console.print(verdict(found, cpus), markup=False)
-    if strict and any(one.level == "spoils" for one in found):
+    if strict and any(one.level == "problem" for one in found):
         sys.exit(1)
 
 
@@ -75,7 +75,7 @@ def _rehearsed(cpus: tuple[int, ...]) -> list[Advice]:
     return [
         Advice(
             topic="a short trial",
-            level="spoils",
+            level="problem",
             seen=f"{seen}; it failed: {', '.join(trial.flags)}",
             threshold="no check fails",
             next_step=explain(trial.flags[0]).rpartition("; ")[2],

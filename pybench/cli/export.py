@@ -27,14 +27,14 @@ def command(files: tuple[Path, ...], format_name: str | None, output: Path | Non
     """Write result FILEs in the format of another tool.
 
     \b
-    csv, parquet      every trial, with columns `flags`, `flagged` and `clean`;
+    csv, parquet      every trial, with columns `flags`, `flagged` and `valid`;
                       units are in the columns' names (pybench query --help lists
                       them), `source` says measured, emulated or simulated
     pytest-benchmark  its JSON: pytest-benchmark compare FILE
     pyperf            its JSON: pyperf stats FILE, pyperf compare_to A B
     go                the text that benchstat reads: benchstat a.txt b.txt
 
-    The last three have a benchmark a cell, clean trials alone, and as a trial's time that of one operation (1 /
+    The last three have a benchmark a cell, valid trials alone, and as a trial's time that of one operation (1 /
     throughput); in `go`, the number after the last dash is the thread count.
 
     \b

@@ -97,14 +97,14 @@ def curves_of_results(path: Path, where: Sequence[str], emulated: bool = False) 
 
 def _curve(series: Series, own: dict[str, str], shown: Sequence[str], caution: Sequence[str]) -> CurveInput:
     words = [f"{name}={own[name]}" for name in (*shown, *([] if "place" in shown else ["place"])) if name in own]
-    shared = [str(one.cell.threads) for one in series.cells if one.cell.oversubscribed and one.clean]
+    shared = [str(one.cell.threads) for one in series.cells if one.cell.oversubscribed and one.valid]
     notes = [*caution]
     if shared:
         notes.append(f"Left out, since threads share CPUs there: {', '.join(shared)} threads.")
-    spoiled = sum(one.trials - one.clean for one in series.cells)
-    if spoiled:
+    invalid = sum(one.trials - one.valid for one in series.cells)
+    if invalid:
         notes.append(
-            f"{spoiled} of {sum(one.trials for one in series.cells)} trials failed or were flagged: left out."
+            f"{invalid} of {sum(one.trials for one in series.cells)} trials failed or were flagged: left out."
         )
     return CurveInput(
         name=" ".join([series.cell.workload, *words]),

@@ -34,11 +34,11 @@ def command(sql: str, files: tuple[Path, ...], as_csv: bool, as_json: bool) -> N
     """Ask result FILEs by SQL (DuckDB's).
 
     The statement sees the tables below and nothing else: no other file, no network. Tables are joined by file,
-    cell and repeat. A flagged trial is a row too: choose `WHERE clean` for figures.
+    cell and repeat. A flagged trial is a row too: choose `WHERE valid` for figures.
 
     \b
     pybench query 'SELECT lock, threads, median(throughput_ops_per_s) AS rate
-                   FROM trials WHERE clean
+                   FROM trials WHERE valid
                    GROUP BY ALL ORDER BY ALL' results/*.jsonl
     pybench query "SELECT flags, count(*) FROM trials GROUP BY flags" a.jsonl
     """

@@ -19,7 +19,7 @@ from pybench.present.transfers import plan_words, transfer_report
 from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.records import End
 from pybench.results.store import Writer
-from pybench.results.transfer_figures import why_spoiled
+from pybench.results.transfer_figures import why_invalid
 from pybench.results.transfers import TransferFile, TransferHeader, TransferPlan, read_transfers
 from pybench.run.transfers import BUDGET_NS, DURATION_NS, TransferRun, plan_transfers
 
@@ -66,11 +66,11 @@ def measure(
         click.echo(plan_words(plan), err=True)
         interrupted = _run(TransferRun(plan, topology), writer)
     file = read_transfers(path)
-    if interrupted and not any(trial.clean for trial in file.trials):
-        click.echo(f"interrupted before a pair gave a clean measurement; kept in {path}", err=True)
+    if interrupted and not any(trial.valid for trial in file.trials):
+        click.echo(f"interrupted before a pair gave a valid measurement; kept in {path}", err=True)
         sys.exit(130)
-    if file.trials and not any(trial.clean for trial in file.trials):
-        raise MeasurementError(f"no pair gave a clean measurement: {why_spoiled(file.trials)} (kept in {path})")
+    if file.trials and not any(trial.valid for trial in file.trials):
+        raise MeasurementError(f"no pair gave a valid measurement: {why_invalid(file.trials)} (kept in {path})")
     click.echo(err=True)
     _show(file, chart)
     click.echo(f"kept in {path}", err=True)

@@ -41,7 +41,7 @@ def print_results(results: Results) -> None:
 def command(file: Path) -> None:
     """Print the tables of a result FILE again.
 
-    Each figure is the median over a cell's clean trials, with its 95 % interval; then the scaling
+    Each figure is the median over a cell's valid trials, with its 95 % interval; then the scaling
     model that describes each curve best (`pybench fit` compares them all), and what was flagged or failed.
     """
     print_results(read(file))

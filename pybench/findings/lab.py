@@ -255,14 +255,14 @@ def trials_of(run: Run, **settings: Any) -> tuple[Cell, list[Trial]]:
 
 
 def clean_samples(run: Run, figure: Callable[[Trial], float], **settings: Any) -> list[float]:
-    """A figure of each clean trial of a cell that has it (is not NaN). Raises MeasurementError."""
+    """A figure of each valid trial of a cell that has it (is not NaN). Raises MeasurementError."""
     _, trials = trials_of(run, **settings)
-    clean = [trial for trial in trials if trial.clean]
-    if not clean:
+    valid = [trial for trial in trials if trial.valid]
+    if not valid:
         raise MeasurementError(_why_none(trials))
-    found = [value for trial in clean if not math.isnan(value := figure(trial))]
+    found = [value for trial in valid if not math.isnan(value := figure(trial))]
     if not found:
-        raise MeasurementError(f"{len(clean)} trials had nothing to tell of {settings}; raise --budget")
+        raise MeasurementError(f"{len(valid)} trials had nothing to tell of {settings}; raise --budget")
     return found
 
 

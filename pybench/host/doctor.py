@@ -12,10 +12,10 @@ from pybench.host.journal import STATE_DIR, Store
 from pybench.host.meters import cpu_ticks
 from pybench.host.sysfs import Tree, cgroup_folders, effective_cpuset, format_list, parse_list
 
-Level = Literal["fine", "note", "spoils"]
+Level = Literal["fine", "note", "problem"]
 CPUS = "sys/devices/system/cpu"
 
-# Steal since boot from here on: trials with more than 2 % of it are spoiled, and steal comes in bursts.
+# Steal since boot from here on: trials with more than 2 % of it are invalid, and steal comes in bursts.
 MOST_STEAL = 0.005
 # Kernel threads of an idle host run a hundredth of the time.
 MOST_LOAD_A_CPU = 0.1
@@ -29,7 +29,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
     topic: str
     level: Level
-    """`fine`; `note`: know it when you read the figures; `spoils`: it will spoil trials or move figures."""
+    """`fine`; `note`: know it when you read the figures; `problem`: it will spoil trials or move figures."""
     seen: str
     threshold: str
     """From where on it is not fine."""
@@ -79,7 +79,7 @@ def governor(host: Host) -> Iterator[Advice]:
     elif found != {"performance"}:
         step = "cpupower frequency-set -g performance"
         yield Advice(
-            topic="governor", level="spoils", seen=", ".join(sorted(found)), threshold=rule, next_step=step
+            topic="governor", level="problem", seen=", ".join(sorted(found)), threshold=rule, next_step=step
         )
     else:
         yield Advice(topic="governor", level="fine", seen="performance", threshold=rule)
@@ -126,7 +126,7 @@ def switches(host: Host) -> Iterator[Advice]:
     if store.path.exists() and not store.held():
         seen = f"an earlier run left some turned ({store.path})"
         yield Advice(
-            topic="host switches", level="spoils", seen=seen, threshold="none turned", next_step="pybench restore"
+            topic="host switches", level="problem", seen=seen, threshold="none turned", next_step="pybench restore"
         )
 
 
@@ -165,7 +165,7 @@ def virtual(host: Host) -> Iterator[Advice]:
     if host.facts["hypervisor"].get("emulated"):
         yield Advice(
             topic="hypervisor",
-            level="spoils",
+            level="problem",
             seen="emulated CPUs: no time here is that of a real machine",
             threshold="CPUs that are hardware",
             next_step="measure on hardware; here, look at placement and at what works",
@@ -173,8 +173,8 @@ def virtual(host: Host) -> Iterator[Advice]:
         return
     rule = f"steal below {MOST_STEAL:.1%} of the busy time since boot"
     seen = f"{'virtual machine' if guest else 'bare metal'}, steal {stolen:.2%} of the busy time"
-    level: Level = "spoils" if stolen > MOST_STEAL else "note" if guest else "fine"
-    step = "measure on bare metal, or on a dedicated host; spoiled trials are run again" if level != "fine" else ""
+    level: Level = "problem" if stolen > MOST_STEAL else "note" if guest else "fine"
+    step = "measure on bare metal, or on a dedicated host; invalid trials are run again" if level != "fine" else ""
     yield Advice(topic="hypervisor", level=level, seen=seen, threshold=rule, next_step=step)
 
 
@@ -192,7 +192,7 @@ def limits(host: Host) -> Iterator[Advice]:
         short = least < len(host.cpus)
         yield Advice(
             topic="quota",
-            level="spoils" if short else "note",
+            level="problem" if short else "note",
             seen=f"{least:g} CPUs of time for {len(host.cpus)} CPUs",
             threshold="none, or as many as are measured",
             next_step="lift it: cpu.max, cpu.cfs_quota_us; docker --cpus" if short else "",
@@ -219,7 +219,7 @@ def memory(host: Host) -> Iterator[Advice]:
     if balancing and nodes > 1:
         step = "sysctl kernel.numa_balancing=0"
         yield Advice(
-            topic="NUMA balancing", level="spoils", seen=f"on, {nodes} nodes", threshold="off", next_step=step
+            topic="NUMA balancing", level="problem", seen=f"on, {nodes} nodes", threshold="off", next_step=step
         )
     elif balancing is not None:
         seen = "off" if not balancing else "on, but one node"
@@ -238,7 +238,7 @@ def memory(host: Host) -> Iterator[Advice]:
         short = share < LEAST_MEMORY
         yield Advice(
             topic="memory",
-            level="spoils" if short else "note" if swapped > total // 100 else "fine",
+            level="problem" if short else "note" if swapped > total // 100 else "fine",
             seen=f"{share:.0%} available, {swapped // 1024} MiB swapped out",
             threshold=f"{LEAST_MEMORY:.0%} available, nothing swapped out",
             next_step="stop what uses it (ps --sort -rss aux | head); swapoff -a" if short or swapped else "",
@@ -269,7 +269,7 @@ def clock(host: Host) -> Iterator[Advice]:
     )
     yield Advice(
         topic="clock",
-        level="fine" if good else "spoils",
+        level="fine" if good else "problem",
         seen=source,
         threshold="the CPU's own counter (tsc, kvm-clock, arch_sys_counter)",
         next_step=step,
@@ -282,7 +282,7 @@ def load(host: Host) -> Iterator[Advice]:
     if others:
         step = "wait for it: pgrep -a pybench"
         seen = f"process {others[0]} is a crew under way"
-        yield Advice(topic="another pybench", level="spoils", seen=seen, threshold="none", next_step=step)
+        yield Advice(topic="another pybench", level="problem", seen=seen, threshold="none", next_step=step)
     words = host.text("proc/loadavg").split()
     if words:
         online = max(len(host.numbers(f"{CPUS}/online")), 1)
@@ -290,7 +290,7 @@ def load(host: Host) -> Iterator[Advice]:
         busy = one > MOST_LOAD_A_CPU * online and one > 0.3
         yield Advice(
             topic="load",
-            level="spoils" if busy else "fine",
+            level="problem" if busy else "fine",
             seen=f"{one:.2f} over the last minute on {online} CPUs",
             threshold=f"{max(MOST_LOAD_A_CPU * online, 0.3):.2f}",
             next_step="wait, or stop what runs: top -b -n 1 | head -15" if busy else "",
@@ -321,7 +321,7 @@ def mounts(host: Host) -> Iterator[Advice]:
         seen = f"ordinary user, {'user namespaces: ' + ', '.join(closed) if closed else 'in a user namespace'}"
         step = "run as root, or allow unprivileged user namespaces" if closed else ""
         rule = "root, or user namespaces allowed"
-        level = "spoils" if closed else "note"
+        level = "problem" if closed else "note"
         yield Advice(topic="mount rights", level=level, seen=seen, threshold=rule, next_step=step)
 
 

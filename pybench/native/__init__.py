@@ -238,7 +238,7 @@ def _members(members: list[Any]) -> Members:
         waited_ns=_column(members, "waited_ns"),
         longest_wait_ns=_column(members, "longest_wait_ns"),
         longest_gap_ns=_column(members, "longest_gap_ns"),
-        longest_run=_column(members, "longest_run"),
+        longest_streak=_column(members, "longest_streak"),
     )
 
 

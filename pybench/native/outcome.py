@@ -90,7 +90,7 @@ class Members(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Longest acquire among the timed; left out if the workload acquires nothing."""
     longest_gap_ns: list[int] = []
     """Longest time from one timed operation to the next: no wait was longer than this."""
-    longest_run: list[int] = []
+    longest_streak: list[int] = []
     """Most operations in a row without another owner between them."""
 
     def is_main(self, index: int) -> bool:

@@ -27,7 +27,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "target": (0.001, 1),
     "min_trials": (1, 10**6),
     "max_trials": (1, 10**6),
-    "max_spoiled": (1, 10**6),
+    "max_invalid": (1, 10**6),
     "seed": (0, 2**53),
 }
 
@@ -47,7 +47,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     target: float = 0.03
     min_trials: int = 6
     max_trials: int = 30
-    max_spoiled: int = 20
+    max_invalid: int = 20
     budget: str | None = None
     seed: int | None = None
     oversubscribe: bool = False
@@ -196,7 +196,7 @@ def make_plan(request: Request, topology: Topology) -> Plan:
         target=request.target,
         min_trials=request.min_trials,
         max_trials=request.max_trials,
-        max_spoiled=request.max_spoiled,
+        max_invalid=request.max_invalid,
         budget_ns=0 if request.budget is None else duration_ns(request.budget),
         left_out=left_out,
     )

@@ -47,7 +47,7 @@ def handoff_chart(results: Source) -> Chart:
     for line, place, one in cells:
         if len(names) >= MOST_MAPS:
             break
-        trials = one.clean[line.series.cells[place].index]
+        trials = one.valid[line.series.cells[place].index]
         told = [t.outcome for t in trials if t.outcome.handoffs and t.outcome.members]
         if not told:
             continue
@@ -75,7 +75,7 @@ def handoff_chart(results: Source) -> Chart:
                 }
             )
     if not rows:
-        raise ValueError("no clean trial with handoffs between threads")
+        raise ValueError("no valid trial with handoffs between threads")
     selects = {
         "cell": ("cell", list(names), next(iter(names))),
         "show": ("colour", ["share of handoffs, %", "mean time, ns"], "share of handoffs, %"),
@@ -142,7 +142,7 @@ def transfers_chart(file: TransferFile) -> Chart:
                 | {"transfer": time_ns(float(values[i, j]))}
             )
     if not rows:
-        raise ValueError("no clean transfer")
+        raise ValueError("no valid transfer")
     methods = list(dict.fromkeys(str(row["method"]) for row in rows))
     word = "CPU" if groups.of == "CPU" else f"{groups.of}, by its first CPU"
     base = alt.Chart(data(rows)).encode(
@@ -192,7 +192,7 @@ def phases_chart(results: Source) -> Chart:
                 | {"wall time": timed(wall, cell.timer_step_ns / 10), "on a CPU": timed(cpu)}
             )
     if not rows:
-        raise ValueError("no clean trial with phases")
+        raise ValueError("no valid trial with phases")
     return _phase_bars(rows, list(phases), _threads_select(rows))
 
 
@@ -272,7 +272,7 @@ def launch_chart(results: Source) -> Chart:
                 "each": timed(summary.container_ns),
                 "p99": timed(summary.p99_ns),
                 "launched in time": f"{summary.success:.1%}",
-                "clean trials": f"{summary.clean} of {summary.trials}",
+                "valid trials": f"{summary.valid} of {summary.trials}",
             }
         )
     if not rows:
@@ -287,7 +287,7 @@ def launch_chart(results: Source) -> Chart:
     )
     y = alt.Y("y:Q", title="time for each container", scale=alt.Scale(type="log"), axis=time_axis())
     base = alt.Chart().encode(x=x, color=series_colour(names))
-    tips = tooltips("series:N", "containers:Q", "each:N", "p99:N", "launched in time:N", "clean trials:N")
+    tips = tooltips("series:N", "containers:Q", "each:N", "p99:N", "launched in time:N", "valid trials:N")
     layers = [
         base.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y),
         base.transform_filter("isValid(datum.low)")
@@ -335,10 +335,10 @@ def timeline_chart(results: Source) -> Chart:
     most = max((int(s.cell.params["containers"]) for _, s, _ in found), default=0)
     rows: list[dict[str, object]] = []
     for label, summary, trials in found:
-        clean = [trial for trial in trials if trial.clean and trial.outcome.timeline]
-        if int(summary.cell.params["containers"]) != most or not clean:
+        valid = [trial for trial in trials if trial.valid and trial.outcome.timeline]
+        if int(summary.cell.params["containers"]) != most or not valid:
             continue
-        timeline = clean[len(clean) // 2].outcome.timeline
+        timeline = valid[len(valid) // 2].outcome.timeline
         end = max(timeline[-1][0], 1)
         highest: dict[int, tuple[int, int]] = {}
         for ns, value in timeline:

@@ -71,7 +71,7 @@ def scaling_lines(source: Source, only: str = "") -> list[Line]:
         for line in one.lines
         if line.workload != "launch"
         and only in ("", line.workload)
-        and any(cell.clean and cell.throughput.value > 0 for cell in line.series.cells)
+        and any(cell.valid and cell.throughput.value > 0 for cell in line.series.cells)
     ]
 
 
@@ -100,7 +100,7 @@ def scaling_chart(results: Source, only: str = "") -> Chart:
     """
     lines = scaling_lines(results, only)
     if not lines:
-        raise ValueError("no clean trial of a workload that scales over threads")
+        raise ValueError("no valid trial of a workload that scales over threads")
     workloads = list(dict.fromkeys(line.workload for line in lines))
     speedup = len(workloads) > 1
     points: list[dict[str, object]] = []
@@ -108,7 +108,7 @@ def scaling_chart(results: Source, only: str = "") -> Chart:
     for line in lines:
         base = next(cell.throughput.value for cell in line.series.cells if cell.throughput.value > 0)
         for cell in line.series.cells:
-            if not cell.clean or not cell.throughput.value > 0:
+            if not cell.valid or not cell.throughput.value > 0:
                 continue
             shown = cell.speedup if speedup else cell.throughput
             points.append(
@@ -119,7 +119,7 @@ def scaling_chart(results: Source, only: str = "") -> Chart:
                     "ops/s": counted(cell.throughput),
                     "speedup": ratio(cell.speedup),
                     "p99": timed(cell.p99_ns, cell.timer_step_ns),
-                    "clean trials": f"{cell.clean} of {cell.trials}",
+                    "valid trials": f"{cell.valid} of {cell.trials}",
                 }
             )
         fits += _fit_rows(line, base if speedup else 1.0)
@@ -128,13 +128,13 @@ def scaling_chart(results: Source, only: str = "") -> Chart:
     scale = "log" if max(values) > LOG_SPAN * min(values) else "linear"
     unit = f"{workload(workloads[0]).operation} a second"
     title = "speedup over the fewest threads" if speedup else unit
-    counts = [cell.cell.threads for line in lines for cell in line.series.cells if cell.clean]
+    counts = [cell.cell.threads for line in lines for cell in line.series.cells if cell.valid]
     x = alt.X("threads:Q", title="threads", scale=alt.Scale(type="log", nice=False), axis=thread_axis(counts))
     kind = alt.Scale(type=scale)  # type: ignore[arg-type]
     # A speedup of 0.02 is no 20m.
     y = alt.Y("y:Q", title=title, scale=kind, axis=alt.Axis(format="~g") if speedup else count_axis())
     colour, shape = series_colour(names), series_shape(names)
-    tips = tooltips("series:N", "threads:Q", "ops/s:N", "speedup:N", "p99:N", "clean trials:N")
+    tips = tooltips("series:N", "threads:Q", "ops/s:N", "speedup:N", "p99:N", "valid trials:N")
     layers: list[alt.Chart] = []
     if fits:
         fitted = alt.Chart(data(fits)).encode(x=x, color=colour)
@@ -202,20 +202,20 @@ def _fit_rows(line: Line, base: float) -> list[dict[str, object]]:
 
 
 def _cells(files: Sequence[Loaded], launches: bool | None = None) -> list[tuple[Line, int, Loaded]]:
-    """Line, place of the cell in it, and its file; of all cells that have clean trials, at most MOST_CELLS."""
+    """Line, place of the cell in it, and its file; of all cells that have valid trials, at most MOST_CELLS."""
     found = [
         (line, place, one)
         for one in files
         for line in one.lines
         if launches is None or (line.workload == "launch") is launches
         for place, cell in enumerate(line.series.cells)
-        if cell.index in one.clean
+        if cell.index in one.valid
     ]
     return found[:MOST_CELLS]
 
 
 def merged_histogram(cell: CellColumns) -> tuple[Floats, Floats]:
-    """Middles of the buckets that were hit, ns, and their counts, over all clean trials of a cell."""
+    """Middles of the buckets that were hit, ns, and their counts, over all valid trials of a cell."""
     buckets, times, _ = absolute(cell)
     counts = np.bincount(buckets, weights=times).astype(np.float64)
     hit = np.flatnonzero(counts)
@@ -231,12 +231,12 @@ def _threads_select(
 
 @marked
 def latency_chart(results: Source) -> Chart:
-    """Latency by percentile, both logarithmic, from the clean trials' histograms merged by cell."""
+    """Latency by percentile, both logarithmic, from the valid trials' histograms merged by cell."""
     rows: list[dict[str, object]] = []
     names: dict[str, None] = {}
     for line, place, one in _cells(loaded(results)):
         index, name = line.series.cells[place].index, workload(line.workload).latency
-        phases = [t.outcome.phases[name] for t in one.clean[index] if name in t.outcome.phases]
+        phases = [t.outcome.phases[name] for t in one.valid[index] if name in t.outcome.phases]
         values, counts = merged_histogram(one.columns.cells[index])
         if not values.size:
             continue
@@ -259,7 +259,7 @@ def latency_chart(results: Source) -> Chart:
                 }
             )
     if not rows:
-        raise ValueError("no clean trial with a latency")
+        raise ValueError("no valid trial with a latency")
     every = list(names)
     x = alt.X(
         "x:Q",
@@ -298,13 +298,13 @@ def fairness_chart(results: Source) -> Chart:
     rows: list[dict[str, object]] = []
     for line in scaling_lines(results):
         for cell in line.series.cells:
-            if cell.clean and cell.cell.threads > 1:
+            if cell.valid and cell.cell.threads > 1:
                 rows.append(
                     {"series": line.label, "threads": cell.cell.threads, **_bounds(cell.jain)}
                     | {"Jain": f"{cell.jain.value:.2f}"}
                 )
     if not rows:
-        raise ValueError("no clean trial with more than one thread")
+        raise ValueError("no valid trial with more than one thread")
     names = list(dict.fromkeys(str(row["series"]) for row in rows))
     counts = [int(str(row["threads"])) for row in rows]
     x = alt.X("threads:Q", title="threads", scale=alt.Scale(type="log", nice=False), axis=thread_axis(counts))
@@ -331,11 +331,11 @@ def fairness_chart(results: Source) -> Chart:
 
 @marked
 def shares_chart(results: Source) -> Chart:
-    """Each CPU's operations over the even share: who wins and who starves. Medians over the clean trials."""
+    """Each CPU's operations over the even share: who wins and who starves. Medians over the valid trials."""
     rows: list[dict[str, object]] = []
     for line, place, one in _cells(loaded(results), launches=False):
         cell = line.series.cells[place].cell
-        every = [t.outcome.members for t in one.clean[line.series.cells[place].index]]
+        every = [t.outcome.members for t in one.valid[line.series.cells[place].index]]
         told = [m for m in every if m and len(m.cpu) > 1]
         told = [m for m in told if not m.role and len(m.cpu) == len(told[0].cpu)]
         if not told or len(rows) > 6000:
@@ -348,7 +348,7 @@ def shares_chart(results: Source) -> Chart:
                 | {"share": f"{share:.2f} of an even share"}
             )
     if not rows:
-        raise ValueError("no clean trial with more than one thread")
+        raise ValueError("no valid trial with more than one thread")
     names = list(dict.fromkeys(str(row["series"]) for row in rows))
     x = alt.X("turn:Q", title="thread, in the order of the placement", axis=alt.Axis(tickMinStep=1, grid=False))
     y = alt.Y("y:Q", title="operations over an even share", scale=alt.Scale(zero=True))
@@ -382,21 +382,21 @@ def trials_chart(results: Source) -> Chart:
             cell.index: (line.label, cell.throughput.value) for line in one.lines for cell in line.series.cells
         }
         told = [t for t in one.results.trials if t.figures and t.cell in medians]
-        # Where no trial of a cell is clean, its flagged ones are all there is to show.
-        spoiled: dict[int, list[float]] = defaultdict(list)
+        # Where no trial of a cell is valid, its flagged ones are all there is to show.
+        invalid: dict[int, list[float]] = defaultdict(list)
         for trial in told:
             if trial.figures and not medians[trial.cell][1] > 0:
-                spoiled[trial.cell].append(trial.figures.throughput)
-        for index, rates in spoiled.items():
+                invalid[trial.cell].append(trial.figures.throughput)
+        for index, rates in invalid.items():
             medians[index] = (medians[index][0], float(np.median(rates)))
-        flagged, clean = _sampled([t for t in told if t.flags], 500), [t for t in told if not t.flags]
-        for trial in [*flagged, *_sampled(clean, MOST_POINTS - len(flagged))]:
+        flagged, valid = _sampled([t for t in told if t.flags], 500), [t for t in told if not t.flags]
+        for trial in [*flagged, *_sampled(valid, MOST_POINTS - len(flagged))]:
             label, median = medians[trial.cell]
             if trial.figures is None or not median > 0:
                 continue
             rows.append(
                 {
-                    "state": "flagged" if trial.flags else "clean",
+                    "state": "flagged" if trial.flags else "valid",
                     "trial": trial.sequence,
                     "y": rounded(trial.figures.throughput / median),
                     "series": label,
@@ -407,7 +407,7 @@ def trials_chart(results: Source) -> Chart:
             )
     if not rows:
         raise ValueError("no trial with a figure")
-    states = ["clean", "flagged"]
+    states = ["valid", "flagged"]
     dots = (
         alt.Chart(data(rows))
         .mark_point(filled=True, opacity=0.75, size=34)

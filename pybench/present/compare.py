@@ -118,7 +118,7 @@ def _tables(cells: Sequence[CellComparison], axis: str) -> Iterable[RenderableTy
 def _rows(cells: Sequence[CellComparison], axis: str, *, header: bool) -> RenderableType:
     parts: list[RenderableType] = []
     for index, one in enumerate(cells):
-        if not all(one.clean):
+        if not all(one.valid):
             parts.append(_untold(one, axis))
             continue
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=header and index == 0)
@@ -135,10 +135,10 @@ def _rows(cells: Sequence[CellComparison], axis: str, *, header: bool) -> Render
 
 
 def _untold(one: CellComparison, axis: str) -> RenderableType:
-    """A cell of which a side has no clean trial, in one line; its launches may tell all the same."""
+    """A cell of which a side has no valid trial, in one line; its launches may tell all the same."""
     threads = "" if axis == "threads" else f"{one.cell.threads:>7} "
-    counts = ", ".join(f"{c} of {t} in {s}" for c, t, s in zip(one.clean, one.trials, "AB", strict=True))
-    words = [f"{threads}not enough evidence: {LEAST_TRIALS} clean trials a side are the least; there are {counts}"]
+    counts = ", ".join(f"{c} of {t} in {s}" for c, t, s in zip(one.valid, one.trials, "AB", strict=True))
+    words = [f"{threads}not enough evidence: {LEAST_TRIALS} valid trials a side are the least; there are {counts}"]
     for told in one.comparisons:
         if not math.isnan(told.ratio.value):
             words.append(f"{told.metric} {' '.join(text.plain for text in _row(told, '')[2:])}")
@@ -191,9 +191,9 @@ def _below(one: CellComparison) -> list[str]:
         if comparison.note and comparison.note != comparison.words:
             notes.setdefault(comparison.note, []).append(comparison.metric)
     lines += [f"{', '.join(names)}: {note}" for note, names in notes.items()]
-    if one.clean[0] < one.trials[0] or one.clean[1] < one.trials[1]:
-        sides = ", ".join(f"{c} of {t} in {s}" for c, t, s in zip(one.clean, one.trials, "AB", strict=True))
-        lines.append(f"clean trials: {sides}; the others enter nothing")
+    if one.valid[0] < one.trials[0] or one.valid[1] < one.trials[1]:
+        sides = ", ".join(f"{c} of {t} in {s}" for c, t, s in zip(one.valid, one.trials, "AB", strict=True))
+        lines.append(f"valid trials: {sides}; the others enter nothing")
     return lines + one.notes
 
 
@@ -264,7 +264,7 @@ def _legend(compared: Compared) -> str:
         f"B/A: ratio of the medians, with its own {compared.level:.0%} interval. Verdicts hold for {family}: the "
         f"chance of even one wrong difference among them is at most {1 - compared.level:.0%} (Holm), and of one "
         f"wrong 'same within {compared.same_within * 100:g} %' likewise. ~N more: to be told apart, or told the "
-        "same, four times in five, if the ratio stays. all calls: change of percentiles of all calls of all clean "
+        "same, four times in five, if the ratio stays. all calls: change of percentiles of all calls of all valid "
         "trials, in brackets where not shown; moved: the largest share that is on the other side of some "
         f"latency.{success}"
     )

@@ -42,7 +42,7 @@ def conclude(files: Sequence[Loaded], compared: Sequence[Compared]) -> list[Conc
     names = dict.fromkeys(line.workload for one in files for line in one.lines)
     for name in names:
         lines = [line for one in files for line in one.lines if line.workload == name]
-        if not any(cell.clean for line in lines for cell in line.series.cells):
+        if not any(cell.valid for line in lines for cell in line.series.cells):
             continue
         if name == "launch":
             found += _launches(files)
@@ -54,12 +54,12 @@ def conclude(files: Sequence[Loaded], compared: Sequence[Compared]) -> list[Conc
         name
         for name in names
         if not any(
-            c.clean for one in files for line in one.lines if line.workload == name for c in line.series.cells
+            c.valid for one in files for line in one.lines if line.workload == name for c in line.series.cells
         )
     ]
     if nothing:
         words = (
-            f"No clean trial of {', '.join(nothing)}, so nothing is known of {'them' if nothing[1:] else 'it'}."
+            f"No valid trial of {', '.join(nothing)}, so nothing is known of {'them' if nothing[1:] else 'it'}."
         )
         found.insert(0, Conclusion(text=words, kind="doubt"))
     for one in compared:
@@ -92,21 +92,21 @@ def _ratio(a: Line, of_a: list[float], b: Line, of_b: list[float]) -> Interval:
 
 
 def _measured(line: Line) -> dict[int, tuple[Interval, list[float]]]:
-    """Threads -> median and the rates of the clean trials; without cells whose threads share CPUs."""
+    """Threads -> median and the rates of the valid trials; without cells whose threads share CPUs."""
     rates: dict[int, list[float]] = defaultdict(list)
     for threads, rate in line.series.points:
         rates[threads].append(rate)
     return {
         cell.cell.threads: (cell.throughput, rates[cell.cell.threads])
         for cell in line.series.cells
-        if cell.clean and rates[cell.cell.threads]
+        if cell.valid and rates[cell.cell.threads]
     }
 
 
 def _scaling(name: str, lines: Sequence[Line]) -> list[Conclusion]:
     told = [(line, measured) for line in lines if (measured := _measured(line))]
     if not told:
-        return [Conclusion(text=f"{name}: no clean trial, so nothing is known.", kind="doubt")]
+        return [Conclusion(text=f"{name}: no valid trial, so nothing is known.", kind="doubt")]
     found = _ranking(name, told)
     best = max(told, key=lambda one: max(rate.value for rate, _ in one[1].values()))
     chosen = [best] if len(told) > 1 else told
@@ -131,7 +131,7 @@ def _ranking(name: str, told: Sequence[tuple[Line, dict[int, tuple[Interval, lis
     unit = workload(name).operation
     where = f"{name} at {threads_word(at)}"
     if not ratio.known:
-        few = "too few clean trials for an interval"
+        few = "too few valid trials for an interval"
         return [
             Conclusion(
                 text=f"{where}: {first.label} did most, {count(top[at][0].value)} {unit}/s, {last.label} least, "
@@ -274,7 +274,7 @@ def _cheapest(summaries: Sequence[LaunchSummary], trials: Sequence[Sequence[Tria
             continue
         simulated = any(t.simulated for _, own in group for t in own)
         rates = [
-            Rates(samples=[t.figures.throughput for t in own if t.clean and t.figures], drawn=simulated)
+            Rates(samples=[t.figures.throughput for t in own if t.valid and t.figures], drawn=simulated)
             for _, own in group
         ]
         order = standing(rates, SAME_WITHIN)
@@ -291,7 +291,7 @@ def _axis(compared: Compared) -> list[Conclusion]:
         return []
     found = []
     for pair in compared.pairs[:MOST_PAIRS]:
-        cells = [cell for cell in pair.cells if all(cell.clean)]
+        cells = [cell for cell in pair.cells if all(cell.valid)]
         shown: dict[str, tuple[int, Conclusion]] = {}
         for cell in cells:
             one = next((c for c in cell.comparisons if c.metric == "throughput"), None)

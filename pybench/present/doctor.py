@@ -8,14 +8,14 @@ from rich.text import Text
 from pybench.host.doctor import Advice
 from pybench.host.sysfs import counted, format_list
 
-ORDER = ("spoils", "note", "fine")
-STYLES = {"spoils": "bold red", "note": "yellow", "fine": "green"}
+ORDER = ("problem", "note", "fine")
+STYLES = {"problem": "bold red", "note": "yellow", "fine": "green"}
 
 
 def advice_table(found: Sequence[Advice]) -> Table:
     """A row for each thing seen, the worst first: level, topic, what was seen, what is fine, what to do."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
-    table.add_column("level", width=6)
+    table.add_column("level", width=7)
     table.add_column("topic", width=15)
     table.add_column("seen", ratio=1)
     for one in sorted(found, key=lambda advice: ORDER.index(advice.level)):
@@ -30,7 +30,7 @@ def advice_table(found: Sequence[Advice]) -> Table:
 
 def verdict(found: Sequence[Advice], cpus: Sequence[int]) -> str:
     """One line over it all."""
-    spoils = [one.topic for one in found if one.level == "spoils"]
+    spoils = [one.topic for one in found if one.level == "problem"]
     where = f"CPUs {format_list(cpus)}"
     if not spoils:
         return f"{where}: nothing here will spoil a measurement."

@@ -1,6 +1,6 @@
 """Result files in the formats of other tools.
 
-CSV and Parquet have every trial, with its flags; the benchmark formats have clean trials alone, since their
+CSV and Parquet have every trial, with its flags; the benchmark formats have valid trials alone, since their
 readers know no flags, and as a trial's time that of one operation: 1 / throughput.
 """
 
@@ -77,7 +77,7 @@ def _parquet(files: Sequence[Results], kind: str) -> bytes:
 
 
 class _Benchmark(msgspec.Struct, frozen=True):
-    """A cell with clean trials, as the benchmark formats want it."""
+    """A cell with valid trials, as the benchmark formats want it."""
 
     file: Results
     index: int
@@ -107,13 +107,13 @@ def _benchmarks(files: Sequence[Results]) -> Iterator[_Benchmark]:
             own = cell_settings(cell)
             shown = [n for n in (["threads"] if many_threads else []) + names if n in own]
             trials = [
-                t for t in file.trials if t.cell == index and t.clean and t.figures and t.figures.throughput > 0
+                t for t in file.trials if t.cell == index and t.valid and t.figures and t.figures.throughput > 0
             ]
             if trials:
                 found = True
                 yield _Benchmark(file, index, cell, {name: own[name] for name in shown}, trials)
     if not found:
-        raise UsageError("no clean trial in these files, so nothing to export; --format csv has the flagged ones")
+        raise UsageError("no valid trial in these files, so nothing to export; --format csv has the flagged ones")
 
 
 def _pytest_benchmark(files: Sequence[Results], _: str) -> str:
@@ -142,7 +142,7 @@ def _pytest_benchmark(files: Sequence[Results], _: str) -> str:
                     "source": source(one.file.header),
                     "file": text_of(one.file.path),
                     "trials": sum(1 for t in one.file.trials if t.cell == one.index),
-                    "clean": len(one.trials),
+                    "valid": len(one.trials),
                 },
                 "options": {"timer": "pybench"},
                 "stats": {**stats.as_dict(), "data": one.seconds, "iterations": 1},

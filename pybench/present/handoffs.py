@@ -49,7 +49,7 @@ def handoff_table(
         for place, distance in enumerate(told.distances):
             first = [
                 _share(told.kept.value),
-                count(told.longest_run.value),
+                count(told.longest_streak.value),
                 time_ns(told.longest_wait_ns.value, cell.timer_step_ns),
             ]
             own = {name: str(value) for name, value in cell.cell.params.items()}

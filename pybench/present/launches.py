@@ -154,9 +154,9 @@ def _timelines(
     chosen = {}
     for name, summary in largest.items():
         index = next(i for i, one in measured if one is summary)
-        clean = [trial for trial in by_cell[index] if trial.clean and trial.outcome.timeline]
-        if clean:
-            chosen[name] = (summary, clean[len(clean) // 2])
+        valid = [trial for trial in by_cell[index] if trial.valid and trial.outcome.timeline]
+        if valid:
+            chosen[name] = (summary, valid[len(valid) // 2])
     if not chosen:
         return []
     top = max(max(trial.outcome.peak - summary.base, 1) for summary, trial in chosen.values())

@@ -44,8 +44,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """What the trials of whole cells, and of the whole sweep, show together."""
     columns: FileColumns
     """Its trials as arrays, by cell."""
-    clean: dict[int, list[Trial]]
-    """Its clean trials, by cell."""
+    valid: dict[int, list[Trial]]
+    """Its valid trials, by cell."""
 
     @property
     def cells(self) -> list[Cell]:
@@ -88,13 +88,13 @@ def load(every: Sequence[Results]) -> list[Loaded]:
                     fits=fits,
                 )
             )
-        clean: dict[int, list[Trial]] = defaultdict(list)
+        valid: dict[int, list[Trial]] = defaultdict(list)
         for trial in results.trials:
-            if trial.clean:
-                clean[trial.cell].append(trial)
+            if trial.valid:
+                valid[trial.cell].append(trial)
         columns = columns_of(results)
         found.append(
-            Loaded(name=name, results=results, lines=lines, findings=seen, columns=columns, clean=dict(clean))
+            Loaded(name=name, results=results, lines=lines, findings=seen, columns=columns, valid=dict(valid))
         )
     return found
 
@@ -112,7 +112,7 @@ def _to_fit(every: Sequence[Series]) -> set[int]:
 
 def _last(series: Series) -> float:
     """The median throughput at the most threads of a curve."""
-    return [cell.throughput.value for cell in series.cells if cell.clean][-1]
+    return [cell.throughput.value for cell in series.cells if cell.valid][-1]
 
 
 def label_settings(cells: Sequence[Cell]) -> list[str]:

@@ -192,7 +192,7 @@ def _latency(files: Sequence[Loaded]) -> Section:
     return Section(
         id="latency",
         title="Latency",
-        lead="From the histograms of all clean trials of a cell together; the last point of a line is the longest.",  # noqa: E501
+        lead="From the histograms of all valid trials of a cell together; the last point of a line is the longest.",  # noqa: E501
         charts=view("latency", "Latency by percentile", lambda: charts.latency_chart(files)),
     )
 
@@ -204,7 +204,7 @@ def _fairness(files: Sequence[Loaded]) -> Section:
         lambda: charts.fairness_chart(files),
         "dotted: one thread takes all",
     )
-    views += view("shares", "Who gets how much", lambda: charts.shares_chart(files), "medians over clean trials")
+    views += view("shares", "Who gets how much", lambda: charts.shares_chart(files), "medians over valid trials")
     return Section(id="fairness", title="Fairness", charts=views)
 
 
@@ -214,7 +214,7 @@ def _handoffs(files: Sequence[Loaded]) -> Section:
         title="Handoffs",
         lead="Who gets the lock next. The tables under Figures have shares and times by distance.",
         charts=view(
-            "handoffs", "Handoffs from thread to thread", lambda: chart_maps.handoff_chart(files), "clean trials"
+            "handoffs", "Handoffs from thread to thread", lambda: chart_maps.handoff_chart(files), "valid trials"
         ),
     )
 
@@ -265,11 +265,11 @@ def _evidence(files: Sequence[Loaded]) -> Section:
         if line := evidence_line(trials):
             parts.append(Text(line))
         parts += _together(one)
-        spoiled = [trial for trial in trials if trial.flags or trial.figures is None]
+        invalid = [trial for trial in trials if trial.flags or trial.figures is None]
         groups.append(Group(blocks=blocks(parts), title=title, open=True))
-        if spoiled:
+        if invalid:
             groups.append(
-                Group(blocks=blocks(_spoiled(one, spoiled)), title=f"The {len(spoiled)} trials kept out")
+                Group(blocks=blocks(_invalid(one, invalid)), title=f"The {len(invalid)} trials kept out")
             )
     return Section(
         id="evidence",
@@ -301,8 +301,8 @@ def _checks(trials: Sequence[Trial]) -> Table:
         if trial.figures is None
     )
     table = _table("trials", "what happened", right=["trials"])
-    what = "simulated, of" if any(trial.simulated for trial in trials) else "clean, of"
-    table.add_row(str(sum(trial.clean for trial in trials)), f"{what} {len(trials)}")
+    what = "simulated, of" if any(trial.simulated for trial in trials) else "valid, of"
+    table.add_row(str(sum(trial.valid for trial in trials)), f"{what} {len(trials)}")
     for flag, times in flagged.most_common():
         table.add_row(str(times), Text(explain(flag)))
     for reason, times in failed.most_common():
@@ -311,11 +311,11 @@ def _checks(trials: Sequence[Trial]) -> Table:
 
 
 def _together(one: Loaded) -> list[RenderableType]:
-    """What the clean trials of a cell, or of the whole sweep, show together: two modes, a drift."""
+    """What the valid trials of a cell, or of the whole sweep, show together: two modes, a drift."""
     if not one.findings:
         return []
     labels = {cell.index: line.label for line in one.lines for cell in line.series.cells}
-    table = _table("series", "threads", "what its clean trials show together", right=["threads"])
+    table = _table("series", "threads", "what its valid trials show together", right=["threads"])
     for finding in one.findings[:MOST_FLAGGED]:
         cell = None if finding.cell is None else one.cells[finding.cell]
         label = "all cells together" if finding.cell is None else labels[finding.cell]
@@ -326,11 +326,11 @@ def _together(one: Loaded) -> list[RenderableType]:
     return parts
 
 
-def _spoiled(one: Loaded, spoiled: Sequence[Trial]) -> list[RenderableType]:
+def _invalid(one: Loaded, invalid: Sequence[Trial]) -> list[RenderableType]:
     labels = {cell.index: line.label for line in one.lines for cell in line.series.cells}
     numbers = ["trial", "threads", "throughput", "start skew", "ran together", "off CPU", "steal", "load"]
     table = _table(*numbers[:1], "series", *numbers[1:], "why", right=numbers)
-    for trial in spoiled[:MOST_FLAGGED]:
+    for trial in invalid[:MOST_FLAGGED]:
         seen = trial.evidence
         told = (
             [time_ns(seen.start_skew_ns), f"{seen.overlap:.2%}", f"{seen.off_cpu:.1%}", f"{seen.steal:.1%}"]
@@ -347,11 +347,11 @@ def _spoiled(one: Loaded, spoiled: Sequence[Trial]) -> list[RenderableType]:
             Text(", ".join(trial.flags) or trial.outcome.reason or trial.outcome.status),
         )
     parts: list[RenderableType] = [table]
-    if len(spoiled) > MOST_FLAGGED:
+    if len(invalid) > MOST_FLAGGED:
         by_cell: dict[tuple[str, int], int] = defaultdict(int)
-        for trial in spoiled:
+        for trial in invalid:
             by_cell[labels.get(trial.cell, trial.workload), trial.threads] += 1
-        parts.append(Text(f"The first {MOST_FLAGGED} of {len(spoiled)}; all of them by cell:"))
+        parts.append(Text(f"The first {MOST_FLAGGED} of {len(invalid)}; all of them by cell:"))
         rest = _table("trials", "series", "", right=["trials"])
         for (label, threads), times in sorted(by_cell.items(), key=lambda item: -item[1])[:MOST_FLAGGED]:
             rest.add_row(str(times), Text(label), threads_word(threads))

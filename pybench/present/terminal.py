@@ -32,7 +32,7 @@ COLUMNS = (
     ("p99", 12),
     ("max", 12),
     ("Jain", 4),
-    ("clean", 5),
+    ("valid", 5),
 )
 
 
@@ -143,7 +143,7 @@ def _workload_table(
 
 def _phase_table(series: Sequence[Series], shown: Sequence[str]) -> list[RenderableType]:
     """Mean time of each phase in one operation, and on a CPU where that was read; one phase needs no table."""
-    cells = [summary for one in series for summary in one.cells if summary.clean]
+    cells = [summary for one in series for summary in one.cells if summary.valid]
     names = list(cells[0].phases) if cells else []
     if len(names) < 2:
         return []
@@ -177,8 +177,8 @@ def _rows(series: Series, header: bool) -> Table:
 
 
 def _row(summary: CellSummary) -> list[str]:
-    trials = str(summary.clean)
-    if summary.clean != summary.trials:
+    trials = str(summary.valid)
+    if summary.valid != summary.trials:
         trials += f"/{summary.trials}"
     mark = "*" if summary.cell.oversubscribed else ""
     step = summary.timer_step_ns
@@ -189,7 +189,7 @@ def _row(summary: CellSummary) -> list[str]:
         timed(summary.p50_ns, step),
         timed(summary.p99_ns, step),
         timed(summary.max_ns, step),
-        f"{summary.jain.value:.2f}" if summary.clean else UNKNOWN,
+        f"{summary.jain.value:.2f}" if summary.valid else UNKNOWN,
         trials,
     ]
 
@@ -246,7 +246,7 @@ def _complaints(cells: Sequence[CellSummary], *, simulated: bool) -> Iterable[Re
         yield Text(f"{name}: unsupported here: {words}")
     if any(cell.cell.oversubscribed for cell in cells):
         yield Text("* more threads than CPUs: these share CPUs, and are left out of the fits")
-    if any(cell.clean and not cell.throughput.known for cell in cells):
+    if any(cell.valid and not cell.throughput.known for cell in cells):
         yield Text(
             "±? one draw has no range (more --draws)"
             if simulated
@@ -255,15 +255,15 @@ def _complaints(cells: Sequence[CellSummary], *, simulated: bool) -> Iterable[Re
 
 
 def _readings(cells: Sequence[CellSummary]) -> Iterable[RenderableType]:
-    """How to read cells whose trials show something together, or are all spoiled."""
+    """How to read cells whose trials show something together, or are all invalid."""
     shown = varying([cell.cell for cell in cells])
     for cell in cells:
         own = settings(cell.cell)
         where = "".join(f" {name}={own[name]}" for name in shown if name in own)
         where = f"{cell.cell.workload}{where}, {threads_word(cell.cell.threads)}"
-        if cell.flags and not cell.clean:
+        if cell.flags and not cell.valid:
             reasons = ", ".join(f"{flag} in {times}" for flag, times in cell.flags.items())
-            yield Text(f"{where}: no clean trial in {cell.trials}, so no figure: {reasons}")
+            yield Text(f"{where}: no valid trial in {cell.trials}, so no figure: {reasons}")
         for finding in cell.findings:
             yield Text(f"{where}: {finding_words(finding)}")
 
@@ -284,11 +284,11 @@ def finding_words(finding: Finding) -> str:
 
 
 def evidence_line(trials: Sequence[Trial]) -> str:
-    """How well the threads of clean trials ran together; empty if none had two of them."""
+    """How well the threads of valid trials ran together; empty if none had two of them."""
     seen = [
         t.evidence
         for t in trials
-        if t.clean and t.evidence and t.threads > 1 and not workload(t.workload).typical_ns
+        if t.valid and t.evidence and t.threads > 1 and not workload(t.workload).typical_ns
     ]
     if not seen:
         return ""
@@ -304,7 +304,7 @@ def evidence_line(trials: Sequence[Trial]) -> str:
 def legend(cells: Sequence[CellSummary], *, simulated: bool = False) -> str:
     """What the columns mean."""
     kinds = {cell.cell.workload: workload(cell.cell.workload).latency for cell in cells}
-    over = DRAWN if simulated else "Medians over the clean trials, with their 95 % intervals"
+    over = DRAWN if simulated else "Medians over the valid trials, with their 95 % intervals"
     if set(kinds) == {"launch"}:
         return (
             f"{over}. each: time of the storm over its "

@@ -42,7 +42,7 @@ def chart_spec(file: TransferFile) -> dict[str, Any]:
     matrices = {method: matrix(rows, pair_figures(file.trials, method)) for method in plan.methods}
     known = np.concatenate([values[np.isfinite(values)] for values in matrices.values()])
     if not known.size:
-        raise UsageError("there is nothing to draw: no pair has a clean measurement")
+        raise UsageError("there is nothing to draw: no pair has a valid measurement")
     middle = math.sqrt(float(known.min()) * float(known.max()))
     for method, values in matrices.items():
         points = [

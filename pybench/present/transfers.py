@@ -37,7 +37,7 @@ FIRST_BRIGHT = 5
 LEAST_STEP = 1.15
 # Frequency and noise make less.
 MOST_SPREAD = 2.0
-UNMEASURED, SPOILED, ITSELF = ".", "!", "-"
+UNMEASURED, INVALID, ITSELF = ".", "!", "-"
 # A cell's width and decimals, from the one that tells most.
 NUMBERS = ((6, 1), (4, 0))
 
@@ -94,7 +94,7 @@ def heat_map(file: TransferFile, method: str, width: int = 80) -> RenderableType
     values = matrix(rows, figures)
     levels = Levels(values)
     cell, decimals = _fitting(len(rows.groups), gaps, margin, width, values)
-    spoiled = _spoiled(rows, figures)
+    invalid = _invalid(rows, figures)
     lines = _column_names(rows, margin, cell)
     for i, name in enumerate(rows.names):
         line = Text(f"{name:>{margin - 1}} ", no_wrap=True)
@@ -103,7 +103,7 @@ def heat_map(file: TransferFile, method: str, width: int = 80) -> RenderableType
                 line.append(" ")
             if math.isnan(value):
                 alone = i == j and len(rows.groups[i]) == 1
-                mark = ITSELF if alone else SPOILED if (i, j) in spoiled else UNMEASURED
+                mark = ITSELF if alone else INVALID if (i, j) in invalid else UNMEASURED
                 line.append(mark.rjust(cell))
                 continue
             level = levels.of(value)
@@ -112,11 +112,11 @@ def heat_map(file: TransferFile, method: str, width: int = 80) -> RenderableType
         lines.append(line)
         if i + 1 < len(rows.groups) and rows.sockets[i + 1] != rows.sockets[i]:
             lines.append(Text(""))
-    return Group(*lines, *_legend(rows, levels, cell, width, bool(spoiled), np.isnan(values)))
+    return Group(*lines, *_legend(rows, levels, cell, width, bool(invalid), np.isnan(values)))
 
 
-def _spoiled(rows: Axis, figures: Sequence[PairFigure]) -> set[tuple[int, int]]:
-    """Cells with a pair that was measured and never came out clean."""
+def _invalid(rows: Axis, figures: Sequence[PairFigure]) -> set[tuple[int, int]]:
+    """Cells with a pair that was measured and never came out valid."""
     place = {cpu: index for index, group in enumerate(rows.groups) for cpu in group}
     cells = [(place[f.cpus[0]], place[f.cpus[1]]) for f in figures if not f.transfer_ns.n]
     return {*cells, *((b, a) for a, b in cells)}
@@ -137,7 +137,7 @@ def _column_names(rows: Axis, margin: int, cell: int) -> list[Text]:
 
 
 def _legend(
-    rows: Axis, levels: Levels, cell: int, width: int, spoiled: bool, missing: NDArray[np.bool_]
+    rows: Axis, levels: Levels, cell: int, width: int, invalid: bool, missing: NDArray[np.bool_]
 ) -> Iterable[Text]:
     if cell == 1 and not math.isnan(levels.low):
         pieces = []
@@ -159,10 +159,10 @@ def _legend(
     else:
         said.append(f"a row is one {rows.of} by its first CPU, a cell the median between two, or inside one")
     off_diagonal = missing & ~np.eye(len(missing), dtype=bool)
-    if off_diagonal.any() and not spoiled:
+    if off_diagonal.any() and not invalid:
         said.append(f"{UNMEASURED} not measured")
-    if spoiled:
-        said.append(f"{SPOILED} no clean measurement")
+    if invalid:
+        said.append(f"{INVALID} no valid measurement")
     yield Text("; ".join(said), style="dim")
 
 
@@ -217,11 +217,11 @@ def complaints(trials: Iterable[PairTrial]) -> list[str]:
 
 def _restless(file: TransferFile) -> str:
     """Say if rounds of the same pair differ so much that the pair itself must have changed."""
-    clean: dict[tuple[str, tuple[int, int]], list[float]] = {}
+    valid: dict[tuple[str, tuple[int, int]], list[float]] = {}
     for trial in file.trials:
-        if trial.clean and trial.transfer_ns is not None:
-            clean.setdefault((trial.method, trial.cpus), []).append(trial.transfer_ns)
-    moved = {key: v for key, v in clean.items() if max(v) > MOST_SPREAD * min(v)}
+        if trial.valid and trial.transfer_ns is not None:
+            valid.setdefault((trial.method, trial.cpus), []).append(trial.transfer_ns)
+    moved = {key: v for key, v in valid.items() if max(v) > MOST_SPREAD * min(v)}
     if not moved:
         return ""
     method, pair = max(moved, key=lambda key: max(moved[key]) / min(moved[key]))
@@ -255,7 +255,7 @@ def transfer_report(file: TransferFile, width: int = 80) -> Iterable[RenderableT
         yield Text("This run was broken off: some pairs have fewer rounds, or none.")
     yield Text(
         "A transfer is half a round trip of one line between two CPUs: both directions are one measurement. "
-        f"Medians over a pair's clean rounds ({plan.rounds} at the most), then over pairs, with 95 % intervals; "
+        f"Medians over a pair's valid rounds ({plan.rounds} at the most), then over pairs, with 95 % intervals; "
         "p5, p95: over pairs.",
         style="dim",
     )

@@ -147,7 +147,7 @@ def _output(request: pytest.FixtureRequest) -> Path | None:
 
 
 def _record(figures: SweepFigures, benchmark: Any) -> None:
-    """Give pytest-benchmark a benchmark a cell: its rounds are the clean trials, its time the core's."""
+    """Give pytest-benchmark a benchmark a cell: its rounds are the valid trials, its time the core's."""
     file = figures.results[0]
     axes = figures.axes()
     settings = [cell_settings(cell) for cell in file.header.plan.cells]
@@ -155,7 +155,7 @@ def _record(figures: SweepFigures, benchmark: Any) -> None:
     recorded = False
     for index, (cell, name) in enumerate(figures.names()):
         trials = figures.trials_of(file, index)
-        seconds = [1 / t.figures.throughput for t in trials if t.clean and t.figures and t.figures.throughput > 0]
+        seconds = [1 / t.figures.throughput for t in trials if t.valid and t.figures and t.figures.throughput > 0]
         if not seconds:
             continue
         # pytest-benchmark makes one fixture a test, and this test has many cells.
@@ -185,7 +185,7 @@ def _labelled(name: str, label: str) -> str:
 def extra_info(figures: Measured, cell: Cell, trials: list[Trial], name: str) -> dict[str, Any]:
     """What a cell's entry says beyond its times: placement, intervals, latency, fairness, and what was flagged."""
     file = figures.results[0]
-    plan, clean = file.header.plan, [t.figures for t in trials if t.clean and t.figures]
+    plan, valid = file.header.plan, [t.figures for t in trials if t.valid and t.figures]
 
     def bounds(values: list[float]) -> dict[str, float | None]:
         interval: Interval = median_interval(values)
@@ -201,13 +201,13 @@ def extra_info(figures: Measured, cell: Cell, trials: list[Trial], name: str) ->
         **{k: v for k, v in cell_settings(cell).items() if k != "cpus"},
         "cpus": list(cell.cpus),
         "interval_level": 0.95,
-        "ns_per_operation": bounds([1e9 / f.throughput for f in clean]),
-        "throughput_ops_per_s": bounds([f.throughput for f in clean]),
-        "p50_ns": bounds([f.p50_ns for f in clean]),
-        "p99_ns": bounds([f.p99_ns for f in clean]),
-        "jain": bounds([f.jain for f in clean]),
+        "ns_per_operation": bounds([1e9 / f.throughput for f in valid]),
+        "throughput_ops_per_s": bounds([f.throughput for f in valid]),
+        "p50_ns": bounds([f.p50_ns for f in valid]),
+        "p99_ns": bounds([f.p99_ns for f in valid]),
+        "jain": bounds([f.jain for f in valid]),
         "trials": len(trials),
-        "clean": len(clean),
+        "valid": len(valid),
         "flags": flags,
         "inconclusive": why_inconclusive(plan, trials),
         "duration_ns": plan.duration_ns,

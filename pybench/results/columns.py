@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybench.errors import UsageError
-from pybench.results.records import Figures, Header
+from pybench.results.records import Figures, Header, upgraded
 from pybench.results.store import Results, check_version
 from pybench.workloads import WORKLOADS
 
@@ -50,7 +50,7 @@ _decoder = msgspec.json.Decoder(Header | _Trial | _End)
 
 
 class CellColumns(msgspec.Struct, kw_only=True):
-    """The trials of one cell in one file. Arrays have an entry a clean trial unless they say otherwise."""
+    """The trials of one cell in one file. Arrays have an entry a valid trial unless they say otherwise."""
 
     trials: int
     """All there are."""
@@ -58,7 +58,7 @@ class CellColumns(msgspec.Struct, kw_only=True):
     failed: int
     """Without a figure."""
     figures: NDArray[np.float64]
-    """(clean trials, FIGURES)."""
+    """(valid trials, FIGURES)."""
     pairs: NDArray[np.int64]
     """Histograms of the main phase, flat pairs (distance from the previous bucket, count), one after the other."""
     lengths: NDArray[np.int64]
@@ -71,7 +71,7 @@ class CellColumns(msgspec.Struct, kw_only=True):
     """Within the deadline, an entry a trial without a flag that told (also one without a figure)."""
 
     @property
-    def clean(self) -> int:
+    def valid(self) -> int:
         """How many trials enter an estimate."""
         return int(self.figures.shape[0])
 
@@ -204,17 +204,17 @@ def read_columns(path: Path) -> FileColumns:
     """
     header: Header | None = None
     gathered: dict[int, _Gather] = {}
-    number, line = 0, b"\n"
+    number, line, version = 0, b"\n", 0
     try:
         with path.open("rb", buffering=1 << 20) as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     break
                 if number == 1:
-                    check_version(path, line)
+                    version = check_version(path, line)
                 if line.isspace():
                     continue
-                record = _decoder.decode(line)
+                record = _decoder.decode(upgraded(line, version))
                 if isinstance(record, Header):
                     header = _checked(path, number, record)
                 elif header is None:
@@ -280,12 +280,12 @@ def absolute(cell: CellColumns) -> tuple[NDArray[np.int64], NDArray[np.int64], N
 
 
 def percentiles(cell: CellColumns, share: float) -> NDArray[np.float64]:
-    """A percentile (`share` of 0 to 1) of each clean trial's latencies, ns; NaN for a trial without any.
+    """A percentile (`share` of 0 to 1) of each valid trial's latencies, ns; NaN for a trial without any.
 
     From the histogram, straight within a bucket: it lies within 0.8 % of the figure that a record keeps, which is
     the bucket's middle, and has no ties where trials agree to less than a bucket.
     """
-    found = np.full(cell.clean, np.nan)
+    found = np.full(cell.valid, np.nan)
     if not cell.pairs.size:
         return found
     buckets, counts, _ = absolute(cell)

@@ -12,7 +12,17 @@ from pybench.host.distance import Distance
 from pybench.native.outcome import Crew, MemoryKind, Outcome
 from pybench.workloads import Value
 
-FORMAT = 1
+FORMAT = 2
+
+# Keys that format 1 called by other names.
+_RENAMED_SINCE_1 = ((b'"max_spoiled":', b'"max_invalid":'), (b'"longest_run":', b'"longest_streak":'))
+
+
+def upgraded(data: bytes, version: int) -> bytes:
+    """Return lines of a file of that format with today's keys. A quote in text is escaped, so only keys match."""
+    for old, new in _RENAMED_SINCE_1 if version < 2 else ():
+        data = data.replace(old, new)
+    return data
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +57,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Repeat until the 95 % interval of the median throughput is within this share of it."""
     min_trials: int = 6
     max_trials: int = 30
-    max_spoiled: int = 20
-    """Spoiled trials of a cell at the most; each is run again, and does not count towards `max_trials`."""
+    max_invalid: int = 20
+    """Invalid trials of a cell at the most; each is run again, and does not count towards `max_trials`."""
     budget_ns: int = 0
     """0: none."""
     left_out: list[str] = []
@@ -143,7 +153,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     waited: float = 0.0
     """Shares of the members' time in which they were runnable but not on their CPU, added up."""
     waited_more: float = 0.0
-    """By how much that is above the cell's clean trials before (their median); 0 until that is known."""
+    """By how much that is above the cell's valid trials before (their median); 0 until that is known."""
     steal: float
     """Share of the CPUs' time that the hypervisor took, from /proc/stat."""
     load: float
@@ -222,7 +232,7 @@ class Trial(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind
     """A draw of a simulation, and no measurement; its `repeat` is the number of the draw."""
 
     @property
-    def clean(self) -> bool:
+    def valid(self) -> bool:
         """True if its figures may enter an estimate."""
         return self.figures is not None and not self.flags
 

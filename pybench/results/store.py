@@ -14,7 +14,7 @@ import msgspec
 
 from pybench.errors import MeasurementError, UsageError
 from pybench.native.outcome import Members, Outcome, Phase
-from pybench.results.records import FORMAT, End, Header, Record, Trial
+from pybench.results.records import FORMAT, End, Header, Record, Trial, upgraded
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)
@@ -134,12 +134,12 @@ def read(path: Path, *, shown: bool = False) -> Results:
     good = data.rfind(b"\n") + 1
     decoder = _shown_decoder() if shown else _decoder
     with uncollected():
-        check_version(path, data[:good].partition(b"\n")[0])
+        complete = upgraded(data[:good], check_version(path, data[:good].partition(b"\n")[0]))
         try:
-            records = decoder.decode_lines(memoryview(data)[:good])
+            records = decoder.decode_lines(complete)
         except (msgspec.DecodeError, UnicodeDecodeError):
             # One by one, to tell which it is.
-            records = [_decode(path, number, line) for number, line in enumerate(data[:good].splitlines(), 1)]
+            records = [_decode(path, number, line) for number, line in enumerate(complete.splitlines(), 1)]
     if not records or not isinstance(records[0], Header):
         raise UsageError(f"{path} is not a pybench result file: its first line is no header")
     _check_trials(path, records[0], records)
@@ -200,16 +200,17 @@ class _Version(msgspec.Struct):
     format: int = 0
 
 
-def check_version(path: Path, line: bytes) -> None:
-    """UsageError if a first line tells that this pybench cannot read the file."""
+def check_version(path: Path, line: bytes) -> int:
+    """Return the format that a first line names. Raises UsageError if this pybench cannot read it."""
     try:
         version = msgspec.json.decode(line, type=_Version)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return  # as reading it will say
+        return FORMAT  # as reading it will say
     if version.kind == "transfers":
         raise UsageError(f"{path} is a latency file; see it with: pybench latency --show {path}")
     if version.kind == "header" and version.format > FORMAT:
         raise UsageError(f"{path} has format {version.format}, this pybench reads up to {FORMAT}; upgrade pybench")
+    return version.format
 
 
 def _decode(path: Path, number: int, line: bytes) -> Record:

@@ -20,8 +20,8 @@ class PairFigure(msgspec.Struct, frozen=True, kw_only=True):
     cpus: Pair
     distance: Distance
     transfer_ns: Interval
-    """Median over clean rounds; NaN with n = 0 if there is none."""
-    spoiled: int
+    """Median over valid rounds; NaN with n = 0 if there is none."""
+    invalid: int
     """Trials that were flagged or failed."""
 
 
@@ -34,7 +34,7 @@ class ClassFigure(msgspec.Struct, frozen=True, kw_only=True):
     p5_ns: float
     p95_ns: float
     pairs: int
-    """With a clean figure."""
+    """With a valid figure."""
 
 
 class Transfers(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +62,13 @@ def pair_figures(trials: Iterable[PairTrial], method: str) -> list[PairFigure]:
             grouped[trial.cpus].append(trial)
     figures = []
     for cpus, group in grouped.items():
-        clean = [trial.transfer_ns for trial in group if trial.clean and trial.transfer_ns is not None]
+        valid = [trial.transfer_ns for trial in group if trial.valid and trial.transfer_ns is not None]
         figures.append(
             PairFigure(
                 cpus=cpus,
                 distance=group[0].distance,
-                transfer_ns=median_interval(clean) if clean else Interval(math.nan, math.nan, math.nan, 0),
-                spoiled=len(group) - len(clean),
+                transfer_ns=median_interval(valid) if valid else Interval(math.nan, math.nan, math.nan, 0),
+                invalid=len(group) - len(valid),
             )
         )
     return figures
@@ -114,7 +114,7 @@ def load_transfers(path: Path, method: str | None = None) -> Transfers:
     return transfers_of(read_transfers(path), method)
 
 
-def why_spoiled(trials: Iterable[PairTrial]) -> str:
+def why_invalid(trials: Iterable[PairTrial]) -> str:
     """The reasons and flags that kept trials out of the figures, each once."""
-    said = dict.fromkeys(words for t in trials if not t.clean for words in (t.flags or [t.reason or t.status]))
+    said = dict.fromkeys(words for t in trials if not t.valid for words in (t.flags or [t.reason or t.status]))
     return ", ".join(said)

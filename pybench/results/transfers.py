@@ -35,7 +35,7 @@ class TransferPlan(msgspec.Struct, frozen=True, kw_only=True):
     duration_ns: int
     warmup_ns: int
     tries: int
-    """At the most, for a round of a pair whose measurements are spoiled."""
+    """At the most, for a round of a pair whose measurements are invalid."""
     seed: int
     budget_ns: int = 0
     """0: none."""
@@ -67,7 +67,7 @@ class PairTrial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     method: str
     round: int
     attempt: int = 0
-    """Counts the tries of this round of the pair; the earlier ones were spoiled or failed."""
+    """Counts the tries of this round of the pair; the earlier ones were invalid or failed."""
     sequence: int = 0
     started: float = 0.0
     """Seconds since the epoch."""
@@ -87,7 +87,7 @@ class PairTrial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     reason: str = ""
 
     @property
-    def clean(self) -> bool:
+    def valid(self) -> bool:
         """True if it may enter a figure."""
         return self.transfer_ns is not None and not self.flags
 

@@ -1,6 +1,6 @@
 """What spoils a trial: all checks in one place, each with its threshold, its reason and the next step.
 
-A spoiled trial is kept and marked, run again, and enters no estimate. `scripts/disturb` counts what the thresholds
+A invalid trial is kept and marked, run again, and enters no estimate. `scripts/disturb` counts what the thresholds
 see of planted disturbances, and how often they are wrong about quiet trials. A check that needs a fact which this
 host or this file does not have passes.
 """
@@ -19,12 +19,12 @@ from pybench.workloads import workload
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One way a trial can be spoiled."""
+    """One way a trial can be invalid."""
 
     name: str
     reason: str
     next_step: str
-    spoiled: Callable[[Cell, Evidence], bool]
+    fails: Callable[[Cell, Evidence], bool]
     blind: str = ""
     """What it cannot see, where that matters."""
 
@@ -105,48 +105,48 @@ CHECKS: tuple[Check, ...] = (
         name="overlap",
         reason=f"not all threads ran for {LEAST_OVERLAP:.0%} of the trial",
         next_step="use a longer --duration, or look for what else runs on these CPUs",
-        spoiled=lambda cell, seen: seen.overlap < LEAST_OVERLAP and not cell.oversubscribed and _by_time(cell),
+        fails=lambda cell, seen: seen.overlap < LEAST_OVERLAP and not cell.oversubscribed and _by_time(cell),
     ),
     Check(
         name="skew",
         reason=f"the threads' starts were spread over more than {MOST_SKEW:.0%} of the trial",
         next_step="use a longer --duration, or look for what else runs on these CPUs",
-        spoiled=lambda cell, seen: seen.skew > MOST_SKEW and not cell.oversubscribed and _by_time(cell),
+        fails=lambda cell, seen: seen.skew > MOST_SKEW and not cell.oversubscribed and _by_time(cell),
         blind="launch and other workloads that end by themselves: their figure is from the first start",
     ),
     Check(
         name="off-cpu",
         reason=f"threads that never sleep were off their CPUs for over {MOST_OFF_CPU:.1%} of the trial in all",
         next_step="stop what else runs on these CPUs, or choose others with --place",
-        spoiled=lambda cell, seen: max(seen.off_cpu, seen.off_cpu_sum) > MOST_OFF_CPU and _always_busy(cell),
+        fails=lambda cell, seen: max(seen.off_cpu, seen.off_cpu_sum) > MOST_OFF_CPU and _always_busy(cell),
         blind="workloads and locks that sleep: `waited` and `stall` stand for it",
     ),
     Check(
         name="waited",
         reason=f"threads waited for their CPUs {MOST_WAITED_MORE:.1%} of the trial longer than is usual here",
         next_step="stop what else runs on these CPUs, or choose others with --place",
-        spoiled=lambda cell, seen: seen.waited_more > MOST_WAITED_MORE and not cell.oversubscribed,
+        fails=lambda cell, seen: seen.waited_more > MOST_WAITED_MORE and not cell.oversubscribed,
         blind="the first trials of a cell, which make its usual; kernels that do not count it",
     ),
     Check(
         name="involuntary-switches",
         reason=f"a thread was pushed off its CPU more than {MOST_INVOLUNTARY_HZ:.0f} times a second",
         next_step="stop what else runs on these CPUs (pidstat -w 1), or choose others with --place",
-        spoiled=lambda cell, seen: seen.involuntary > MOST_INVOLUNTARY_HZ and _always_busy(cell),
+        fails=lambda cell, seen: seen.involuntary > MOST_INVOLUNTARY_HZ and _always_busy(cell),
         blind="sleeping workloads: kernel threads that finish their work switch them often",
     ),
     Check(
         name="migration",
         reason="a thread ran on another CPU than its own",
         next_step="look for what changes affinities: cpuset managers, irqbalance-like daemons, taskset",
-        spoiled=lambda _, seen: seen.migrated > 0,
+        fails=lambda _, seen: seen.migrated > 0,
         blind="away and back between start and stop: then `off-cpu` shows it, as two share a CPU",
     ),
     Check(
         name="topology",
         reason="CPUs went off, came, or were taken from this process during the trial",
         next_step="look for who does it (dmesg | tail; cpuset managers, hotplug, tools that turn SMT); lscpu -e",
-        spoiled=lambda _, seen: bool(seen.topology),
+        fails=lambda _, seen: bool(seen.topology),
         blind="CPUs off and on again between start and stop, and not of the trial",
     ),
     Check(
@@ -154,21 +154,21 @@ CHECKS: tuple[Check, ...] = (
         reason=f"the hypervisor took more than {MOST_STEAL:.0%} of the CPUs' time",
         next_step="measure on an idle host, or on bare metal",
         # A tick of steal may have been collected over many trials before.
-        spoiled=lambda _, seen: seen.steal - seen.tick_share > MOST_STEAL,
+        fails=lambda _, seen: seen.steal - seen.tick_share > MOST_STEAL,
         blind="less than two ticks in a trial; where the kernel takes steal off a task's time, `off-cpu` shows it",
     ),
     Check(
         name="throttled",
         reason=f"a CPU quota kept tasks waiting over {MOST_THROTTLED:.0%} of the time, or heat slowed the CPU",
         next_step="lift the quota (cpu.max, cpu.cfs_quota_us; docker --cpus), or cool the machine",
-        spoiled=lambda _, seen: seen.throttled > MOST_THROTTLED or seen.thermal_throttles > 0,
+        fails=lambda _, seen: seen.throttled > MOST_THROTTLED or seen.thermal_throttles > 0,
         blind="quotas of groups that are not visible from here, as in a container: `off-cpu` shows them",
     ),
     Check(
         name="speed",
         reason=f"a CPU's speed changed by more than {MOST_SPEED_CHANGE:.0%}",
         next_step="fix the frequency (cpupower frequency-set -g performance; turbo off), keep siblings idle",
-        spoiled=lambda _, seen: (
+        fails=lambda _, seen: (
             seen.speed_change > MOST_SPEED_CHANGE
             or seen.speed_loss > MOST_SPEED_CHANGE
             or _frequency_changed(seen)
@@ -179,54 +179,54 @@ CHECKS: tuple[Check, ...] = (
         name="interrupts",
         reason=f"a CPU had more than {MOST_INTERRUPTS_HZ:.0f} interrupts a second beside its timer",
         next_step="move interrupts elsewhere (/proc/irq/*/smp_affinity_list), or choose other CPUs with --place",
-        spoiled=_interrupted,
+        fails=_interrupted,
         blind="hosts so wide that /proc/interrupts is too dear to read: softirqs alone tell there",
     ),
     Check(
         name="memory-node",
         reason="memory was not on the NUMA node that was asked for, or moved",
         next_step="free memory on that node (numactl -H), or turn sysctl kernel.numa_balancing=0",
-        spoiled=lambda _, seen: seen.misplaced > 0,
+        fails=lambda _, seen: seen.misplaced > 0,
         blind="mem:interleave of one page; a page that moved and came back",
     ),
     Check(
         name="hold-time",
         reason=f"the hold time was off by more than {MOST_HOLD_ERROR:.0%} of what was asked",
         next_step="look for a changing CPU speed; a longer --hold-ns is easier to keep",
-        spoiled=lambda _, seen: seen.hold_error > MOST_HOLD_ERROR,
+        fails=lambda _, seen: seen.hold_error > MOST_HOLD_ERROR,
     ),
     Check(
         name="think-time",
         reason=f"the think time was off by more than {MOST_THINK_ERROR:.0%} of what was asked",
         next_step="look for a changing CPU speed; a longer --think-ns is easier to keep",
-        spoiled=lambda _, seen: seen.think_error > MOST_THINK_ERROR,
+        fails=lambda _, seen: seen.think_error > MOST_THINK_ERROR,
     ),
     Check(
         name="clock",
         reason=f"clocks of two CPUs were {MOST_CLOCK_OFFSET_NS / 1000:.0f} us apart, or one ran "
         f"{MOST_CLOCK_DRIFT:.1%} fast or slow",
         next_step="look at dmesg for tsc and clocksource; in a guest, at the hypervisor's TSC setting",
-        spoiled=lambda _, seen: seen.clock_offset_ns > MOST_CLOCK_OFFSET_NS or seen.clock_drift > MOST_CLOCK_DRIFT,
+        fails=lambda _, seen: seen.clock_offset_ns > MOST_CLOCK_OFFSET_NS or seen.clock_drift > MOST_CLOCK_DRIFT,
         blind="CLOCK_MONOTONIC itself being slewed by NTP, at most 0.05 %",
     ),
     Check(
         name="too-short",
         reason=f"one operation more or less changes the figure by over {MOST_QUANTUM:.0%}",
         next_step="use a longer --duration",
-        spoiled=lambda _, seen: seen.quantum > MOST_QUANTUM,
+        fails=lambda _, seen: seen.quantum > MOST_QUANTUM,
     ),
     Check(
         name="stall",
         reason=f"one operation took more than {MOST_STALL:.0%} of the trial",
         next_step="look for what stopped it (a stopped process, swapping), or use a longer --duration",
-        spoiled=lambda cell, seen: seen.stall > MOST_STALL and seen.quantum <= MOST_QUANTUM and _by_time(cell),
+        fails=lambda cell, seen: seen.stall > MOST_STALL and seen.quantum <= MOST_QUANTUM and _by_time(cell),
         blind="operations that are not timed: of very fast ones only a sample is",
     ),
     Check(
         name="load-before",
         reason="more tasks than spare CPUs ran just before the trial",
         next_step="wait until the host is idle (uptime), or stop what runs",
-        spoiled=lambda cell, seen: seen.running > max(_spare_cpus(cell), 0),
+        fails=lambda cell, seen: seen.running > max(_spare_cpus(cell), 0),
         blind="what starts later; what runs on spare CPUs",
     ),
     Check(
@@ -234,7 +234,7 @@ CHECKS: tuple[Check, ...] = (
         reason=f"other tasks used more than {MOST_OTHER_WORK:.0%} of the CPUs' time "
         f"({MOST_OTHER_WORK_SLEEPING:.0%} where threads sleep and the kernel works for them)",
         next_step="stop what else runs on these CPUs, or choose others with --place",
-        spoiled=lambda cell, seen: (
+        fails=lambda cell, seen: (
             seen.other_work > (MOST_OTHER_WORK if _always_busy(cell) else MOST_OTHER_WORK_SLEEPING)
         ),
         blind="less than one tick for each CPU in a trial",
@@ -243,14 +243,14 @@ CHECKS: tuple[Check, ...] = (
         name="siblings",
         reason=f"an SMT sibling that should be idle was busy for more than {MOST_SIBLING_BUSY:.0%} of the trial",
         next_step="stop what runs on it, or keep tasks away from it (cpuset, isolcpus)",
-        spoiled=lambda _, seen: seen.siblings_busy > MOST_SIBLING_BUSY,
+        fails=lambda _, seen: seen.siblings_busy > MOST_SIBLING_BUSY,
     ),
     Check(
         name="elsewhere",
         reason=f"more than {MOST_ELSEWHERE:g} CPUs were busy beyond those of the trial ({MOST_ELSEWHERE_KERNEL:g} "
         "where the workload is the kernel's)",
         next_step="stop what runs there: it shares the kernel's locks, caches, memory and turbo",
-        spoiled=lambda cell, seen: (
+        fails=lambda cell, seen: (
             seen.elsewhere > (MOST_ELSEWHERE_KERNEL if workload(cell.workload).kernel_memory else MOST_ELSEWHERE)
         ),
     ),
@@ -259,7 +259,7 @@ CHECKS: tuple[Check, ...] = (
 
 def flags(cell: Cell, evidence: Evidence) -> list[str]:
     """Names of the checks that this trial fails."""
-    return [check.name for check in CHECKS if check.spoiled(cell, evidence)]
+    return [check.name for check in CHECKS if check.fails(cell, evidence)]
 
 
 def explain(name: str) -> str:
@@ -279,7 +279,7 @@ DRIFT_ALPHA = 0.01
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell's clean trials show together. It takes no trial away: it says how to read the median."""
+    """What a cell's valid trials show together. It takes no trial away: it says how to read the median."""
 
     name: str
     """`bimodal`, `drift` or `handoff`."""
@@ -292,12 +292,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cell_findings(trials: Iterable[Trial]) -> list[Finding]:
-    """Cells whose clean trials have two modes or drift over the sweep, and whether the whole sweep drifts."""
+    """Cells whose valid trials have two modes or drift over the sweep, and whether the whole sweep drifts."""
     cells: dict[int, list[tuple[int, float]]] = defaultdict(list)
     handed: dict[int, list[float]] = defaultdict(list)
     for trial in trials:
         # Draws of inputs have no order in time, and modes only if the inputs have.
-        if trial.clean and trial.figures and not trial.simulated:
+        if trial.valid and trial.figures and not trial.simulated:
             cells[trial.cell].append((trial.sequence, trial.figures.throughput))
             timed = sum(h.timed for h in trial.handoffs)
             if timed:

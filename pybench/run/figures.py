@@ -14,7 +14,7 @@ from pybench.workloads import workload
 
 
 class Usual(msgspec.Struct, frozen=True, kw_only=True):
-    """What clean trials of a cell usually show, to hold others against; empty or None where that is not known."""
+    """What valid trials of a cell usually show, to hold others against; empty or None where that is not known."""
 
     work_ns: Sequence[float] = ()
     """Each member's time for the fixed chain of work."""
@@ -80,7 +80,7 @@ def evidence(
 ) -> Evidence:
     """The evidence of a trial that ended well.
 
-    `usual` is what the cell's clean trials showed so far; `by_time` tells
+    `usual` is what the cell's valid trials showed so far; `by_time` tells
     that the trial was ended by time, not by a count of operations.
     """
     members = outcome.members

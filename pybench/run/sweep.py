@@ -43,7 +43,7 @@ class CellState:
     def __init__(self) -> None:
         self.throughputs: list[float] = []
         self.repeats = 0
-        self.spoiled = 0
+        self.invalid = 0
         self.unsupported = False
         """Its last trial in this run was not to be had on this host."""
         self._never_ran = 0
@@ -55,8 +55,8 @@ class CellState:
         self.repeats = max(self.repeats, trial.repeat + 1)
         self.unsupported = trial.outcome.status == "unsupported"
         self._never_ran += self.unsupported
-        self.spoiled += bool(trial.flags)
-        if trial.clean and trial.figures:
+        self.invalid += bool(trial.flags)
+        if trial.valid and trial.figures:
             self.throughputs.append(trial.figures.throughput)
             if trial.outcome.members and trial.outcome.members.work_ns:
                 self._work_ns.append(_work(trial.outcome.members))
@@ -65,11 +65,11 @@ class CellState:
 
     @property
     def counted(self) -> int:
-        """Trials that count towards the most of a cell: spoiled ones are run again."""
-        return self.repeats - self.spoiled - self._never_ran
+        """Trials that count towards the most of a cell: invalid ones are run again."""
+        return self.repeats - self.invalid - self._never_ran
 
     def usual(self) -> Usual:
-        """What the cell's clean trials usually show; nothing until that is known."""
+        """What the cell's valid trials usually show; nothing until that is known."""
         if len(self.throughputs) < LEAST_FOR_USUAL:
             return Usual()
         work = [statistics.median(column) for column in zip(*self._work_ns, strict=True)]
@@ -77,7 +77,7 @@ class CellState:
 
     def done(self, plan: Plan) -> bool:
         """True if no more trials are wanted: sure enough, at its limits, or not to be had on this host."""
-        full = self.counted >= plan.max_trials or self.spoiled >= max(plan.max_spoiled, 1)
+        full = self.counted >= plan.max_trials or self.invalid >= max(plan.max_invalid, 1)
         return self.unsupported or full or self.sure(plan)
 
     def sure(self, plan: Plan) -> bool:
@@ -278,7 +278,7 @@ def _work(members: Members) -> list[float]:
 
 def _progress(state: CellState, plan: Plan) -> float:
     """Share of a cell's trials that are done: of the least, then of a few more each time that was not enough; or
-    of the spoiled ones that it may have."""
+    of the invalid ones that it may have."""
     done = state.counted
     expected = plan.min_trials if done < plan.min_trials else min(plan.max_trials, done + 4)
-    return max(done / expected, state.spoiled / max(plan.max_spoiled, 1))
+    return max(done / expected, state.invalid / max(plan.max_invalid, 1))

@@ -14,7 +14,7 @@ from pybench.host.topology import Topology
 from pybench.native.outcome import TrialSpec
 from pybench.placement import limits
 from pybench.results.records import Cell
-from pybench.results.transfer_figures import Transfers, summarize, why_spoiled
+from pybench.results.transfer_figures import Transfers, summarize, why_invalid
 from pybench.results.transfers import Pair, PairTrial, TransferPlan
 from pybench.run.trial import RunTrial, StartMeters, measure, start_meters
 from pybench.workloads.transfer import METHODS, WORKLOAD
@@ -116,7 +116,7 @@ def plan_transfers(
 
 
 def expected_ns(plan: TransferPlan) -> int:
-    """About how long a plan takes, ns, if nothing is spoiled."""
+    """About how long a plan takes, ns, if nothing is invalid."""
     return len(plan.pairs) * len(plan.methods) * plan.rounds * trial_ns(plan.duration_ns)
 
 
@@ -145,13 +145,13 @@ class TransferRun:
         self._sequence = 0
 
     def trials(self) -> Iterator[PairTrial]:
-        """Run all rounds; a spoiled or failed trial is followed by another try, up to the plan's limit."""
+        """Run all rounds; a invalid or failed trial is followed by another try, up to the plan's limit."""
         for round_number in range(self.plan.rounds):
             for method, pair in order_of_round(self.plan, round_number):
                 for attempt in range(self.plan.tries):
                     trial = self._trial(method, pair, round_number, attempt)
                     yield trial
-                    if trial.clean:
+                    if trial.valid:
                         break
                 self.done += 1
 
@@ -225,12 +225,12 @@ def quick_look(
 ) -> dict[Distance, float]:
     """What one transfer takes now between a pair of each distance among these CPUs, ns; about 20 ms a distance.
 
-    By stores and loads, as waiters of a lock learn of their turn. What did not come out clean is left out.
+    By stores and loads, as waiters of a lock learn of their turn. What did not come out valid is left out.
     """
     plan = plan_transfers(topology, cpus, methods=("store",), rounds=LEAST_ROUNDS, every_pair=True)
     pairs = tuple(some[0] for some in pairs_by_class(topology, cpus).values())
     run = TransferRun(msgspec.structs.replace(plan, pairs=pairs, rounds=1, tries=2), topology, run_trial, meters)
-    return {t.distance: t.transfer_ns for t in run.trials() if t.clean and t.transfer_ns}
+    return {t.distance: t.transfer_ns for t in run.trials() if t.valid and t.transfer_ns}
 
 
 def measure_transfers(
@@ -239,15 +239,15 @@ def measure_transfers(
     """Measure the limit on the CPUs at hand: a few pairs of each distance class, thrice for `duration_ns` each.
 
     Takes about 60 ms a pair, and at most three pairs a class. Raises UnsupportedError or UsageError if there
-    are no two CPUs, MeasurementError if no trial came out clean.
+    are no two CPUs, MeasurementError if no trial came out valid.
     """
     plan = plan_transfers(
         topology, cpus, methods=(method,), rounds=QUICK_ROUNDS, duration_ns=duration_ns, every_pair=True
     )
     few = [pair for pairs in pairs_by_class(topology, cpus).values() for pair in _spread(pairs, QUICK_PAIRS)]
     trials = list(TransferRun(msgspec.structs.replace(plan, pairs=tuple(few)), topology).trials())
-    if not any(trial.clean for trial in trials):
-        raise MeasurementError(f"no clean transfer between CPUs: {why_spoiled(trials)}")
+    if not any(trial.valid for trial in trials):
+        raise MeasurementError(f"no valid transfer between CPUs: {why_invalid(trials)}")
     return summarize(trials, method)
 
 

@@ -35,7 +35,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 def measure(
     cell: Cell, spec: TrialSpec, run_trial: RunTrial, meters: StartMeters, usual: Usual | None = None
 ) -> Measured:
-    """Run one trial of a cell; `usual` is what its clean trials showed so far."""
+    """Run one trial of a cell; `usual` is what its valid trials showed so far."""
     started, clock = time.time(), time.monotonic()
     around = meters(cell.cpus)
     outcome = run_trial(spec)
@@ -46,7 +46,7 @@ def measure(
     counted = around()
     measured = Measured(outcome=outcome, started=round(started, 3), seconds=round(time.monotonic() - clock, 4))
     if outcome.members is None:
-        # Whose CPU is gone cannot even start: the trial is spoiled like one that was hit under way.
+        # Whose CPU is gone cannot even start: the trial is invalid like one that was hit under way.
         gone = outcome.status == "failed" and (counted.topology or counted.barred)
         return msgspec.structs.replace(measured, flags=["topology"]) if gone else measured
     seen = evidence(cell, outcome, counted, usual or Usual(), by_time=not spec.operations)

@@ -1,6 +1,6 @@
 """This host as a machine: short measurements of what the simulator's model needs, each checked like a trial.
 
-A number is the median of clean repeats, its range from the least to the largest of them, and never narrower than
+A number is the median of valid repeats, its range from the least to the largest of them, and never narrower than
 NARROWEST. What cannot be measured here is taken from elsewhere and marked assumed, with a range.
 """
 
@@ -16,13 +16,13 @@ from pybench.errors import MeasurementError
 from pybench.host.facts import read_facts
 from pybench.host.journal import undisturbed
 from pybench.host.topology import Topology
-from pybench.results.transfer_figures import pair_figures, why_spoiled
+from pybench.results.transfer_figures import pair_figures, why_invalid
 from pybench.results.transfers import PairTrial
 from pybench.run.transfers import TransferRun, plan_transfers
 from pybench.simulator.calibrate_launch import launch_steps
 from pybench.simulator.lone import lone
 from pybench.simulator.machine import CpuPlace, Machine, Number, ServiceKind, Shape, Spread
-from pybench.simulator.measuring import REPEATS, assumed, clean, measured, ns_an_operation, plain
+from pybench.simulator.measuring import REPEATS, assumed, measured, ns_an_operation, plain, valid_outcomes
 from pybench.simulator.singles import singles
 
 BUDGET_NS = 50 * 10**9
@@ -98,13 +98,13 @@ def _transfers(topology: Topology, budget_ns: int) -> dict[str, Spread]:
         pairs = plan.pairs_there[distance]  # type: ignore[index]
         count = sum(1 for pair in pair_figures(trials, "cas") if pair.distance == distance and pair.transfer_ns.n)
         how = f"measured: compare-and-swap ping-pong, {count} of {pairs} pairs, {len(seen)} rounds"
-        # Of a pair that was always spoiled in some round, that round tells nothing: it is not among these.
+        # Of a pair that was always invalid in some round, that round tells nothing: it is not among these.
         columns = [measured(column, how, 0.1) for column in zip(*seen, strict=True)]
         found[distance] = Spread(*ascending(columns))
     missing = [name for name in plan.pairs_there if name not in found]
     if missing:
         raise MeasurementError(
-            f"no clean transfer ({', '.join(missing)}): {why_spoiled(trials)}; measure on an idle host"
+            f"no valid transfer ({', '.join(missing)}): {why_invalid(trials)}; measure on an idle host"
         )
     return found
 
@@ -117,7 +117,7 @@ def _no_transfer() -> Spread:
 def _percentiles(trials: list[PairTrial]) -> dict[str, list[float]]:
     by_class: dict[str, list[float]] = {}
     for trial in trials:
-        if trial.clean and trial.transfer_ns:
+        if trial.valid and trial.transfer_ns:
             by_class.setdefault(trial.distance, []).append(trial.transfer_ns)
     return {name: [float(q) for q in np.percentile(values, (5, 50, 95))] for name, values in by_class.items()}
 
@@ -141,8 +141,10 @@ def _siblings(topology: Topology) -> dict[str, Number]:
     if core is None:
         return {"core.smt_slowdown": Number(1.0, 1.0, 1.0, "no SMT siblings that may be used")}
     pair = tuple(cpu.number for cpu in core if cpu.allowed)[:2]
-    alone = statistics.median([ns_an_operation(one) for one in clean("spin", pair[:1], REPEATS, lock="empty")])
-    both = [2 * ns_an_operation(one) / alone for one in clean("spin", pair, REPEATS, lock="empty")]
+    alone = statistics.median(
+        [ns_an_operation(one) for one in valid_outcomes("spin", pair[:1], REPEATS, lock="empty")]
+    )
+    both = [2 * ns_an_operation(one) / alone for one in valid_outcomes("spin", pair, REPEATS, lock="empty")]
     return {
         "core.smt_slowdown": measured([max(x, 1.0) for x in both], "measured: an empty loop on both siblings", 1.0)
     }

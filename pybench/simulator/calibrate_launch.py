@@ -7,7 +7,7 @@ from pybench.host.topology import Topology
 from pybench.native.outcome import Outcome
 from pybench.placement import place
 from pybench.simulator.machine import Number
-from pybench.simulator.measuring import assumed, clean, measured, ns_an_operation, plain
+from pybench.simulator.measuring import assumed, measured, ns_an_operation, plain, valid_outcomes
 from pybench.simulator.steps import STEPS
 
 LAUNCH_LAYERS, LAUNCH_CONTAINERS = 50, 10
@@ -29,7 +29,7 @@ def _steps(cores: tuple[int, ...]) -> dict[str, Number]:
     cpu = cores[:1]
 
     def storm(strategy: str, layers: int) -> list[Outcome]:
-        return clean(
+        return valid_outcomes(
             "launch",
             cpu,
             3,
@@ -51,7 +51,7 @@ def _steps(cores: tuple[int, ...]) -> dict[str, Number]:
     binds, fds, flat, many = storm("binds", n), storm("fds", n), storm("plain", 2), storm("plain", n)
     low, high = cpu_ns(flat, "overlay", 1), cpu_ns(many, "overlay", 1)
     slope = [max((b - a) / (n - 2), 0.0) for a, b in zip(low, high, strict=False)]
-    walks = [[ns_an_operation(one) for one in clean("stat", cpu, 3, depth=depth)] for depth in (1, 9)]
+    walks = [[ns_an_operation(one) for one in valid_outcomes("stat", cpu, 3, depth=depth)] for depth in (1, 9)]
     walk = [max((deep - flat_ns) / 8, 0.0) for flat_ns, deep in zip(*walks, strict=False)]
     how = f"measured: launch on one CPU, {LAUNCH_CONTAINERS} containers of {n} layers"
     return {
@@ -76,7 +76,8 @@ def _section_share(cores: tuple[int, ...]) -> Number:
     if len(cores) < 2:
         return assumed(0.4, 0.2, 0.7, "the first socket of this host has one core to mount on")
     rates = [
-        statistics.median([ns_an_operation(one) for one in clean("mount", cpus, 3)]) for cpus in (cores[:1], cores)
+        statistics.median([ns_an_operation(one) for one in valid_outcomes("mount", cpus, 3)])
+        for cpus in (cores[:1], cores)
     ]
     share = min(max(2 / (rates[0] / rates[1]) - 1, 0.05), 0.95)
     return Number(

@@ -11,7 +11,7 @@ from pybench.native.engine import run
 from pybench.native.engine_spec import EngineSpec, Latency, Seat, Spin
 from pybench.native.outcome import Outcome
 from pybench.simulator.machine import Number
-from pybench.simulator.measuring import clean, measured, ns_an_operation
+from pybench.simulator.measuring import measured, ns_an_operation, valid_outcomes
 
 # Their lone operations are a turn of the loop, an atomic beside it, three hits beside it, and an atomic behind a
 # store, in the model as in fact.
@@ -33,7 +33,7 @@ def lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
     # What is solved together is measured together: a core's speed may change within a second.
     for _ in range(ROUNDS):
         for lock in outcomes:
-            outcomes[lock] += clean("spin", (cpu,), 1, lock=lock)
+            outcomes[lock] += valid_outcomes("spin", (cpu,), 1, lock=lock)
         os.sched_setaffinity(0, {cpu})
         try:
             pauses.append(native.relax_ns())

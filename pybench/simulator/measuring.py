@@ -31,7 +31,7 @@ def assumed(value: float, low: float, high: float, why: str) -> Number:
     return Number(value, low, high, f"assumed: {why}")
 
 
-def clean(
+def valid_outcomes(
     workload_name: str, cpus: tuple[int, ...], repeats: int, own_end: bool = False, **params: int | str
 ) -> list[Outcome]:
     """Clean trials of a workload, each checked as a sweep's. MeasurementError if too few come out so."""
@@ -62,7 +62,7 @@ def clean(
         return found
     why = ", ".join(dict.fromkeys(flags))
     raise MeasurementError(
-        f"{len(found)} of {TRIES} short trials of {workload_name} came out clean ({why}); measure on an idle host"
+        f"{len(found)} of {TRIES} short trials of {workload_name} came out valid ({why}); measure on an idle host"
     )
 
 

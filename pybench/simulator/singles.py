@@ -9,7 +9,7 @@ from pybench.host.topology import Topology
 from pybench.native.engine import LATE_SHARE
 from pybench.placement import place
 from pybench.simulator.machine import Number
-from pybench.simulator.measuring import REPEATS, assumed, clean, measured
+from pybench.simulator.measuring import REPEATS, assumed, measured, valid_outcomes
 from pybench.stats.histograms import counted_ns
 
 SLOWEST, LEFT_OUT = 0.1, 0.001
@@ -22,7 +22,7 @@ def singles(topology: Topology) -> dict[str, Number]:
     if len(cores) < 2:
         late = assumed(0.0, 0.0, 0.6, "this host has one core, and nothing to transfer to")
     else:
-        trials = clean("transfer", cores, REPEATS, method="cas", batch=1)
+        trials = valid_outcomes("transfer", cores, REPEATS, method="cas", batch=1)
         found = [lateness(*counted_ns(one.phases["transfer"])) for one in trials]
         late = measured(found, "measured: the slowest tenth of round trips by compare-and-swap, timed one by one")
     return {

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_runs import PYBENCH, UNSPOILED, here, pybench
+from cli_runs import ALL_VALID, PYBENCH, here, pybench
 
 from pybench.results.store import read
 
@@ -34,7 +34,7 @@ def test_two_real_sweeps(tmp_path: Path) -> None:
     paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     quick = ["--threads", "1", "--duration", "5ms", "--warmup", "1ms", "--max-trials", "7", "--lock", "ticket,mcs"]
     for path in paths:
-        assert pybench("sweep", "spin", *quick, "--output", path, start=UNSPOILED).returncode == 0
+        assert pybench("sweep", "spin", *quick, "--output", path, start=ALL_VALID).returncode == 0
     ran = here("compare", *paths, "--metric", "throughput,p99,jain,cpu,max,p99.9")
     assert ran.returncode == 0, ran.stderr
     assert all(len(line.rstrip()) <= 80 for line in ran.stdout.splitlines())
@@ -42,8 +42,8 @@ def test_two_real_sweeps(tmp_path: Path) -> None:
     locks = here("compare", *paths, "--axis", "lock", "--json")
     said = json.loads(locks.stdout)
     assert [pair["b"]["label"] for pair in said["pairs"]] == ["lock=mcs"]
-    clean = [sum(t.clean for t in read(p).trials if t.params["lock"] == "ticket") for p in paths]
-    assert said["pairs"][0]["cells"][0]["clean"][0] == sum(clean)
+    valid = [sum(t.valid for t in read(p).trials if t.params["lock"] == "ticket") for p in paths]
+    assert said["pairs"][0]["cells"][0]["valid"][0] == sum(valid)
 
 
 def test_a_slower_file_says_so_and_what_could_explain_it(files: dict[str, Path]) -> None:

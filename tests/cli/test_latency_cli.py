@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_runs import ENVIRONMENT, MAIN, PYBENCH, UNSPOILED, here, pybench, python
+from cli_runs import ALL_VALID, ENVIRONMENT, MAIN, PYBENCH, here, pybench, python
 
 from pybench.host.topology import read_topology
 from pybench.results.transfer_figures import load_transfers
@@ -26,7 +26,7 @@ def two() -> str:
 @needs_two
 def test_a_matrix_is_printed_kept_and_printed_again(tmp_path: Path) -> None:
     words = ["--place", two(), "--method", "cas,lines", "--rounds", "3"]
-    ran = pybench("latency", *words, start=UNSPOILED, cwd=tmp_path)
+    ran = pybench("latency", *words, start=ALL_VALID, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     (path,) = (tmp_path / "results").glob("*.jsonl")
     assert str(path.relative_to(tmp_path)) in ran.stderr
@@ -56,7 +56,7 @@ def test_a_quick_look_at_the_limit_gives_every_class_of_these_cpus(monkeypatch: 
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     file = tmp_path / "l.jsonl"
     run = subprocess.Popen(
-        [*UNSPOILED, "latency", "--place", two(), "--rounds", "5000", "--all", "--output", str(file)],
+        [*ALL_VALID, "latency", "--place", two(), "--rounds", "5000", "--all", "--output", str(file)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -75,12 +75,12 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
 
 @needs_two
 def test_a_matrix_without_a_clean_trial_is_status_4_and_kept(tmp_path: Path) -> None:
-    """As on a host where all is spoiled."""
-    spoiled = python(f"from pybench.run import trial; trial.flags = lambda *_: ['steal']; {MAIN}")
+    """As on a host where all is invalid."""
+    invalid = python(f"from pybench.run import trial; trial.flags = lambda *_: ['steal']; {MAIN}")
     words = ["--place", two(), "--method", "cas", "--rounds", "2", "--output", "l.jsonl"]
-    ran = pybench("latency", *words, start=spoiled, cwd=tmp_path)
+    ran = pybench("latency", *words, start=invalid, cwd=tmp_path)
     assert ran.returncode == 4, ran.stderr
-    assert "no pair gave a clean measurement: steal (kept in l.jsonl)" in ran.stderr
+    assert "no pair gave a valid measurement: steal (kept in l.jsonl)" in ran.stderr
     trials = read_transfers(tmp_path / "l.jsonl").trials
     # Each of the two rounds was tried again as often as it may be.
     assert [(t.round, t.attempt) for t in trials] == [(n, attempt) for n in range(2) for attempt in range(TRIES)]
@@ -90,11 +90,11 @@ def test_a_matrix_without_a_clean_trial_is_status_4_and_kept(tmp_path: Path) -> 
 @needs_two
 def test_ctrl_c_before_a_clean_trial_is_status_130(tmp_path: Path) -> None:
     interrupted = "os.kill(os.getpid(), signal.SIGINT) or ['steal']"
-    spoiled = python(
+    invalid = python(
         f"import os, signal; from pybench.run import trial; trial.flags = lambda *_: {interrupted}; {MAIN}"
     )
     words = ["--place", two(), "--method", "cas", "--rounds", "2", "--output", "l.jsonl"]
-    ran = pybench("latency", *words, start=spoiled, cwd=tmp_path)
+    ran = pybench("latency", *words, start=invalid, cwd=tmp_path)
     assert (ran.returncode, "Traceback" in ran.stderr) == (130, False), ran.stderr
     assert "kept in l.jsonl" in ran.stderr
 

@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_runs import UNSPOIL, UNSPOILED, here, pybench, python, said, skip_without_mounts
+from cli_runs import ALL_VALID, SKIP_CHECKS, here, pybench, python, said, skip_without_mounts
 
 from pybench.results.store import read
 from pybench.workloads.launch import STRATEGIES
 
 # The command line on a kernel that lacks a call.
 REFUSALS = Path(__file__).parents[1] / "native" / "refusals.py"
-LACKING = python(f"{UNSPOIL}; import runpy; runpy.run_path({str(REFUSALS)!r}, run_name='__main__')")
+LACKING = python(f"{SKIP_CHECKS}; import runpy; runpy.run_path({str(REFUSALS)!r}, run_name='__main__')")
 SMALL = ["--containers", "1,4", "--layers", "5", "--budget", "5s"]
 SMALLEST = ["--containers", "1", "--layers", "5", "--budget", "1s"]
 
 
 def measured(*words: str, start: list[str] | None = None) -> "subprocess.CompletedProcess[str]":
     """A launch that must work where mounts do at all."""
-    ran = pybench("launch", *words, start=start or UNSPOILED)
+    ran = pybench("launch", *words, start=start or ALL_VALID)
     skip_without_mounts(ran)
     assert ran.returncode == 0, ran.stderr
     assert "Traceback" not in ran.stderr
@@ -79,7 +79,7 @@ def test_who_suffers_is_shown(result_file: Path) -> None:
 def test_ctrl_c_keeps_what_is_done(result_file: Path) -> None:
     words = ["launch", "--strategy", "binds", "--containers", "30", "--layers", "20", "--budget", "60s"]
     run = subprocess.Popen(
-        [*UNSPOILED, *words, "--output", str(result_file)],
+        [*ALL_VALID, *words, "--output", str(result_file)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -213,7 +213,7 @@ def test_who_may_not_map_a_host_s_file_system_learns_what_it_takes(open_folder: 
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("unshare -rm does not work here: no user namespaces")
     words = ["--containers", "2", "--layers", "3", "--budget", "3s", "--output", str(result_file)]
-    ran = measured("--param", f"fs={open_folder}", *words, start=["unshare", "-rm", *UNSPOILED])
+    ran = measured("--param", f"fs={open_folder}", *words, start=["unshare", "-rm", *ALL_VALID])
     text = said(ran.stdout)
     if "unsupported here" not in text:
         pytest.skip("this file system of the host's may be mapped by anybody")
@@ -227,7 +227,7 @@ def test_root_of_a_container_launches_by_every_strategy(result_file: Path) -> No
     """A user namespace with no ranges of users to give: one user is mapped."""
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("unshare -rm does not work here: no user namespaces")
-    measured(*SMALL, "--output", str(result_file), start=["unshare", "-rm", *UNSPOILED])
+    measured(*SMALL, "--output", str(result_file), start=["unshare", "-rm", *ALL_VALID])
     for trial in read(result_file).trials:
         assert trial.outcome.status == "ok"
         assert trial.outcome.user_namespace

@@ -21,7 +21,7 @@ def test_stat(sweep):
 """
 
 # A busy host spoils no trial there, so that all have their figures; the checks have tests of their own.
-UNSPOILED = """
+ALL_VALID = """
 from pybench.run import trial
 
 trial.flags = lambda cell, seen: []
@@ -42,7 +42,7 @@ def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 def test_two_runs_are_saved_and_compared(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(OWN)
-    (tmp_path / "conftest.py").write_text(UNSPOILED)
+    (tmp_path / "conftest.py").write_text(ALL_VALID)
     plain = run(tmp_path)
     assert plain.returncode == 0 and "2 skipped" in plain.stdout
     first = run(tmp_path, "--benchmark", "--benchmark-autosave")

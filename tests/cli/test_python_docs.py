@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "python.md"
 def test_the_examples_run(tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", DOCS.read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 6
-    # No assertion here is of speed; but six clean trials are no matter of course on a busy machine.
+    # No assertion here is of speed; but six valid trials are no matter of course on a busy machine.
     prelude = "from pybench.run import trial\ntrial.flags = lambda cell, seen: []\n"
     script = (
         (prelude + "\n".join(blocks)).replace("threads=[1, 2]", "threads=[1]").replace("threads=2", "threads=1")

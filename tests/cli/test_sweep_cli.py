@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_runs import UNSPOILED, here, pybench, python, skip_without_mounts
+from cli_runs import ALL_VALID, here, pybench, python, skip_without_mounts
 
 from pybench.cli import VERBS
 from pybench.results.store import read
@@ -20,7 +20,7 @@ QUICK = ["--duration", "5ms", "--warmup", "1ms", "--max-trials", "8"]
 
 def test_a_sweep_prints_what_it_keeps(tmp_path: Path) -> None:
     words = ["--lock", "ticket,mcs", "--threads", "1", *QUICK]
-    ran = pybench("sweep", "spin", *words, start=UNSPOILED, cwd=tmp_path)
+    ran = pybench("sweep", "spin", *words, start=ALL_VALID, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     (path,) = (tmp_path / "results").glob("*.jsonl")
     assert str(path.relative_to(tmp_path)) in ran.stderr
@@ -39,7 +39,7 @@ def test_a_sweep_prints_what_it_keeps(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workload", ["spin", "stat", "mount"])
 def test_records_add_up(tmp_path: Path, workload: str) -> None:
     file = tmp_path / "r.jsonl"
-    ran = pybench("sweep", workload, "--threads", "1", "--output", file, *QUICK, start=UNSPOILED)
+    ran = pybench("sweep", workload, "--threads", "1", "--output", file, *QUICK, start=ALL_VALID)
     if workload == "mount":
         skip_without_mounts(ran)
     assert ran.returncode == 0, ran.stderr
@@ -64,7 +64,7 @@ def test_pandas_reads_the_file_and_a_thousand_trials_are_small(tmp_path: Path) -
     pandas = pytest.importorskip("pandas")
     file = tmp_path / "r.jsonl"
     words = ["--threads", "1..max", *QUICK[2:], "--duration", "50ms", "--max-trials", "6"]
-    assert pybench("sweep", "stat", "spin", "--output", file, *words, start=UNSPOILED).returncode == 0
+    assert pybench("sweep", "stat", "spin", "--output", file, *words, start=ALL_VALID).returncode == 0
     frame = pandas.read_json(file, lines=True)
     trials = frame[frame.kind == "trial"]
     assert set(trials.workload) == {"stat", "spin"}
@@ -77,7 +77,7 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path: Path) -> None:
     file = tmp_path / "r.jsonl"
     words = ["sweep", "spin", "--lock", "tas,ttas", "--threads", "1", "--duration", "30ms", "--target", "0.001"]
     run = subprocess.Popen(
-        [*UNSPOILED, *words, "--max-trials", "12", "--output", str(file)],
+        [*ALL_VALID, *words, "--max-trials", "12", "--output", str(file)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -90,7 +90,7 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path: Path) -> None:
     before = len(read(file).trials)
     with file.open("ab") as tail:
         tail.write(b'{"kind":"trial","cell":0,')
-    ran = pybench("sweep", "--resume", file, start=UNSPOILED)
+    ran = pybench("sweep", "--resume", file, start=ALL_VALID)
     assert ran.returncode == 0, ran.stderr
     assert f"{before} trials are there" in ran.stderr
     trials = read(file).trials
@@ -103,7 +103,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
     file = tmp_path / "r.jsonl"
     words = ["sweep", "spin", "--threads", "1", "--duration", "50ms", "--target", "0.001", "--max-trials", "500"]
     run = subprocess.Popen(
-        [*UNSPOILED, *words, "--output", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*ALL_VALID, *words, "--output", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
     while not (file.exists() and file.read_bytes().count(b"\n") >= 4):
@@ -220,7 +220,7 @@ def private_namespace(script: str) -> "subprocess.CompletedProcess[str]":
     """Run a shell script where it may mount, or skip."""
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("unshare -rm does not work here: no user namespaces")
-    command = ["unshare", "-rm", "sh", "-ec", script, "sh", *UNSPOILED]
+    command = ["unshare", "-rm", "sh", "-ec", script, "sh", *ALL_VALID]
     return subprocess.run(command, text=True, capture_output=True, timeout=100, check=False)
 
 

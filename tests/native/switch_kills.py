@@ -93,10 +93,10 @@ def planned(victim: int) -> tuple[Header, Topology]:
         place=("single-socket",),
         duration="5ms",
         warmup="0",
-        # Two turns of all states; hardly a trial is clean in a guest.
+        # Two turns of all states; hardly a trial is valid in a guest.
         min_trials=2,
         max_trials=2,
-        max_spoiled=2,
+        max_invalid=2,
         allow_host_changes=True,
     )
     topology = read_topology()

@@ -28,7 +28,7 @@ def test_what_one_hands_over_the_other_takes(lock: str, two_cpus: tuple[int, ...
     assert abs(pairs[0, 1] - pairs[1, 0]) <= 1
     for member in (0, 1):
         taken = pairs[1 - member, member]
-        operations, longest = outcome.members.operations[member], outcome.members.longest_run[member]
+        operations, longest = outcome.members.operations[member], outcome.members.longest_streak[member]
         assert taken <= operations
         # No run is longer than what is left when every other handoff ends a run of one.
         assert 1 <= longest <= operations - max(taken - 1, 0)
@@ -38,7 +38,7 @@ def test_what_one_hands_over_the_other_takes(lock: str, two_cpus: tuple[int, ...
 def test_a_lone_thread_hands_to_nobody(cpus: tuple[int, ...]) -> None:
     outcome = spin(cpus[:1], lock="mcs")
     assert outcome.handoffs is None
-    assert outcome.members and outcome.members.longest_run == outcome.members.operations
+    assert outcome.members and outcome.members.longest_streak == outcome.members.operations
 
 
 @pytest.mark.parametrize("crew", ["threads", "processes"])

@@ -49,7 +49,7 @@ def test_the_worst_is_not_picked_among_equals() -> None:
     assert "neither the best nor the worst of 4 can be told" in both.text
 
 
-@pytest.mark.parametrize(("trials", "words"), [(10, "not enough evidence that"), (4, "too few clean trials")])
+@pytest.mark.parametrize(("trials", "words"), [(10, "not enough evidence that"), (4, "too few valid trials")])
 def test_equals_and_few_trials_are_doubts(trials: int, words: str) -> None:
     found = ranking([1.0, 1.01], trials)
     assert words in found.text

@@ -44,8 +44,8 @@ def page_of(text: str) -> str:
     header = msgspec.structs.replace(
         file.header, command=["pybench", text], host=file.header.host | {"name": text}
     )
-    spoiled = msgspec.structs.replace(file.trials[0], flags=[text])
-    return render(make_report([msgspec.structs.replace(file, header=header, trials=[spoiled, *file.trials[1:]])]))
+    invalid = msgspec.structs.replace(file.trials[0], flags=[text])
+    return render(make_report([msgspec.structs.replace(file, header=header, trials=[invalid, *file.trials[1:]])]))
 
 
 def shape(page: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -140,7 +140,7 @@ def test_a_host_that_was_never_quiet_has_a_page_of_what_was_flagged() -> None:
     file = noisy("a.jsonl", [cell("spin", threads=n, cpus=tuple(range(n))) for n in (1, 2)])
     flagged = [msgspec.structs.replace(t, flags=["steal"]) for t in file.trials]
     report = make_report([msgspec.structs.replace(file, trials=flagged)])
-    assert "No clean trial of spin" in report.conclusions[0].text
+    assert "No valid trial of spin" in report.conclusions[0].text
     assert report.hero and report.hero.id == "trials"
     assert [one.id for one in report.views].count("trials") == 1
 

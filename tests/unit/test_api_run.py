@@ -11,13 +11,13 @@ from pybench.errors import UsageError
 
 
 @pytest.mark.parametrize(
-    ("clean", "flagged", "conclusive"),
+    ("valid", "flagged", "conclusive"),
     [(6, 0, True), (6, 1, True), (5, 0, False), (5, 1, False), (8, 2, True), (6, 2, False), (0, 6, False)],
 )
-def test_flagged_trials_must_be_made_up_for_and_few(clean: int, flagged: int, conclusive: bool) -> None:
+def test_flagged_trials_must_be_made_up_for_and_few(valid: int, flagged: int, conclusive: bool) -> None:
     one = cell(threads=1)
-    trials = [trial(0, one, 1e6, repeat=i) for i in range(clean)]
-    trials += [trial(0, one, 1e6, repeat=clean + i, flags=["steal"]) for i in range(flagged)]
+    trials = [trial(0, one, 1e6, repeat=i) for i in range(valid)]
+    trials += [trial(0, one, 1e6, repeat=valid + i, flags=["steal"]) for i in range(flagged)]
     why = why_inconclusive(results("x", [one], trials).header.plan, trials)
     assert (why == "") is conclusive
     assert conclusive or not flagged or "steal: " in why
@@ -43,5 +43,5 @@ def test_nothing_to_draw_is_one_line(tmp_path: Path) -> None:
     pytest.importorskip("altair")
     flagged = [trial(0, cell(), 1e6, repeat=i, flags=["steal"]) for i in range(6)]
     path = write(tmp_path / "a.jsonl", results("a", [cell()], flagged))
-    with pytest.raises(UsageError, match="no clean trial"):
+    with pytest.raises(UsageError, match="no valid trial"):
         pybench.load(path).chart()

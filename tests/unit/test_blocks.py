@@ -141,7 +141,7 @@ def test_every_trial_runs_in_its_state_and_a_resumed_sweep_goes_on(stop_after: i
     assert len(counts) == len(plan.cells)
 
 
-def test_when_another_turns_a_switch_trials_are_spoiled_and_the_sweep_ends() -> None:
+def test_when_another_turns_a_switch_trials_are_invalid_and_the_sweep_ends() -> None:
     plan = switched_plan()
     trials = []
     with host() as (kernel, store):
@@ -157,10 +157,10 @@ def test_when_another_turns_a_switch_trials_are_spoiled_and_the_sweep_ends() -> 
     assert "SMT is on" in trials[-1].evidence.topology[0]
 
 
-def test_a_trial_whose_cpu_is_gone_is_spoiled_and_run_again_within_its_bound() -> None:
+def test_a_trial_whose_cpu_is_gone_is_invalid_and_run_again_within_its_bound() -> None:
     gone = Around(topology=["CPU 1 went off"])
     failed = Outcome(status="failed", reason="sched_setaffinity: CPU 1: Invalid argument", errno=22)
-    plan = plan_of(2, max_spoiled=3)
+    plan = plan_of(2, max_invalid=3)
     calls = iter(range(10**6))
 
     def run(_: TrialSpec) -> Outcome:
@@ -171,7 +171,7 @@ def test_a_trial_whose_cpu_is_gone_is_spoiled_and_run_again_within_its_bound() -
     assert Counter(trial.cell for trial in trials) == {0: 3, 1: 3}
 
 
-def test_a_failure_on_a_host_that_did_not_change_is_no_spoiled_trial() -> None:
+def test_a_failure_on_a_host_that_did_not_change_is_no_invalid_trial() -> None:
     failed = Outcome(status="failed", reason="running: the crew was killed by signal 9")
     trials = list(runner.Sweep(plan_of(1, max_trials=6), run_trial=lambda _: failed, meters=QUIET).trials())
     assert not any(trial.flags for trial in trials)

@@ -19,11 +19,11 @@ PHASES = dict.fromkeys(("build", "overlay", "release", "clean"), STEP)
 def test_what_is_serial_is_measured_on_two_cores_of_a_socket(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     crews: list[tuple[int, ...]] = []
 
-    def clean(kind: str, cpus: tuple[int, ...], repeats: int, **_: Any) -> list[Outcome]:
+    def valid_outcomes(kind: str, cpus: tuple[int, ...], repeats: int, **_: Any) -> list[Outcome]:
         crews.append(cpus)
         return [Outcome(status="ok", phases=PHASES)] * repeats
 
-    monkeypatch.setattr(calibrate_launch, "clean", clean)
+    monkeypatch.setattr(calibrate_launch, "valid_outcomes", valid_outcomes)
     monkeypatch.setattr(calibrate_launch, "ns_an_operation", lambda _: 100.0)
     topology = read(name)
     steps, notes = calibrate_launch.launch_steps(topology)

@@ -53,7 +53,7 @@ def test_both_ways_to_read_agree(tmp_path: Path) -> None:
     whole, shown = read(path), read(path, shown=True)
     fast, slow, paged = read_columns(path), columns_of(whole), columns_of(shown)
     assert fast.header == slow.header == paged.header
-    assert (fast.cells[0].trials, fast.cells[0].flagged, fast.cells[0].failed, fast.cells[0].clean) == (4, 1, 1, 2)
+    assert (fast.cells[0].trials, fast.cells[0].flagged, fast.cells[0].failed, fast.cells[0].valid) == (4, 1, 1, 2)
     for index, one in fast.cells.items():
         for name in one.__struct_fields__:
             assert np.array_equal(getattr(one, name), getattr(slow.cells[index], name)), name
@@ -69,7 +69,7 @@ def test_both_ways_to_read_agree(tmp_path: Path) -> None:
         (lambda lines: [b"\x89PNG\r\n\x1a\n"], "line 1: it is not a pybench result file"),
         (lambda lines: lines[1:], "its first line is no header"),
         (lambda lines: [lines[0], lines[0]], "line 2: the file is damaged there"),
-        (lambda lines: [lines[0].replace(b'"format":1', b'"format":99')], "upgrade pybench"),
+        (lambda lines: [lines[0].replace(b'"format":2', b'"format":99')], "upgrade pybench"),
         (lambda lines: [*lines[:2], b"\x00\n", *lines[2:]], "line 3: the file is damaged there"),
         (lambda lines: [lines[0], lines[1].replace(b'"cell":0', b'"cell":7')], "its plan has no cell 7"),
         (lambda lines: [lines[0], lines[1].replace(b'"cell":0', b'"cell":-1')], "its plan has no cell -1"),

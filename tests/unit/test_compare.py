@@ -148,12 +148,12 @@ def test_a_parameter_of_a_later_version_is_its_default_and_said_so() -> None:
 
 def test_flagged_trials_enter_nothing() -> None:
     a, b = noisy("a", CELLS[:1]), noisy("b", CELLS[:1], seed=2)
-    clean = two(a, b)
+    valid = two(a, b)
     b.trials.extend(trial(0, CELLS[0], 1e9, [5], repeat=50 + i, flags=["steal"]) for i in range(30))
-    spoiled = two(a, b)
-    assert [one.ratio for one in spoiled.every] == [one.ratio for one in clean.every]
-    assert spoiled.pairs[0].cells[0].trials == (10, 40)
-    assert "10 of 40 in B" in text_of(spoiled)
+    invalid = two(a, b)
+    assert [one.ratio for one in invalid.every] == [one.ratio for one in valid.every]
+    assert invalid.pairs[0].cells[0].trials == (10, 40)
+    assert "10 of 40 in B" in text_of(invalid)
 
 
 @pytest.mark.parametrize("trials", [0, 1, 5])

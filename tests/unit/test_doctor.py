@@ -49,14 +49,14 @@ def test_a_laptop_as_it_comes(tmp_path: Path) -> None:
         },
     )
     levels = {topic: one.level for topic, one in found.items()}
-    assert levels["governor"] == levels["load"] == levels["clock"] == levels["another pybench"] == "spoils"
-    assert levels["memory"] == "spoils"
+    assert levels["governor"] == levels["load"] == levels["clock"] == levels["another pybench"] == "problem"
+    assert levels["memory"] == "problem"
     assert levels["turbo"] == levels["SMT"] == levels["irqbalance"] == levels["interrupts"] == "note"
     assert levels["huge pages"] == "note"
     assert levels["NUMA balancing"] == "fine"
     assert found["interrupts"].seen == "1 of 2 interrupts go to these CPUs"
     assert found["turbo"].next_step == f"echo 1 > /{CPU}/intel_pstate/no_turbo"
-    assert all(one.next_step for one in found.values() if one.level == "spoils")
+    assert all(one.next_step for one in found.values() if one.level == "problem")
 
 
 def test_a_tuned_server(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_guest_whose_cpus_are_taken(tmp_path: Path) -> None:
     files = {"proc/cpuinfo": "flags : fpu hypervisor\n"}
     busy = said(tmp_path / "a", files | {"proc/stat": stat.format(steal=5)})["hypervisor"]
     quiet = said(tmp_path / "b", files | {"proc/stat": stat.format(steal=0)})["hypervisor"]
-    assert (busy.level, quiet.level) == ("spoils", "note")
+    assert (busy.level, quiet.level) == ("problem", "note")
     assert "4.76%" in busy.seen
 
 
@@ -109,7 +109,7 @@ def test_a_guest_whose_cpus_are_taken(tmp_path: Path) -> None:
 )
 def test_a_quota_on_the_group_or_one_above(tmp_path: Path, files: dict[str, str]) -> None:
     found = said(tmp_path, files)
-    assert found["quota"].level == "spoils"
+    assert found["quota"].level == "problem"
     assert found["quota"].seen == "1.5 CPUs of time for 2 CPUs"
     assert {one.topic: one for one in examine(tmp_path, (0,))}["quota"].level == "note"
 
@@ -118,7 +118,7 @@ def test_no_user_namespaces_for_an_ordinary_user(tmp_path: Path) -> None:
     files = {"proc/self/status": "Uid:\t1000\t1000\t1000\t1000\n"}
     assert said(tmp_path / "a", files)["mount rights"].level == "note"
     closed = said(tmp_path / "b", files | {"proc/sys/user/max_user_namespaces": "0\n"})["mount rights"]
-    assert closed.level == "spoils"
+    assert closed.level == "problem"
     assert "user.max_user_namespaces=0" in closed.seen
 
 
@@ -127,8 +127,8 @@ def test_captured_machines(capture: Path) -> None:
     ran = CliRunner().invoke(command, ["--sysroot", str(capture), "--json", "--strict"])
     advice = json.loads(ran.output)["advice"]
     assert {"governor", "SMT", "hypervisor", "quota", "isolation"} <= {one["topic"] for one in advice}
-    assert ran.exit_code == any(one["level"] == "spoils" for one in advice)
-    assert all(one["next_step"] for one in advice if one["level"] == "spoils")
+    assert ran.exit_code == any(one["level"] == "problem" for one in advice)
+    assert all(one["next_step"] for one in advice if one["level"] == "problem")
 
 
 def test_a_screen_is_80_wide_and_names_what_spoils(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_what_is_known_as_emulated(tmp_path: Path, more: dict[str, str], known: 
     assert facts["hypervisor"].get("emulated", False) is known
     assert is_emulated(facts) is known
     advice = next(one for one in examine(tmp_path, (0,)) if one.topic == "hypervisor")
-    assert (advice.level == "spoils") is known
+    assert (advice.level == "problem") is known
 
 
 def test_a_capture_without_links_is_known_too(tmp_path: Path) -> None:

@@ -27,16 +27,16 @@ FLAGGED = 3
 
 @pytest.fixture
 def file(tmp_path: Path) -> Results:
-    """Four cells of ten clean trials, and flagged ones of the first that would spoil any figure."""
+    """Four cells of ten valid trials, and flagged ones of the first that would spoil any figure."""
     made = noisy("x", CELLS, factors=[1.0, 0.5, 1.0, 0.8])
     bad = [trial(0, CELLS[0], 1.0, repeat=10 + i, flags=["steal", "off-cpu"]) for i in range(FLAGGED)]
     return read(write(tmp_path / "a.jsonl", results("x", CELLS, [*made.trials, *bad])))
 
 
 def medians(file: Results) -> list[float]:
-    """Of each cell's clean trials, s an operation."""
+    """Of each cell's valid trials, s an operation."""
     return [
-        float(np.median([1 / t.figures.throughput for t in file.trials if t.cell == i and t.clean and t.figures]))
+        float(np.median([1 / t.figures.throughput for t in file.trials if t.cell == i and t.valid and t.figures]))
         for i in range(len(CELLS))
     ]
 
@@ -49,8 +49,8 @@ def test_tables_have_every_trial_with_its_flags(file: Results, tmp_path: Path, k
     assert len(frame) == len(file.trials)
     assert frame.flagged.sum() == FLAGGED and set(frame[frame.flagged]["flags"]) == {"steal,off-cpu"}
     assert set(frame.source) == {"measured"}
-    clean = frame[frame.clean].groupby("cell").ns_per_operation.median()
-    assert clean.tolist() == pytest.approx([s * 1e9 for s in medians(file)])
+    valid = frame[frame.valid].groupby("cell").ns_per_operation.median()
+    assert valid.tolist() == pytest.approx([s * 1e9 for s in medians(file)])
 
 
 def test_pyperf_loads_it(file: Results, tmp_path: Path) -> None:
@@ -102,17 +102,17 @@ def test_what_cannot_be_exported_says_why(file: Results, tmp_path: Path) -> None
     with pytest.raises(UsageError, match="one file at a time"):
         export([file, file], "pyperf", None)
     only_bad = results("x", CELLS, [one for one in file.trials if one.flags])
-    with pytest.raises(UsageError, match="no clean trial"):
+    with pytest.raises(UsageError, match="no valid trial"):
         export([only_bad], "go", None)
     ran = CliRunner().invoke(export_command, [str(file.path), "-o", str(tmp_path / "x.json")])
     assert isinstance(ran.exception, UsageError) and "does not tell the format" in str(ran.exception)
 
 
 def test_sql_over_trials_cells_members_and_phases(file: Results) -> None:
-    sql = "SELECT cell, median(ns_per_operation) FROM trials WHERE clean GROUP BY cell ORDER BY cell"
+    sql = "SELECT cell, median(ns_per_operation) FROM trials WHERE valid GROUP BY cell ORDER BY cell"
     assert [row[1] / 1e9 for row in ask([file], sql).rows] == pytest.approx(medians(file))
-    assert ask([file], "SELECT clean, flagged FROM cells WHERE cell = 0").rows == [(10, FLAGGED)]
-    joined = "SELECT count(*) FROM phases JOIN trials USING (file, cell, repeat) WHERE clean"
+    assert ask([file], "SELECT valid, flagged FROM cells WHERE cell = 0").rows == [(10, FLAGGED)]
+    joined = "SELECT count(*) FROM phases JOIN trials USING (file, cell, repeat) WHERE valid"
     assert ask([file], joined).rows == [(40,)]
     assert ask([file], "SELECT count(*) FROM members").rows == [(0,)]
 

@@ -46,7 +46,7 @@ def trial(near: int, far: int, near_ns: float, run: int, flags: tuple[str, ...] 
         cpu_ns=[1, 1],
         voluntary_switches=[0, 0],
         involuntary_switches=[0, 0],
-        longest_run=[run, 1],
+        longest_streak=[run, 1],
         longest_wait_ns=[70, 900],
         longest_gap_ns=[800, 1000],
     )
@@ -68,9 +68,9 @@ def trial(near: int, far: int, near_ns: float, run: int, flags: tuple[str, ...] 
 
 
 def test_a_cell_tells_medians_over_its_clean_trials() -> None:
-    clean = [trial(30, 10, 40.0 + i, 100 + i) for i in range(7)]
-    spoiled = trial(1, 399, 9999.0, 5000, flags=("steal",))
-    told = summarize_handoffs([*clean, spoiled])
+    valid = [trial(30, 10, 40.0 + i, 100 + i) for i in range(7)]
+    invalid = trial(1, 399, 9999.0, 5000, flags=("steal",))
+    told = summarize_handoffs([*valid, invalid])
     assert told is not None
     near, far = told.distances
     assert (near.distance, far.distance) == ("l3", "cross-socket")
@@ -78,11 +78,11 @@ def test_a_cell_tells_medians_over_its_clean_trials() -> None:
     assert near.mean_ns.value == 43.0 and near.mean_ns.low <= 43.0 <= near.mean_ns.high
     assert far.mean_ns.n == 0, "nobody timed one: there is no time to tell"
     assert told.kept.value == pytest.approx(1 - 40 / 400)
-    assert told.longest_run.value == 103
+    assert told.longest_streak.value == 103
     assert told.longest_wait_ns.value == 900 and told.longest_gap_ns.value == 1000
 
 
-def test_spoiled_trials_alone_tell_nothing() -> None:
+def test_invalid_trials_alone_tell_nothing() -> None:
     assert summarize_handoffs([trial(1, 1, 1.0, 1, flags=("steal",))]) is None
 
 

@@ -137,7 +137,7 @@ def test_a_summary_is_the_medians_of_its_clean_trials() -> None:
     seen = trials(of, [10, 11, 12, 13, 14, 15, 16], probes=5) + trials(of, [500], flags=["steal"], probes=5)
     got = summarize_launches(of, seen)
     assert got
-    assert (got.clean, got.trials) == (7, 8)
+    assert (got.valid, got.trials) == (7, 8)
     # 10 containers in 13 ms.
     assert got.container_ns.value == pytest.approx(1.3e6)
     assert got.per_second.value == pytest.approx(10 / 13e-3)
@@ -163,7 +163,7 @@ def test_failed_and_late_launches_are_no_successes() -> None:
     got = summarize_launches(of, seen)
     assert got
     # Of 30 without a flag 13 failed and 2 were late; a trial that launched none has no time, but counts here.
-    assert (got.failed, got.late, got.clean) == (13, 2, 2)
+    assert (got.failed, got.late, got.valid) == (13, 2, 2)
     assert got.success == pytest.approx(15 / 30)
     assert got.notes == {"open_tree: a container: Too many open files": 2}
     # Attempts that failed made no mounts, and are in the average.

@@ -162,7 +162,7 @@ def test_a_wrong_config_names_file_and_key(tmp_path: Path, text: str, words: str
 @pytest.mark.parametrize(
     "line",
     [
-        *("min_trials = 0", "max_trials = 0", "max_trials = -5", "max_spoiled = 0", "operations = -1"),
+        *("min_trials = 0", "max_trials = 0", "max_trials = -5", "max_invalid = 0", "operations = -1"),
         *(
             "target = -0.5",
             "target = 0",

@@ -35,7 +35,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def run(spec: TrialSpec) -> Outcome:
         calls["n"] += 1
-        spoiled = calls["every"] and calls["n"] % calls["every"] == 0
+        invalid = calls["every"] and calls["n"] % calls["every"] == 0
         n = len(spec.cpus)
         rate = RATES[str(spec.params["lock"])] + calls["n"] % 3
         members = Members(
@@ -43,7 +43,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
             operations=[rate] * n,
             start_ns=[0] * n,
             stop_ns=[SPAN_NS] * n,
-            cpu_ns=[SPAN_NS // 2 if spoiled else SPAN_NS] * n,
+            cpu_ns=[SPAN_NS // 2 if invalid else SPAN_NS] * n,
             voluntary_switches=[0] * n,
             involuntary_switches=[0] * n,
         )
@@ -110,7 +110,7 @@ def test_a_flagged_trial_that_clean_ones_made_up_for_is_told_and_no_harm(
     told = [b["extra_info"] for b in json.loads((pytester.path / "out.json").read_text())["benchmarks"]]
     assert any(info["flags"] for info in told)
     for info in told:
-        assert info["clean"] >= 6 and info["trials"] == info["clean"] + sum(info["flags"].values())
+        assert info["valid"] >= 6 and info["trials"] == info["valid"] + sum(info["flags"].values())
 
 
 @pytest.mark.parametrize("bound", [0.1, 2.5])

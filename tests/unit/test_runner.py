@@ -85,25 +85,25 @@ def test_a_resumed_sweep_is_the_sweep_that_was_not_stopped(stop_after: int, cell
     assert max(Counter((t.cell, t.repeat) for t in before + after).values()) == 1
 
 
-def test_spoiled_trials_are_kept_marked_and_repeated() -> None:
+def test_invalid_trials_are_kept_marked_and_repeated() -> None:
     outcomes = iter([ran(100, off_cpu=0.5), ran(100, second_start_ns=SPAN_NS // 10)] + [ran(1_000_000)] * 50)
     trials = list(Sweep(plan_of(1), run_trial=lambda _: next(outcomes)).trials())
     assert [t.flags for t in trials[:3]] == [["off-cpu"], ["overlap", "skew"], []]
-    assert sum(t.clean for t in trials) == 6
+    assert sum(t.valid for t in trials) == 6
     assert len(trials) == 8
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.floats(0, 1), st.integers(6, 12), st.integers(1, 8))
-def test_spoiled_trials_are_run_again_within_a_bound_of_their_own(
-    seed: int, share: float, most: int, most_spoiled: int
+def test_invalid_trials_are_run_again_within_a_bound_of_their_own(
+    seed: int, share: float, most: int, most_invalid: int
 ) -> None:
     luck = random.Random(seed)
-    plan = plan_of(1, max_trials=most, max_spoiled=most_spoiled, target=1e-9)
+    plan = plan_of(1, max_trials=most, max_invalid=most_invalid, target=1e-9)
     run = lambda _: ran(int(1e6 * luck.uniform(0.5, 1.5)), off_cpu=0.5 * (luck.random() < share))  # noqa: E731
     trials = list(Sweep(plan, run_trial=run).trials())
-    clean, spoiled = (sum(t.clean is wanted for t in trials) for wanted in (True, False))
-    assert (clean == most and spoiled < most_spoiled) or (spoiled == most_spoiled and clean < most)
+    valid, invalid = (sum(t.valid is wanted for t in trials) for wanted in (True, False))
+    assert (valid == most and invalid < most_invalid) or (invalid == most_invalid and valid < most)
     assert [t.repeat for t in trials] == list(range(len(trials)))
 
 
@@ -149,7 +149,7 @@ def test_what_could_not_be_done_is_tried_again_when_a_sweep_goes_on() -> None:
     sweep = Sweep(plan, before, run_trial=lambda _: ran(1_000_000))
     assert sweep.end().reason == "limit"
     after = list(sweep.trials())
-    assert Counter(t.cell for t in after if t.clean) == {0: 6, 1: 6}
+    assert Counter(t.cell for t in after if t.valid) == {0: 6, 1: 6}
     assert sweep.end().reason == "sure"
     assert len({(t.cell, t.repeat) for t in before + after}) == len(before + after)
     assert unsupported_of(before)

@@ -96,7 +96,7 @@ def test_a_trial_is_a_draw_and_says_that_it_is_no_measurement(files: tuple[Path,
     assert told is not None
     assert (told.machine, told.draws, told.seed) == ("r5.metal", 12, 5)
     assert len(results.trials) == 12 * len(results.header.plan.cells)
-    assert all(trial.simulated and trial.clean and trial.evidence is None for trial in results.trials)
+    assert all(trial.simulated and trial.valid and trial.evidence is None for trial in results.trials)
     for index in range(len(results.header.plan.cells)):
         assert [t.repeat for t in results.trials if t.cell == index] == list(range(12))
     # Inputs differ from draw to draw, and with them the figures.

@@ -108,7 +108,7 @@ def test_keys_of_later_versions_are_passed_over(tmp_path: Path) -> None:
         (b"", "its first line is no header"),
         (b"\x89PNG\r\n\x1a\n", "it is not a pybench result file"),
         (b'{"kind":"trial"}\n', "it is not a pybench result file"),
-        (b'{"kind":"header","format":99}\n', "has format 99, this pybench reads up to 1; upgrade pybench"),
+        (b'{"kind":"header","format":99}\n', "has format 99, this pybench reads up to 2; upgrade pybench"),
         (b'{"kind":"header"', "its first line is no header"),
     ],
 )
@@ -249,7 +249,7 @@ def test_a_record_that_does_not_fit_the_disk_is_taken_back(tmp_path: Path) -> No
 def test_a_file_from_before_there_was_more_evidence() -> None:
     results = read(Path(__file__).parents[1] / "data" / "results" / "format-1-before-evidence.jsonl")
     assert len(results.trials) == 2
-    assert results.header.plan.max_spoiled > 0
+    assert results.header.plan.max_invalid > 0
     for trial in results.trials:
         assert trial.evidence
         assert trial.evidence.interrupts == {}

@@ -101,7 +101,7 @@ def test_threads_that_share_cpus_are_in_no_fit() -> None:
     assert series.laws().usl.range == (1, 8)
 
 
-def test_spoiled_and_failed_trials_are_counted_apart() -> None:
+def test_invalid_and_failed_trials_are_counted_apart() -> None:
     one = cell(1)
     failed = Trial(
         **{
@@ -114,7 +114,7 @@ def test_spoiled_and_failed_trials_are_counted_apart() -> None:
     trials = [*(trial(0, one, 1e6) for _ in range(6)), trial(0, one, 5e6, flags=("steal",)), failed]
     (series,) = summarize([one], trials)
     (summary,) = series.cells
-    assert (summary.trials, summary.clean) == (8, 6)
+    assert (summary.trials, summary.valid) == (8, 6)
     assert summary.throughput.high == 1e6
     assert summary.flags == {"steal": 1}
     assert summary.failures == {"running: member 0 was killed by signal 9": 1}

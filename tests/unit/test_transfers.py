@@ -1,4 +1,4 @@
-"""Which pairs are measured, what becomes of spoiled ones, and how a matrix is told, on hosts that are known."""
+"""Which pairs are measured, what becomes of invalid ones, and how a matrix is told, on hosts that are known."""
 
 import functools
 import io
@@ -103,13 +103,13 @@ def small(**how: object):
     return header_of(topology_of("small_vm"), methods=("cas",), **how).plan, topology_of("small_vm")
 
 
-def test_a_spoiled_measurement_is_kept_marked_and_done_again() -> None:
+def test_a_invalid_measurement_is_kept_marked_and_done_again() -> None:
     plan, topology = small(rounds=2)
     answers = iter([outcome((0, 1), 900.0, off_cpu=0.2), outcome((0, 1), 50.0), outcome((0, 1), 52.0)])
     trials = list(TransferRun(plan, topology, lambda _: next(answers), calm).trials())
     assert [(t.round, t.attempt, t.flags) for t in trials] == [(0, 0, ["off-cpu"]), (0, 1, []), (1, 0, [])]
     (figure,) = pair_figures(trials, "cas")
-    assert figure.transfer_ns.value == 51.0 and figure.spoiled == 1
+    assert figure.transfer_ns.value == 51.0 and figure.invalid == 1
 
 
 def test_a_pair_that_never_comes_out_clean_has_no_figure() -> None:

@@ -224,7 +224,7 @@ def _cell(
     comparison = CellComparison(
         cell=a[0].cell,
         other=b[0].cell,
-        clean=(total(a, "clean"), total(b, "clean")),
+        valid=(total(a, "valid"), total(b, "valid")),
         trials=(total(a, "trials"), total(b, "trials")),
         comparisons=[_comparison(one) for one in estimates],
         distribution=compare_distributions(b, a) if distributions else None,

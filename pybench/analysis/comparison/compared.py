@@ -49,7 +49,7 @@ class CellComparison(msgspec.Struct, kw_only=True):
     cell: Cell
     """Of A; B's is the same but for the axis and the CPUs."""
     other: Cell
-    clean: tuple[int, int]
+    valid: tuple[int, int]
     trials: tuple[int, int]
     comparisons: list[Comparison]
     distribution: Distribution | None

@@ -51,7 +51,7 @@ class Estimate(msgspec.Struct, kw_only=True):
 def common_sweeps(a: list[Part], b: list[Part]) -> tuple[list[Part], list[Part], list[str]]:
     """Of sides that share sweeps, those that both have with trials: their order is then the same."""
     told = [
-        {part.file for part in side if part.columns and part.columns.clean >= LEAST_IN_SWEEP} for side in (a, b)
+        {part.file for part in side if part.columns and part.columns.valid >= LEAST_IN_SWEEP} for side in (a, b)
     ]
     shared, every = told[0] & told[1], told[0] | told[1]
     if not shared or not len(every) > 1:
@@ -70,8 +70,8 @@ def estimate(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, b
     sides = [[(part, values(one, part.columns)) for part in side if part.columns] for side in (a, b)]
     found = [[x for _, x in side if x.size] for side in sides]
     if not all(found):
-        clean = [sum(part.columns.clean for part, _ in side if part.columns) for side in sides]
-        return Estimate(metric=one, ratio=UNKNOWN, n=(clean[0], clean[1]), note="no trial of one side has it")
+        valid = [sum(part.columns.valid for part, _ in side if part.columns) for side in sides]
+        return Estimate(metric=one, ratio=UNKNOWN, n=(valid[0], valid[1]), note="no trial of one side has it")
     sweeps = [{part.file: x for part, x in side if x.size >= LEAST_IN_SWEEP} for side in sides]
     basis: Basis = "trials"
     note = ""

@@ -102,7 +102,7 @@ def metrics(text: str) -> tuple[Metric, ...]:
 
 
 def values(one: Metric, cell: CellColumns) -> Floats:
-    """A metric of each clean trial of a cell that has it; none for `success`, which is no figure of one trial.
+    """A metric of each valid trial of a cell that has it; none for `success`, which is no figure of one trial.
 
     Latencies below half a step of the clock count as that half.
     """

@@ -1,4 +1,4 @@
-"""Who hands a lock to whom: shares and times by distance, runs and waits, over the clean trials of a cell."""
+"""Who hands a lock to whom: shares and times by distance, runs and waits, over the valid trials of a cell."""
 
 from collections.abc import Iterable, Sequence
 
@@ -26,7 +26,7 @@ class HandoffSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     kept: Interval
     """Share of operations whose member had the lock before, too: nobody was handed it."""
-    longest_run: Interval
+    longest_streak: Interval
     """Most operations in a row of any member in a trial."""
     longest_wait_ns: Interval
     """Longest timed wait of any member in a trial."""
@@ -40,8 +40,8 @@ NONE = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
 
 
 def summarize_handoffs(trials: Iterable[Trial]) -> HandoffSummary | None:
-    """What the clean trials of one cell tell; None if they tell nothing of handoffs."""
-    told = [t for t in trials if t.clean and t.handoffs and t.outcome.members and t.outcome.members.longest_run]
+    """What the valid trials of one cell tell; None if they tell nothing of handoffs."""
+    told = [t for t in trials if t.valid and t.handoffs and t.outcome.members and t.outcome.members.longest_streak]
     if not told:
         return None
     estimate = range_interval if any(t.simulated for t in told) else median_interval
@@ -67,7 +67,7 @@ def summarize_handoffs(trials: Iterable[Trial]) -> HandoffSummary | None:
             )
     return HandoffSummary(
         kept=_median([1 - n / sum(m.operations) for n, m in zip(totals, members, strict=True)]),
-        longest_run=_median([max(m.longest_run) for m in members]),
+        longest_streak=_median([max(m.longest_streak) for m in members]),
         longest_wait_ns=_median([max(m.longest_wait_ns, default=0) for m in members]),
         longest_gap_ns=_median([max(m.longest_gap_ns, default=0) for m in members]),
         distances=distances,

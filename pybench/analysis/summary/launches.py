@@ -19,10 +19,10 @@ NOT_TOLD = Interval(value=math.nan, low=math.nan, high=math.nan, n=0)
 
 
 class LaunchSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell. Each Interval is the median over its clean trials of a trial's figure, with its 95 % interval."""
+    """One cell. Each Interval is the median over its valid trials of a trial's figure, with its 95 % interval."""
 
     cell: Cell
-    clean: int
+    valid: int
     trials: int
     per_second: Interval
     container_ns: Interval
@@ -53,12 +53,12 @@ class LaunchSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | None:
-    """The summary of one cell, or None if no clean trial launched anything.
+    """The summary of one cell, or None if no valid trial launched anything.
 
     A trial of which every launch failed has no time to tell, but counts in the share of success.
     """
-    clean = [t for t in trials if t.clean and t.outcome.members and t.outcome.counters.get("launched")]
-    if not clean:
+    valid = [t for t in trials if t.valid and t.outcome.members and t.outcome.counters.get("launched")]
+    if not valid:
         return None
 
     told = [t for t in trials if t.outcome.members and not t.flags]
@@ -66,10 +66,10 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
     def total(name: str) -> int:
         return sum(t.outcome.counters.get(name, 0) for t in told)
 
-    estimate = range_interval if any(t.simulated for t in clean) else median_interval
+    estimate = range_interval if any(t.simulated for t in valid) else median_interval
 
     def each(figure: Callable[[Trial], float]) -> Interval:
-        return estimate([figure(t) for t in clean])
+        return estimate([figure(t) for t in valid])
 
     def per_container(name: str) -> Interval:
         return each(lambda t: t.outcome.counters.get(name, 0) / attempted(t))
@@ -78,7 +78,7 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
         return t.outcome.counters.get("launched", 0) + t.outcome.counters.get("failed", 0)
 
     # The model counts no calls, no mounts over time, and no time on a CPU by phase.
-    simulated = any(t.simulated for t in clean)
+    simulated = any(t.simulated for t in valid)
     notes: dict[str, int] = {}
     for t in told:
         if t.outcome.note:
@@ -86,7 +86,7 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
     wanted = len(told) * int(cell.params["containers"])
     return LaunchSummary(
         cell=cell,
-        clean=len(clean),
+        valid=len(valid),
         trials=len(trials),
         per_second=each(lambda t: _figure(t, "throughput")),
         container_ns=each(lambda t: 1e9 / _figure(t, "throughput")),
@@ -101,7 +101,7 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
         mount_operations=per_container("mount_operations"),
         syscalls=NOT_TOLD if simulated else per_container("syscalls"),
         peak=NOT_TOLD if simulated else each(lambda t: t.outcome.peak),
-        base=clean[0].outcome.mounts_before,
+        base=valid[0].outcome.mounts_before,
         phases={
             name: (
                 each(lambda t, name=name: t.outcome.phases[name].wall_ns / attempted(t)),  # type: ignore[misc]
@@ -109,7 +109,7 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
             )
             for name in PHASES
         },
-        beside={phase: _beside(clean, phase) for phase in BESIDE.values() if phase in clean[0].outcome.phases},
+        beside={phase: _beside(valid, phase) for phase in BESIDE.values() if phase in valid[0].outcome.phases},
         probes=total("probes"),
         probes_late=total("probes_late"),
     )
@@ -135,6 +135,6 @@ def _beside(trials: Sequence[Trial], phase: str) -> dict[str, Interval]:
 
 def cost_ratio(slow: Sequence[Trial], fast: Sequence[Trial]) -> Interval:
     """Time per container of one cell over that of another, with its 95 % interval."""
-    times = [[1 / _figure(t, "throughput") for t in trials if t.clean] for trials in (slow, fast)]
+    times = [[1 / _figure(t, "throughput") for t in trials if t.valid] for trials in (slow, fast)]
     over = ratio_range if any(t.simulated for t in [*slow, *fast]) else ratio_interval
     return over(times[0], times[1])

@@ -23,7 +23,7 @@ NOTHING = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
 
 
 class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell: the median over its clean trials of each trial's figure, with its 95 % interval.
+    """One cell: the median over its valid trials of each trial's figure, with its 95 % interval.
 
     Of a simulation each trial is a draw of the uncertain inputs, and the interval is the central 95 % of draws.
     """
@@ -31,7 +31,7 @@ class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     cell: Cell
     trials: int
-    clean: int
+    valid: int
     flags: dict[str, int]
     """Validity check -> trials that failed it."""
     failures: dict[str, int]
@@ -52,7 +52,7 @@ class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
     speedup: Interval
     """Throughput over that of the fewest threads in the same series; of those themselves exactly 1."""
     findings: list[Finding]
-    """What its clean trials show together: two modes, a drift."""
+    """What its valid trials show together: two modes, a drift."""
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
     cells: list[CellSummary]
     points: list[tuple[int, float]]
-    """Threads and throughput (ops/s) of each clean trial; without those whose threads share CPUs."""
+    """Threads and throughput (ops/s) of each valid trial; without those whose threads share CPUs."""
     borders: tuple[Border, ...]
     """Thread counts at which the placement crosses a border of the topology."""
 
@@ -135,7 +135,7 @@ def _series_key(cell: Cell) -> bytes:
 
 
 def _throughputs(trials: Iterable[Trial]) -> list[float]:
-    return [trial.figures.throughput for trial in trials if trial.clean and trial.figures]
+    return [trial.figures.throughput for trial in trials if trial.valid and trial.figures]
 
 
 def _series(
@@ -162,7 +162,7 @@ def _series(
 def _cell_summary(
     index: int, cell: Cell, trials: list[Trial], base: list[float], findings: list[Finding], *, is_base: bool
 ) -> CellSummary:
-    clean = [trial.figures for trial in trials if trial.clean and trial.figures]
+    valid = [trial.figures for trial in trials if trial.valid and trial.figures]
     flags: dict[str, int] = defaultdict(int)
     failures: dict[str, int] = defaultdict(int)
     for trial in trials:
@@ -175,11 +175,11 @@ def _cell_summary(
     estimate, over = (range_interval, ratio_range) if simulated else (median_interval, ratio_interval)
 
     def interval(figure: Callable[[Figures], float]) -> Interval:
-        return estimate([figure(f) for f in clean]) if clean else NOTHING
+        return estimate([figure(f) for f in valid]) if valid else NOTHING
 
-    outcomes = [trial.outcome for trial in trials if trial.clean]
-    throughputs = [f.throughput for f in clean]
-    speedup = over(throughputs, base) if base and clean and min(throughputs) > 0 else NOTHING
+    outcomes = [trial.outcome for trial in trials if trial.valid]
+    throughputs = [f.throughput for f in valid]
+    speedup = over(throughputs, base) if base and valid and min(throughputs) > 0 else NOTHING
     if is_base:
         # Over itself, which is no estimate.
         speedup = Interval(1.0, 1.0, 1.0, len(base))
@@ -187,7 +187,7 @@ def _cell_summary(
         index=index,
         cell=cell,
         trials=len(trials),
-        clean=len(clean),
+        valid=len(valid),
         flags=dict(flags),
         failures=dict(failures),
         unsupported=unsupported_of(trials),

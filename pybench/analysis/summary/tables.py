@@ -21,7 +21,7 @@ Table = dict[str, list[Any]]
 """Columns by name, all of one length."""
 
 # What a parameter, whose column has its own name, must not be called.
-_FIXED = ("file", "cell", "workload", "threads", "place", "smt", "crew", "cpus", "trials", "clean", "repeat")
+_FIXED = ("file", "cell", "workload", "threads", "place", "smt", "crew", "cpus", "trials", "valid", "repeat")
 
 _RENAMED = {"throughput": "throughput_ops_per_s"}
 
@@ -32,11 +32,11 @@ SCHEMA = {
         "smt, crew, cpus, memory, oversubscribed and each parameter (lock, hold_ns, ...); started, seconds, "
         "status, reason; "
         "throughput_ops_per_s, ns_per_operation, p50_ns, p90_ns, p99_ns, p999_ns, max_ns, jain, "
-        "cpu_ns_per_operation; start_skew_ns, overlap, off_cpu, steal, load; flags (comma list), flagged, clean"
+        "cpu_ns_per_operation; start_skew_ns, overlap, off_cpu, steal, load; flags (comma list), flagged, valid"
     ),
     "cells": (
-        "a row a cell: the same of host and cell; trials, clean, flagged, failed, unsupported; the median over "
-        "the clean trials with its 95 % interval (simulated: the central 95 % of draws) as NAME, NAME_low, "
+        "a row a cell: the same of host and cell; trials, valid, flagged, failed, unsupported; the median over "
+        "the valid trials with its 95 % interval (simulated: the central 95 % of draws) as NAME, NAME_low, "
         "NAME_high: throughput_ops_per_s, p50_ns, p99_ns, max_ns, jain, speedup; timer_step_ns"
     ),
     "members": (
@@ -120,7 +120,7 @@ def _trials(file: Results) -> Iterator[Row]:
             **{n: _figure(trial.evidence, n) for n in Evidence.__struct_fields__},
             "flags": ",".join(trial.flags),
             "flagged": bool(trial.flags),
-            "clean": trial.clean,
+            "valid": trial.valid,
         }
 
 
@@ -140,7 +140,7 @@ def _cells(file: Results) -> Iterator[Row]:
             **_host(file),
             **cell_settings(one.cell),
             "trials": one.trials,
-            "clean": one.clean,
+            "valid": one.valid,
             "flagged": sum(1 for t in file.trials if t.cell == one.index and t.flags),
             "failed": sum(one.failures.values()),
             "unsupported": one.unsupported or None,

@@ -95,7 +95,7 @@ def finest(pairs: int) -> int:
 
 def matrix(rows: Axis, figures: Iterable[PairFigure]) -> NDArray[np.float64]:
     """Shape (groups, groups), ns, symmetric: the median over the pairs between two groups, or inside one on the
-    diagonal. NaN where there is no clean figure."""
+    diagonal. NaN where there is no valid figure."""
     place = {cpu: index for index, group in enumerate(rows.groups) for cpu in group}
     cells: dict[tuple[int, int], list[float]] = {}
     for figure in figures:

@@ -32,7 +32,7 @@ def _measured(lab: Lab) -> Evidence:
             Check(
                 key="operations",
                 says="id-mapping the layers' common parent makes at most a tenth of the mount operations",
-                value=exactly(parent.mount_operations.value / binds.mount_operations.value, parent.clean),
+                value=exactly(parent.mount_operations.value / binds.mount_operations.value, parent.valid),
                 most=0.1,
             ),
             Check(

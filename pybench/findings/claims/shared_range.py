@@ -16,7 +16,7 @@ def _measured(lab: Lab) -> Evidence:
             Check(
                 key="operations",
                 says="a container of the shared range makes at most a tenth of the mount operations",
-                value=exactly(plain.mount_operations.value / binds.mount_operations.value, plain.clean),
+                value=exactly(plain.mount_operations.value / binds.mount_operations.value, plain.valid),
                 most=0.1,
             ),
             Check(
