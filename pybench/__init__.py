@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a Linux host behaves when every CPU wants the same lock.
 
     import pybench

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program, also as `python -m pybench`. Ctrl-C ends it in one line from the first import on."""
 
 import sys

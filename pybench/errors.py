@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ways a run can fail, each with its documented exit status.
 
 A message is one line: what is wrong, and what to do about it.

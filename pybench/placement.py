@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words to an ordered list of CPUs and a memory policy: where the threads of a trial are put.
 
 A placement is one choice of CPUs, then optional words, in any order and separated by spaces:

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `import pybench` offers: measure, load, look, compare, ask, export. docs/python.md shows it."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A comparison for a notebook: plain data, a data frame, and the report as text."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sweep from Python: planned for this host, measured, and kept if a path is given."""
 
 import datetime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SQL over result files, by DuckDB: the tables are made in memory, and then the door is shut."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One or more result files as an object to ask: figures, ratios, frames, comparisons, models, charts."""
 
 import functools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A simulation from Python: a sweep planned for a machine that is not here, and kept if a path is given."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: one file a verb; each parses, calls and prints, and holds no logic."""
 
 import importlib

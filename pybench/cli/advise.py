@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench advise: which hosts and settings meet a launch workload, and what to change first."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`pybench calibrate`: this host as a machine file."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench compare: result files, or an axis of one, cell by cell."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench compare-sockets: what the second socket does to contention on this host."""
 
 from typing import Any

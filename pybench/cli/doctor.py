@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench doctor: what this host will spoil, before the run."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What compare-smt and compare-sockets share: options, the run, and the verdict."""
 
 from collections.abc import Callable, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench export: result files for other tools."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench fit: scaling models compared on the curves of a result file, or of a table."""
 
 from pathlib import Path

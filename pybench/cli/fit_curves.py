@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `pybench fit` is given, turned into curves."""
 
 import csv

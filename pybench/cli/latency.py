@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench latency: how long a cache line takes from CPU to CPU."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench launch: the front door to the container launch storm."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`pybench locks`: the locks that the spin workload can hammer."""
 
 import click

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`pybench machines`: the machines that can be simulated, drawn, with every number's source."""
 
 import click

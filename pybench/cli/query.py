@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench query: SQL over result files."""
 
 import csv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench report: one HTML file of result files, and the same charts as pictures."""
 
 import gc

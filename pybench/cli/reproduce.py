@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench reproduce: the published findings, each looked at here, with a verdict."""
 
 from pathlib import Path

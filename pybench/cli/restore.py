@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench restore: put the host's switches back."""
 
 import os

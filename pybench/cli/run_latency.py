@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `pybench latency` does once its options are read: plan, measure, keep, show."""
 
 import random

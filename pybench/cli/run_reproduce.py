@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `pybench reproduce` does once its options are read: look, print, keep."""
 
 import os

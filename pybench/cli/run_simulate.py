@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `pybench simulate` does once its options are read: plan, simulate, keep, show."""
 
 import sys

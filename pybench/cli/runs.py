@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the verbs that measure share: where results go, what a file says of its run, how far a run got."""
 
 import datetime

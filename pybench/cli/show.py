@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench show: the tables of a result file again."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench simulate: the axes of a sweep on a machine that is not here."""
 
 from pathlib import Path

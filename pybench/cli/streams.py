@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Standard output that outlasts its reader: a sweep piped to `head -1` goes on, with its own status."""
 
 import io

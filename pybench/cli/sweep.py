@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench sweep: measure, keep, show."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`pybench topology`: draw the host, try placements on it, take its description along."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which hosts and settings meet a launch workload, from results and machine files, and what to change first."""
 
 import math

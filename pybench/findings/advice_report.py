@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Advice on a terminal: what meets the workload, with what margin, and what to change first."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a published finding is, what evidence for or against it looks like, and how evidence becomes a verdict.
 
 A finding is taken apart into checks. Each is one figure with an interval that must lie at or above `least`, at or

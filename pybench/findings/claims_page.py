@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The findings as one self-contained page: the verdicts first, then the evidence of each."""
 
 import datetime

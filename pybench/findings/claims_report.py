@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verdicts on a terminal: a table of the findings, and under --details every check with its figure."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One launch storm as the kernel saw it: its mount operations counted, or its waits for locks timed.
 
 Runs in a process of its own (`python -m pybench.findings.kernel`), which may need a mount namespace for tracefs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the claims look at on this host: each measurement is made once, when the first claim asks for it."""
 
 import math

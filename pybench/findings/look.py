@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a claim to a finding: every look at it, whatever fails told, and the verdict."""
 
 import time

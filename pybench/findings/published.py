@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The published machines, and what is simulated of them: each set once, for all claims that look at it."""
 
 from typing import Any

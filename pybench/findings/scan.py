@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One assumed number of a machine file varied over its range and far beyond: what it would take for a finding.
 
 Everything else stands as in the files, for it is the one number whose say is looked for.

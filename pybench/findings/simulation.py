@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the claims ask of simulated machines: sweeps, simulated draw by draw until their time is up."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Take a host's `sys` and `proc` files along in one .tar.gz, and read them anywhere."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Turns the host's switches for the cells of a sweep, and puts them back whatever happens to it.
 
 Before a switch is turned the journal has it. At the end, on Ctrl-C, SIGTERM, SIGHUP and on any exception the run

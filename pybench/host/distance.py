@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far apart two CPUs are, by what they share: the classes that handoffs and line transfers are told by."""
 
 from collections.abc import Sequence

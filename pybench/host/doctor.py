@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this host will spoil of a measurement, seen before it: one function a topic, each of files below a root."""
 
 import re

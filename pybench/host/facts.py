@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a reader of a figure must know of the host besides its topology: one collector a topic.
 
 Each collector is a function of files below a root, so that captured trees of other machines test it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A process that outlives the run it guards by as long as putting the host back takes.
 
 It is forked before the first switch is turned, in a session of its own, and sleeps on a pipe whose other end only

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run writes down before it turns a switch of the host, so that whoever comes later can put it back.
 
 A journal is one JSON file, replaced as a whole and synced with its folder. It lies in /var/lib/pybench, or in

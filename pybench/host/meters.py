@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the host counts while a trial runs: read just before and just after it, and subtracted.
 
 Each parser is a function of captured text, so that other machines' text tests it. Together they take well under

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Puts the host back as a journal found it, from whatever point the run that wrote it came to.
 
 It may be done again and again, by the run itself, its guard, or `pybench restore`. What another process turned

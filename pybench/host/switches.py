@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The switches of the host that a sweep may turn: SMT as a whole, and single CPUs; and what they take along.
 
 A CPU that goes off takes more with it than itself: version 1 cpusets drop it for good, and tasks and interrupts

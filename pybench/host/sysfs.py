@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small readers of what the kernel says in text: number lists, single files, the cpuset of a process.
 
 Everything reads below a root folder, so that another machine's captured files read like this machine's own.

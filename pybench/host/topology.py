@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which CPUs a host has, and what they share: sockets, dies, NUMA nodes, L3 caches, cores, siblings.
 
 Read from the text below `sys` and `proc` alone, so a captured host reads like this one.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel's own account: an instance of tracefs, made for one measurement and removed whatever happens."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The only door to the C core: one trial at a time, and the core's tables.
 
 Importing this package does not load the core; the first call does, and says what to do if it is not built.

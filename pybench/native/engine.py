@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The door to the C core's simulator: a specification in plain C arrays, and an Outcome back."""
 
 import functools

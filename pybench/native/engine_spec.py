@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine's specification and its one call: a machine, seats on its CPUs, and a workload, to an Outcome.
 
 The engine itself is C (csrc/sim/). It models cores with private caches, lines that move between them, the queue at

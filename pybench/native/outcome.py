@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What goes into a trial and what comes out of it, as plain data (no C needed to read it)."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cells that want different states of the host: in which blocks they are measured, and what is switched when.
 
 Turning SMT or CPUs costs time and disturbs the host, so cells of one state run together in a block. Blocks of all

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From axes to cells, and the seeded, interleaved order in which their trials run."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sweeps behind `pybench compare-smt` and `compare-sockets`: which placements and thread counts are fair."""
 
 from collections import Counter

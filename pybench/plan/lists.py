@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words of the command line that stand for lists of values: thread counts and durations."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sweep written once for many hosts: what this one lacks is left out with a reason, and the rest is planned."""
 
 from collections.abc import Sequence

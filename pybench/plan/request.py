@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sweep as it is asked for: from a TOML file, from options, or both (options win)."""
 
 import random

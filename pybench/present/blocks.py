@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is printed on a terminal, taken apart for a page: one source for every table, so that figures agree."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Charts of who hands to whom, of transfers between CPUs, of phases, and of launch storms."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all charts share: colours that colour-blind eyes tell apart, axes with units, and controls of the page.
 
 A chart says in its `usermeta` what a page may offer beside it: series to choose, axes that may be linear or

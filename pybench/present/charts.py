@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Charts of sweeps, made with Vega-Altair: `scaling_chart(results)` and its like return an Altair chart.
 
 Each takes `read()` results, or what `loaded.load()` made of them. ValueError if the files hold nothing to draw.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A comparison for the terminal: 80 columns, what could explain it first, and nothing dropped in silence."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A report's first lines: what was found, how sure it is, and what is not known, in words."""
 
 from collections import Counter, defaultdict

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verdict of `pybench compare-smt` and `compare-sockets`, a line a question and workload."""
 
 import math

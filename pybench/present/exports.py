@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Result files in the formats of other tools.
 
 CSV and Parquet have every trial, with its flags; the benchmark formats have valid trials alone, since their

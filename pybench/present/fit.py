@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scaling models of one curve for the terminal: which is best, what each says, and when not to believe it."""
 
 import math

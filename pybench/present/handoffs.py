@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of handoffs: who gets the lock next, how far away, and how long that takes."""
 
 import math

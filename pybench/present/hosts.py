@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A host in words. Nothing of it is taken for granted, as a file may be anyone's."""
 
 from collections.abc import Mapping

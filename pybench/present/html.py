@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One self-contained page of result files: everything it needs is inside, and it asks the network for nothing.
 
 What a result file says (host names, parameters, reasons) is anyone's text: the template escapes it, chart

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables and conclusions of launch storms, for the terminal."""
 
 import math

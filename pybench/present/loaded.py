@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Result files made ready to be shown: their series, named apart, with the model that describes each best."""
 
 from collections import defaultdict

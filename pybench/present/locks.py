@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of locks, in 80 columns."""
 
 from collections.abc import Sequence

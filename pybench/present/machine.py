@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The picture of a host: its sockets as boxes, a cell for each core, and where a placement puts threads."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The host as a picture for a page: sockets, nodes, L3 domains, cores and siblings, and a placement on them."""
 
 from collections.abc import Mapping, Sequence

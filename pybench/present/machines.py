@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulated machines for the terminal: the list, and one machine's numbers with their sources."""
 
 from collections.abc import Iterable, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers for people: three significant digits, a unit, and never without their interval."""
 
 import math

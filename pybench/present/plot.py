@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A scaling curve drawn with characters: threads on a log axis, throughput from 0 (or log, over 50-fold)."""
 
 import math

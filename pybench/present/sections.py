@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parts of a report below its first screen: charts, and the very tables that a terminal shows."""
 
 import shlex

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which assumed number decides a simulation's answer, for the terminal."""
 
 import math

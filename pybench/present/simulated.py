@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What must stand over everything that was made of a simulation: that it is one, of which machine, how sure."""
 
 from collections.abc import Iterable, Sequence

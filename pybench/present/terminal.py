@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables and sentences for the terminal: 80 columns are enough, and colour is never needed to read them."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The matrix of transfers as a picture: Vega-Altair describes it, vl-convert draws it as SVG or PNG."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transfers between CPUs for the terminal: a heat map that needs no colour, and a table by distance class."""
 
 import math

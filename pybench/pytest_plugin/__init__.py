@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pytest plugin: the option `--benchmark`, the marker `sweep`, and who is skipped without them.
 
 Every pytest run of an environment that has pybench imports this file, so it imports nothing but pytest. What

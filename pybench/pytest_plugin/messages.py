@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the plugin says before anything heavy is imported."""
 
 NO_PARALLEL = (

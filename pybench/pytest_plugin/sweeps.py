@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the pytest plugin does with --benchmark: measure a test's sweep, and hand its cells to pytest-benchmark."""
 
 import copy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The trials of a result file as arrays by cell: what a comparison of very many of them needs, and no more.
 
 A line at a time, and of each only the figures, the counters and the histogram of the workload's main phase.

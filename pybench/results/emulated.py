@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files from emulated machines: where threads and memory were is true there, how long anything took is not."""
 
 from collections.abc import Iterable, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of files where they become data: text that every encoding has."""
 
 import os

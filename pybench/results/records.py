@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The records of a result file. docs/results.md describes them for readers of other tools.
 
 A file is JSON Lines: a header, then a record a trial in the order they ran, then an end for each time the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Result files: append a record at a time, read them back, go on after any kind of end."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long a cache line takes from CPU to CPU: by pair, by distance class, as the limit of a lock's handoff."""
 
 import math

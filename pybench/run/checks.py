@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What spoils a trial: all checks in one place, each with its threshold, its reason and the next step.
 
 A invalid trial is kept and marked, run again, and enters no estimate. `scripts/disturb` counts what the thresholds

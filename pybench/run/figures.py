@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the outcome of one trial to its figures and evidence."""
 
 from collections.abc import Mapping, Sequence

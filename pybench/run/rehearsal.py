@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One short real trial before a sweep, to see what its evidence says."""
 
 from collections.abc import Sequence

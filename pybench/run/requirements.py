@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this host would need for what it cannot do, as far as a failed call tells."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a plan: rounds of trials in seeded order, each cell repeated until it is sure."""
 
 import statistics

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Line transfers between pairs of CPUs: which pairs, in which order, and the trials themselves."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One trial with what the host counted around it: run, and run again if a signal got in between."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This host as a machine: short measurements of what the simulator's model needs, each checked like a trial.
 
 A number is the median of valid repeats, its range from the least to the largest of them, and never narrower than

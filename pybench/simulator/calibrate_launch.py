@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long the steps of a launch take on one CPU of this host, and what of them is serial, on two cores."""
 
 import statistics

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Uncertain inputs drawn from their ranges: a draw is a quantile of each input, the same in every cell."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Machine files: where they are, how they are read, and what is wrong with them, in one line each."""
 
 import difflib

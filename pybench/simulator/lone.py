@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What one thread alone tells of a core: the times of the machine file that its operations are made of."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Short measurements as numbers of a machine file: each checked like a trial, with the range of its repeats."""
 
 import statistics

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Worker processes for simulations: they die with the program, and nobody ever waits for what is not wanted."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A plan on a machine: every cell simulated once a draw of the uncertain inputs, as the same records as a sweep's.
 
 One trial is one draw. All cells of a draw have the same inputs, so that what moves two cells alike cancels in

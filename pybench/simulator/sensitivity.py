@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which uncertain input of a simulation decides its figures: rank correlations over the draws."""
 
 import math

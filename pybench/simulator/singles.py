@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How late single transfers come, from round trips that were timed one by one."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A container launch as steps of the engine: which locks each strategy takes, for how long, and what it waits for.
 
 Durations are numbers of a machine file's [launch] table, measured by `pybench calibrate` on some host. Which locks

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sweep as it is asked for, planned on a machine that is not here."""
 
 from pybench.errors import UsageError

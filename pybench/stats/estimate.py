@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers with their uncertainty: medians, ratios, fairness, percentiles of a histogram.
 
 Nothing here assumes a shape of the noise: throughput under a contended lock is skewed, heavy-tailed and often

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Latencies from the core's histograms."""
 
 from collections.abc import Sequence

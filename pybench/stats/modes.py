@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether the trials of a cell fall into two groups, or drift over time: both make a median mean less."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which of several is first, and which last: to pick the greatest of many takes more than one comparison."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ratios of two sides at every level of confidence at once, so that an interval and a test never disagree.
 
 Everything works on logarithms. A side, and a ratio of two, is an estimate and how far its interval reaches down

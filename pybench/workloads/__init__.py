@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The workloads that can be swept. To add one: a file here its line below, its C file in the core."""
 
 from pybench.errors import UsageError

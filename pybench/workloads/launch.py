@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """launch: the container launch storm, root file system by root file system."""
 
 import resource

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """mount: real bind mounts and unmounts."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a workload can be asked for: parameters with a default, bounds and a line of help."""
 
 import re

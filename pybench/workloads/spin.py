@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """spin: one lock-protected line hammered by all threads."""
 
 from pybench.workloads.parameter import Parameter, Params, Workload

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """stat: path walks alone; the control that should scale."""
 
 from pybench.workloads.parameter import Parameter, Workload

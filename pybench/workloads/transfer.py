@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """transfer: two threads pass one cache line back and forth; what a handoff costs at the least."""
 
 from pybench.workloads.parameter import Parameter, Params, Workload

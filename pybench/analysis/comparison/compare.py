@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two sides compared cell by cell: ratios with intervals, corrected verdicts in words, what has no partner.
 
 Every ratio is B over A, A being the base. What is repeated is what counts: sweeps where a side has several, else

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a comparison found, as plain data: for the terminal, JSON, and whoever reads it in Python."""
 
 from typing import Literal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`--fail-if 'p99 > 5%'`: conditions on changes, and what the evidence says of them."""
 
 import math

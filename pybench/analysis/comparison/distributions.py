@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Latency distributions of two sides compared whole: where they shift, and how much of them is elsewhere."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What differs between the hosts and plans of two sides, and could explain what their figures do."""
 
 from collections.abc import Iterable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SMT, and sockets, compared fairly: once with as many cores on both sides, once with as many threads.
 
 Twice the threads on the same cores, and the same threads on half the cores, are two questions with two answers; a

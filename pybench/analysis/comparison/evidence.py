@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the trials of a pair of cells to the ratio of a metric, at the level that was repeated."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which cells are compared with which: the sides of a comparison, and what has no partner."""
 
 import glob

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can be compared: the figures of a trial by the names they are asked for, and which way is better."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When a cell's trials allow no conclusion: not that it is slow, nor that it is not."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a recorded placement crosses borders of the recorded topology."""
 
 from collections.abc import Mapping

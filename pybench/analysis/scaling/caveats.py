@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When not to believe a fitted curve, whatever its model: each a sentence with the figure that raised it."""
 
 from math import comb

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every scaling model laid through one curve: parameters, errors, ranking, and what to draw of it.
 
 Intervals of parameters are by profile likelihood; those of the curve, its peak and ratios of parameters by a

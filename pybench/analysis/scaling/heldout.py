@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well a model predicts thread counts it was not fitted to.
 
 The error of a prediction is |predicted / measured - 1|, measured being the geometric mean of the trials.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The curve of Amdahl's law and of the Universal Scalability Law, as a problem of least squares.
 
 Both are fitted on the scale of throughput or of its log. Their grids hold every decade of alpha and beta.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scaling laws fitted to throughput against threads: Amdahl's law and the Universal Scalability Law.
 
 Throughput X (operations a second) with N threads:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Least squares of a scaling curve, with intervals by profile likelihood.
 
 A Wald interval (estimate +- t standard errors) is wrong where a parameter sits on its bound or the sum of

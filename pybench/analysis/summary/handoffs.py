@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who hands a lock to whom: shares and times by distance, runs and waits, over the valid trials of a cell."""
 
 from collections.abc import Iterable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a launch storm did: per cell, from the counters, phases and timelines of its trials."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the trials of a file to what is known of each cell, and of each scaling curve."""
 
 from collections import defaultdict

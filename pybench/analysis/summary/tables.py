@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Result files as flat tables, for CSV, Parquet, SQL and data frames: a row a trial, cell, member or phase.
 
 A unit stands in a column's name, a missing value is None, and a flagged trial is there with its flags.

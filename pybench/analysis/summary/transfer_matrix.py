@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The matrix of transfers, as fine as can be seen: by CPU, by core, or by groups of neighbouring cores."""
 
 import math

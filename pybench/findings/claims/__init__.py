@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The published findings, each as a check with a verdict: a file each, in the order of their numbers."""
 
 import importlib

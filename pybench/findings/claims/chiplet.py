@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding 8: at equal cores, the chiplet machine is about 20 % ahead."""
 
 from pybench.findings.claim import Check, Claim, Evidence

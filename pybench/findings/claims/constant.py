@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding 10: mounting O(1) times a container, not O(layers), removes the bottleneck."""
 
 from pybench.findings.claim import Chart, Check, Claim, Evidence, Point, exactly

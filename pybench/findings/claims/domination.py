@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding 3: launches are dominated by time under global locks."""
 
 from pybench.errors import MeasurementError, UnsupportedError

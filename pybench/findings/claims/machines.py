@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding 5: machines are alike up to about 20 containers at once; from about 100 the dual-socket one fails."""
 
 from pybench.errors import MeasurementError, UnsupportedError

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding 6: two NUMA nodes are far worse than one."""
 
 from pybench.findings.claim import Check, Claim, Evidence

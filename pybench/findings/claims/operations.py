@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding 2: a hundred containers of fifty layers are 20,200 mount operations."""
 
 from pybench.findings.claim import Check, Claim, Evidence, exactly

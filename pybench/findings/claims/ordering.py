@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding 9: how machines order on a microbenchmark of one contended lock."""
 
 from pybench.api.run import Run

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding 1: the mount table grows long, and reading it gets slow."""
 
 import math

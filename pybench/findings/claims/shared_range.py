@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding 4: with one user range shared by all containers, nothing of it happens."""
 
 from pybench.findings.claim import Check, Claim, Evidence, exactly

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding 7: with hyperthreads off, launches on the single-socket mesh machine take 20 to 30 % less."""
 
 from pybench.findings.claim import Check, Claim, Evidence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scaling models. A new one is a file with one class, and its line here."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Amdahl's law: a share of the work is done by one thread at a time."""
 
 import numpy as np

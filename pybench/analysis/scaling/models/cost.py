@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models whose cost is linear in their parameters: X(N) = gamma N / (1 + sum of p_j t_j(N)).
 
 The cost of N threads is what they take, in units of one thread's work; the terms t_j are 0 at N = 1.

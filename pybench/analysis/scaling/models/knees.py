@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The USL with knees: contention or coherency that changes where threads cross a border of the topology.
 
     X(N) = gamma N / cost(N),  cost(N) = 1 + alpha (N-1) + beta N (N-1)

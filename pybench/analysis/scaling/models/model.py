@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a scaling model is, and how any of them is laid through measurements.
 
 A model is a class with a name, its parameters, and the log of throughput with its derivatives. All else (least

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The queue of Boyd-Wickizer et al.: a lock whose hand-over slows down with the number that wait.
 
 n cores; a the mean time between one core's acquisitions (its work without the lock), s the serial section, c the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which model describes a curve best, and how sure that is: AICc and Akaike weights.
 
 AICc = m ln(RSS / m) + 2 k + 2 k (k + 1) / (m - k - 1), for m thread counts, RSS the weighted sum of squares of the

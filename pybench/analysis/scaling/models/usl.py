@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Universal Scalability Law: Amdahl's, and a cost of keeping every pair of threads coherent."""
 
 import math
