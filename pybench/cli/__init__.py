@@ -14,45 +14,60 @@ from pybench.errors import PybenchError
 # verb -> (module that defines `command`, one line for `pybench --help`).
 # The module is imported only when its verb is used, which keeps --help instant.
 VERBS: dict[str, tuple[str, str]] = {
-    "sweep": ("pybench.cli.sweep", "Measure workloads over thread counts, placements and parameters."),
+    "sweep": ("pybench.cli.measure.sweep", "Measure workloads over thread counts, placements and parameters."),
     "launch": (
-        "pybench.cli.launch",
+        "pybench.cli.measure.launch",
         "Launch containers by each strategy, many at once: cost, and who suffers.",
     ),
     "latency": (
-        "pybench.cli.latency",
+        "pybench.cli.measure.latency",
         "Measure how long a cache line takes from CPU to CPU: a heat map.",
     ),
     "simulate": (
-        "pybench.cli.simulate",
+        "pybench.cli.model.simulate",
         "Simulate the same sweeps on a machine that is not here: never a measurement, and says so.",
     ),
-    "machines": ("pybench.cli.machines", "List and draw the machines to simulate: every number, and its source."),
-    "calibrate": ("pybench.cli.calibrate", "Measure what a simulation of this host needs, into a machine file."),
+    "machines": (
+        "pybench.cli.model.machines",
+        "List and draw the machines to simulate: every number, and its source.",
+    ),
+    "calibrate": (
+        "pybench.cli.model.calibrate",
+        "Measure what a simulation of this host needs, into a machine file.",
+    ),
     "reproduce": (
-        "pybench.cli.reproduce",
+        "pybench.cli.research.reproduce",
         "Look at the published findings on mount storms: a verdict for each.",
     ),
-    "advise": ("pybench.cli.advise", "Say which hosts and settings meet a workload, and what to change first."),
-    "doctor": ("pybench.cli.doctor", "Say before the run what this host will spoil, and what to do about it."),
+    "advise": (
+        "pybench.cli.research.advise",
+        "Say which hosts and settings meet a workload, and what to change first.",
+    ),
+    "doctor": (
+        "pybench.cli.host.doctor",
+        "Say before the run what this host will spoil, and what to do about it.",
+    ),
     "locks": ("pybench.cli.locks", "List the locks of the spin workload and what sets them apart."),
-    "compare": ("pybench.cli.compare", "Compare result files, or an axis of one, cell by cell."),
-    "compare-smt": ("pybench.cli.compare_smt", "Compare this host with and without SMT: a sweep and its verdict."),
+    "compare": ("pybench.cli.read.compare", "Compare result files, or an axis of one, cell by cell."),
+    "compare-smt": (
+        "pybench.cli.measure.compare_smt",
+        "Compare this host with and without SMT: a sweep and its verdict.",
+    ),
     "compare-sockets": (
-        "pybench.cli.compare_sockets",
+        "pybench.cli.measure.compare_sockets",
         "Compare one socket of this host with two: a sweep and its verdict.",
     ),
-    "report": ("pybench.cli.report", "Make one HTML page of result files: conclusion, charts, tables."),
-    "show": ("pybench.cli.show", "Print the tables of a result file again."),
-    "fit": ("pybench.cli.fit", "Compare scaling models on the curves of a result file, or of a table."),
-    "query": ("pybench.cli.query", "Ask result files by SQL."),
+    "report": ("pybench.cli.read.report", "Make one HTML page of result files: conclusion, charts, tables."),
+    "show": ("pybench.cli.read.show", "Print the tables of a result file again."),
+    "fit": ("pybench.cli.read.fit", "Compare scaling models on the curves of a result file, or of a table."),
+    "query": ("pybench.cli.read.query", "Ask result files by SQL."),
     "export": (
-        "pybench.cli.export",
+        "pybench.cli.read.export",
         "Write result files for other tools: CSV, Parquet, pytest-benchmark, pyperf, benchstat.",
     ),
-    "restore": ("pybench.cli.restore", "Put the host's switches back after a run that could not."),
+    "restore": ("pybench.cli.host.restore", "Put the host's switches back after a run that could not."),
     "topology": (
-        "pybench.cli.topology",
+        "pybench.cli.host.topology",
         "Show this host's sockets, nodes, caches and cores; try placements.",
     ),
 }

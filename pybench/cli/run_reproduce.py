@@ -79,7 +79,7 @@ def reproduce(
         (output / "findings.json").write_bytes(msgspec.json.format(msgspec.json.encode(account)) + b"\n")
         click.echo(f"kept in {output}", err=True)
     if page:
-        from pybench.cli.report import write_whole
+        from pybench.cli.read.report import write_whole
         from pybench.findings.claims_page import render_account
 
         write_whole(page, render_account(account).encode())
@@ -114,7 +114,7 @@ def _numbers(only: str | None) -> list[int]:
 def _check_outputs(page: Path | None, output: Path | None, force: bool) -> None:
     """Raise before a minute is spent if what comes of it cannot be written."""
     if page:
-        from pybench.cli.report import NEEDS, check_page
+        from pybench.cli.read.report import NEEDS, check_page
 
         if not all(map(find_spec, ("altair", "jinja2", "vl_convert"))):
             raise UnsupportedError(NEEDS)

@@ -111,7 +111,7 @@ def _simulate(study: Study, path: Path, workers: int | None, *, sensitivity: boo
         raise MeasurementError(f"every simulation failed: {'; '.join(reasons)}")
     if trials:
         # The libraries of the fits take longer to load than short simulations.
-        from pybench.cli.show import print_results
+        from pybench.cli.read.show import print_results
 
         results = read(path)
         print_results(results)

@@ -142,7 +142,7 @@ def _measure(sweep: Sweep, host: ExitStack, writer: Writer, before: list[Trial],
     if trials:
         click.echo(err=True)
         # Imported here: the libraries of the fits take longer to load than a first figure to measure.
-        from pybench.cli.show import print_results
+        from pybench.cli.read.show import print_results
 
         print_results(read(writer.path))
     click.echo(f"kept in {writer.path}", err=True)
@@ -162,7 +162,7 @@ def _name_report(path: Path, wanted: bool | None) -> None:
     page = path.with_suffix(".html")
     can = all(map(find_spec, ("altair", "jinja2", "vl_convert")))
     if wanted or (wanted is None and path.parent == RESULTS and can):
-        from pybench.cli.report import write_report
+        from pybench.cli.read.report import write_report
 
         try:
             write_report((path,), page)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pybench.cli import main
-from pybench.cli.topology import command
+from pybench.cli.host.topology import command
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology, read_topology
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pybench.cli.doctor import command
+from pybench.cli.host.doctor import command
 from pybench.host.doctor import Advice, examine
 
 CAPTURES = Path(__file__).parents[1] / "data" / "topologies"

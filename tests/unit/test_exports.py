@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from synthetic import cell, noisy, results, trial, write
 
 from pybench.api.query import ask
-from pybench.cli.export import command as export_command
-from pybench.cli.query import command as query_command
+from pybench.cli.read.export import command as export_command
+from pybench.cli.read.query import command as query_command
 from pybench.errors import UsageError
 from pybench.present.exports import export
 from pybench.results.store import Results, read

@@ -12,7 +12,7 @@ from pybench.errors import UsageError
 
 def sweep_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of a sweep that both verbs have."""
-    from pybench.cli.sweep import parameter_options
+    from pybench.cli.measure.sweep import parameter_options
 
     path = click.Path(path_type=Path)
     for option in reversed(

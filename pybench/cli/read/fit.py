@@ -45,7 +45,7 @@ def command(
     pybench fit results/sweep-....jsonl --predict 192,384
     pybench fit --csv curve.csv --borders 18,36,72
     """
-    from pybench.cli.fit_curves import curves_of_results, curves_of_table, names, thread_list
+    from pybench.cli.read.fit_curves import curves_of_results, curves_of_table, names, thread_list
     from pybench.present.fit import fit_legend, fit_report
     from pybench.present.terminal import make_console
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pybench.cli.sweep import SectionedCommand, option_of, place_option
+from pybench.cli.measure.sweep import SectionedCommand, option_of, place_option
 from pybench.workloads import WORKLOADS
 
 MODELLED = ("spin", "launch")

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from pybench.cli.equal import run, sweep_options
-from pybench.cli.sweep import SectionedCommand
+from pybench.cli.measure.equal import run, sweep_options
+from pybench.cli.measure.sweep import SectionedCommand
 from pybench.workloads import WORKLOADS
 
 
