@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-pytest_plugins = ["lab.pytest_lab"]
+pytest_plugins = ["tests.lab.pytest_lab"]
 
 # Nothing here depends on how busy the machine is, so no example is too slow.
 hypothesis.settings.register_profile("pybench", deadline=None)

@@ -15,6 +15,7 @@ from pybench.host.switches import SwitchFiles
 from pybench.host.sysfs import format_list
 from pybench.results.store import Results, read
 from pybench.run import sweep as runner
+from pybench.run.trial import measure
 
 FILES = SwitchFiles()
 SHORT = ("--duration", "5ms", "--warmup", "1ms")
@@ -69,7 +70,6 @@ def pybench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Seen]:
     """What the kernel said of its switches after each trial of a sweep."""
     found: list[Seen] = []
-    measure = runner.measure
 
     def look(cell: Any, *more: Any) -> Any:
         measured = measure(cell, *more)

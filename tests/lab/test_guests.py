@@ -1,5 +1,7 @@
 """Inside the lab's machines: what is read of them, and where threads and memory are put."""
 
+from typing import Any
+
 import pytest
 
 from pybench.host.sysfs import format_list
@@ -30,9 +32,13 @@ PLACES = {
 }
 
 
-def trial(cpus: tuple[int, ...], **changes: object) -> Outcome:
+def trial(cpus: tuple[int, ...], **changes: Any) -> Outcome:
     """A trial of 20 ms with a member on each of these CPUs."""
-    fields = {"workload": "spin", "params": workload("spin").complete({"lock": "mcs"}), "duration_ns": 20_000_000}
+    fields: dict[str, Any] = {
+        "workload": "spin",
+        "params": workload("spin").complete({"lock": "mcs"}),
+        "duration_ns": 20_000_000,
+    }
     outcome = run_trial(TrialSpec(cpus=cpus, **(fields | changes)))
     assert outcome.status == "ok", outcome.reason
     assert outcome.members
@@ -100,8 +106,9 @@ def test_interleaved_memory_is_on_one_of_the_nodes(topology: Topology) -> None:
 
 @pytest.mark.lab("memory-only", slow=True)
 def test_a_node_of_memory_alone_can_hold_the_line(topology: Topology) -> None:
-    assert topology.node(2).cpus == ()
-    assert topology.node(2).distances == (17, 17, 10)
+    memory = topology.node(2)
+    assert memory is not None
+    assert (memory.cpus, memory.distances) == ((), (17, 17, 10))
     outcome = trial(place(topology, "all smt:off").cpus, memory="bind", nodes=(2,))
     assert (outcome.line_node, outcome.line_node_after) == (2, 2)
 

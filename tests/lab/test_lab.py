@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab import LabError, bytecode, guest, kernel
-from lab.machines import PRESETS, Machine, apic_table, machine, qemu_arguments
+from tests.lab import LabError, bytecode, guest, kernel
+from tests.lab.machines import PRESETS, Machine, apic_table, machine, qemu_arguments
 
 LAB = [sys.executable, str(guest.CHECKOUT / "scripts" / "lab")]
 needs_lab = pytest.mark.skipif(
@@ -37,8 +37,11 @@ machines = st.builds(
 )
 
 
-def run(*words: str | Path, **options: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([*LAB, *map(str, words)], text=True, capture_output=True, timeout=140, **options)
+def run(
+    *words: object, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    command = [*LAB, *map(str, words)]
+    return subprocess.run(command, text=True, capture_output=True, timeout=140, env=env, cwd=cwd)
 
 
 # --- machines ------------------------------------------------------------------------------------
@@ -119,18 +122,18 @@ def test_what_cannot_be_meant_is_one_line(words: tuple[str, ...], message: str) 
 
 def test_each_thing_that_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(guest.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(guest.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(guest.shutil, "which", lambda _: "/usr/bin/qemu")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/qemu")
     monkeypatch.setattr(guest, "_file_server", lambda: "/usr/lib/virtiofsd")
     assert "scripts/lab --setup" in (guest.why_not() or "")
     monkeypatch.setattr(guest, "_file_server", lambda: None)
     assert "QEMU and virtiofsd" in (guest.why_not() or "")
-    monkeypatch.setattr(guest.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert "needs root" in (guest.why_not() or "")
     with pytest.raises(LabError, match="needs root"):
         guest.run(PRESETS["single"], guest.Job("true"))
-    monkeypatch.setattr(guest.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
     assert "aarch64" in (guest.why_not() or "")
 
 

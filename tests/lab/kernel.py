@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab import LabError
+from tests.lab import LabError
 
 KERNEL = "linux-image-cloud-amd64"
 BUSYBOX = "busybox-static"

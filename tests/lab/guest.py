@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from lab import LabError, bytecode, cpio
-from lab.kernel import download, kernel_files
-from lab.machines import Machine, apic_table, qemu_arguments
+from tests.lab import LabError, bytecode, cpio
+from tests.lab.kernel import download, kernel_files
+from tests.lab.machines import Machine, apic_table, qemu_arguments
 
 HERE = Path(__file__).parent
-CHECKOUT = HERE.parent
+CHECKOUT = HERE.parents[1]
 QEMU = "qemu-system-x86_64"
 FILE_SERVERS = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")
 # EPYC and max lose SMT under emulation; this has what glibc and Debian's programs use.

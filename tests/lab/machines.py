@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lab import LabError
+from tests.lab import LabError
 
 # The emulated interrupt controllers have 8-bit CPU ids, and the last of them means "all".
 MOST_APIC_IDS = 255

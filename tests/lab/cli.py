@@ -9,9 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lab import LabError
-from lab.guest import CHECKOUT, Job, run, why_not
-from lab.machines import PRESETS, Machine, machine
+from tests.lab import LabError
+from tests.lab.guest import CHECKOUT, Job, run, why_not
+from tests.lab.machines import PRESETS, Machine, machine
 
 DATA = CHECKOUT / "tests" / "data" / "topologies"
 ABOUT = """\

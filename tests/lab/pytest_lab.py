@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import pytest
 
-from lab.guest import CHECKOUT, TIMED_OUT, end_with_parent, why_not
+from tests.lab.guest import CHECKOUT, TIMED_OUT, end_with_parent, why_not
 
 TIMEOUT_S = 600
 SLOW_TIMEOUT_S = 1800
@@ -78,7 +78,7 @@ class _Boot:
         # Removed when this is forgotten, at the latest.
         self._folder = tempfile.TemporaryDirectory(prefix="pybench-lab-tests-")
         self._reports, self._output = (Path(self._folder.name) / name for name in (REPORTS, OUTPUT))
-        options = ["-q", "--noconftest", "-p", "lab.pytest_lab", *(f"-pno:{name}" for name in LEFT_OUT)]
+        options = ["-q", "--noconftest", "-p", "tests.lab.pytest_lab", *(f"-pno:{name}" for name in LEFT_OUT)]
         words = [sys.executable, "-m", "pytest", *options, "-o", "addopts=", f"--lab-reports=/mnt/{REPORTS}"]
         tests = shlex.join([*words, *(item.nodeid for item in items)])
         command = f"cd {shlex.quote(str(CHECKOUT))} && PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {tests}"
