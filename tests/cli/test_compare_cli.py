@@ -4,16 +4,13 @@ import json
 import os
 import resource
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from cli_runs import ALL_VALID, PYBENCH, here, pybench
 
 from pybench.results.store import read
-
-sys.path.append(str(Path(__file__).parents[1] / "unit"))
-from synthetic import cell, noisy, write
+from tests.cli.cli_runs import ALL_VALID, PYBENCH, here, pybench
+from tests.unit.synthetic import cell, noisy, write
 
 CELLS = [cell(threads=n) for n in (1, 2)]
 

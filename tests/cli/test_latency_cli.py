@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_runs import ALL_VALID, ENVIRONMENT, MAIN, PYBENCH, here, pybench, python
 
 from pybench.host.topology import read_topology
 from pybench.results.transfer_figures import load_transfers
 from pybench.results.transfers import read_transfers
 from pybench.run import trial
 from pybench.run.transfers import TRIES, measure_transfers
+from tests.cli.cli_runs import ALL_VALID, ENVIRONMENT, MAIN, PYBENCH, here, pybench, python
 
 needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two CPUs")
 

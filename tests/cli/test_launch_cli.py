@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_runs import ALL_VALID, SKIP_CHECKS, here, pybench, python, said, skip_without_mounts
 
 from pybench.results.store import read
 from pybench.workloads.launch import STRATEGIES
+from tests.cli.cli_runs import ALL_VALID, SKIP_CHECKS, here, pybench, python, said, skip_without_mounts
 
 # The command line on a kernel that lacks a call.
 REFUSALS = Path(__file__).parents[1] / "native" / "refusals.py"

@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_runs import pybench
 
 from pybench.results.store import read
+from tests.cli.cli_runs import pybench
 
 ASKED = ["simulate", "--machine", "r5.metal", "spin", "--threads", "1,2", "--place", "all", "--smt", "on"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cli_runs import skip_without_mounts
 
 from pybench.cli import cli
 from pybench.errors import UsageError
 from pybench.findings.claims_report import Account
+from tests.cli.cli_runs import skip_without_mounts
 
 PYBENCH = [sys.executable, "-c", "from pybench.cli import main; main()"]
 

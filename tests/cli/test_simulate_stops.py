@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cli_runs import PYBENCH, pybench, said
 
 from pybench.results.store import read
+from tests.cli.cli_runs import PYBENCH, pybench, said
 
 # The first cell is done at once, the second takes half a minute.
 LONG = ["simulate", "--machine", "r5.metal", "launch", "--strategy", "parent,binds", "--containers", "1,1000000"]

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_runs import ALL_VALID, here, pybench, python, skip_without_mounts
 
 from pybench.cli import VERBS
 from pybench.results.store import read
+from tests.cli.cli_runs import ALL_VALID, here, pybench, python, skip_without_mounts
 
 QUICK = ["--duration", "5ms", "--warmup", "1ms", "--max-trials", "8"]
 

@@ -210,10 +210,9 @@ def test_sockets_are_compared(tmp_path: Path, pybench: Pybench, lab_preset: str)
 
 @pytest.mark.lab("2x2x2")
 def test_kills_leave_the_machine_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "native")
     monkeypatch.setenv("PYBENCH_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(runner, "SETTLE_S", 0.02)
-    import switch_kills
+    from tests.native import switch_kills
 
     before = switches()
     monkeypatch.setattr(switch_kills, "GUARD_TOO", 3)

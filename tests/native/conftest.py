@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import crew_tools
 import pytest
 
 from pybench import native
+from tests.native import crew_tools
 
 # What the core mounts, and where; other mounts of the host's come and go.
 OURS = re.compile(r" pybench | /tmp(/[bcfxy](/\S*)?|/[dp]\d+)? ")

@@ -14,7 +14,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from crew_tools import (
+from pybench import native
+from pybench.native import TrialSpec, run_trial
+from tests.native.crew_tools import (
     Meddler,
     crew_of,
     group_of,
@@ -26,9 +28,6 @@ from crew_tools import (
     wait_for,
     wait_gone,
 )
-
-from pybench import native
-from pybench.native import TrialSpec, run_trial
 
 # Far beyond any kill, so that a trial that ends by itself is no excuse.
 LONG_MS = 60_000

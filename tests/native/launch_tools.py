@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from crew_tools import run_or_skip
-
 from pybench.native import Outcome, TrialSpec
 from pybench.workloads import workload
+from tests.native.crew_tools import run_or_skip
 
 LAUNCH = workload("launch")
 PARTS = ("userns", "build", "overlay", "release")

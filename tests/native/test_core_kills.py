@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from crew_tools import (
+
+from pybench.native import run_trial
+from tests.native.crew_tools import (
     MS,
     Meddler,
     crew_of,
@@ -20,10 +22,8 @@ from crew_tools import (
     wait_for,
     wait_gone,
 )
-from kills import KILLS
-from launch_tools import launch_spec
-
-from pybench.native import run_trial
+from tests.native.kills import KILLS
+from tests.native.launch_tools import launch_spec
 
 LONG_MS = 60_000
 

@@ -1,9 +1,9 @@
 """Mount trials leave the mount table and the host's directories as they were, for root and for anybody."""
 
 import pytest
-from crew_tools import outcome_as_user, request, run_or_skip
 
 from pybench.native import run_trial
+from tests.native.crew_tools import outcome_as_user, request, run_or_skip
 
 VARIANTS = [
     {},

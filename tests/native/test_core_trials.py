@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from crew_tools import request, run_or_skip
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pybench import native
 from pybench.native import Outcome, Phase, histogram_values, run_trial
+from tests.native.crew_tools import request, run_or_skip
 
 LOCKS = ("tas", "ttas", "ticket", "mcs", "pthread_mutex", "seqlock")
 CREWS = ("threads", "processes")

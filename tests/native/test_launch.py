@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crew_tools import outcome_as_user
-from launch_tools import PARTS, check, launch, launch_spec, storm
 
 from pybench import native
 from pybench.native import Outcome, run_trial
 from pybench.workloads.launch import STRATEGIES
+from tests.native.crew_tools import outcome_as_user
+from tests.native.launch_tools import PARTS, check, launch, launch_spec, storm
 
 ARRIVALS = ("closed", "burst", "rate:2000")
 TWO_VALUED = {

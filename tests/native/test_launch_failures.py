@@ -15,12 +15,21 @@ from typing import Any
 
 import msgspec
 import pytest
-from crew_tools import crew_of, group_of, in_child, pick_leader, pick_thread, run_or_skip, wait_for, wait_gone
-from launch_tools import launch_spec, storm
-from refusals import refuse
 
 from pybench.native import Outcome, TrialSpec, run_trial
 from pybench.workloads.launch import STRATEGIES
+from tests.native.crew_tools import (
+    crew_of,
+    group_of,
+    in_child,
+    pick_leader,
+    pick_thread,
+    run_or_skip,
+    wait_for,
+    wait_gone,
+)
+from tests.native.launch_tools import launch_spec, storm
+from tests.native.refusals import refuse
 
 KILLS = int(os.environ.get("PYBENCH_KILLS", "2"))
 GONE_WITHIN = 5.0

@@ -4,10 +4,10 @@ import signal
 
 import numpy as np
 import pytest
-from crew_tools import MS, Meddler, pick_leader, pick_process, request, wait_gone
 
 from pybench.native import run_trial
 from pybench.workloads.transfer import METHODS
+from tests.native.crew_tools import MS, Meddler, pick_leader, pick_process, request, wait_gone
 
 CREWS = ("threads", "processes")
 

@@ -17,15 +17,13 @@ import pytest
 
 pytest.importorskip("altair")
 webdriver = pytest.importorskip("selenium.webdriver")
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from synthetic import cell, noisy
 
 from pybench.present.html import make_report, render
 from pybench.results.store import read
+from tests.unit.synthetic import cell, noisy
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs Debian's chromium and chromium-driver")

@@ -1,17 +1,13 @@
 """The page of findings: what evidence says stays text, and every verdict and figure is on it."""
 
 import re
-import sys
 from html import unescape
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("altair")
 pytest.importorskip("vl_convert")
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-
 from pybench.findings.claim import Assumption, Chart, Check, Finding, Point, exactly, judge
 from pybench.findings.claims_page import render_account
 from pybench.findings.claims_report import Account

@@ -1,20 +1,15 @@
 """A report's first lines: who is called best, worst, cheapest, and what is said of the control."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip("altair")
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-
 import msgspec
-from synthetic import cell, noisy, results, trial
 
 from pybench.native.outcome import Members, Phase
 from pybench.present.conclusions import Conclusion, conclude
 from pybench.present.loaded import load
 from pybench.results.store import Results
+from tests.unit.synthetic import cell, noisy, results, trial
 
 
 def said(file: Results) -> list[Conclusion]:

@@ -1,11 +1,9 @@
 """Strings of a result file, which anyone may have written, in every field and every section: they stay text."""
 
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from functools import cache
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,16 +11,13 @@ import pytest
 
 pytest.importorskip("altair")
 vl_convert = pytest.importorskip("vl_convert")
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-
-from synthetic import cell, noisy, results, trial
-from transfer_files import file_of, topology_of
-
 from pybench.analysis.summary.launches import PHASES
 from pybench.native.outcome import Handoffs, Members, Phase
 from pybench.present.html import make_report, render
 from pybench.results.store import Results
 from pybench.results.transfers import TransferFile
+from tests.unit.synthetic import cell, noisy, results, trial
+from tests.unit.transfer_files import file_of, topology_of
 
 NASTY = [
     "</script><script>alert(1)</script>",

@@ -2,7 +2,6 @@
 
 import io
 import re
-import sys
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,14 +13,12 @@ from hypothesis import strategies as st
 
 pytest.importorskip("altair")
 pytest.importorskip("vl_convert")
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-
 from rich.console import Console
-from synthetic import cell, noisy
 
 from pybench.present.html import END, data_text, make_report, render, vega_bundle
 from pybench.present.loaded import load
 from pybench.present.terminal import result_tables
+from tests.unit.synthetic import cell, noisy
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028'\"&<b>"
 ALLOWED_SCRIPTS = 2

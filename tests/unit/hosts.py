@@ -4,10 +4,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from topologies import MACHINES, SCRATCH, Host, write
-
 from pybench.host.sysfs import format_list
 from pybench.host.topology import Topology, read_topology
+from tests.unit.topologies import MACHINES, SCRATCH, Host, write
 
 DATA = Path(__file__).parents[1] / "data" / "topologies"
 CAPTURED = tuple(sorted(path.name.removesuffix(".tar.gz") for path in DATA.glob("*.tar.gz")))

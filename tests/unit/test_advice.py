@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 from rich.console import Console
-from synthetic import cell, results, trial
 
 from pybench.errors import UsageError
 from pybench.findings.advice import FARTHEST, Option, Workload, changes, options_of, present
@@ -15,6 +14,7 @@ from pybench.results.records import Simulated
 from pybench.results.store import Results
 from pybench.stats.estimate import Interval
 from pybench.workloads import workload
+from tests.unit.synthetic import cell, results, trial
 
 WANTED = Workload(containers=100, layers=50, deadline_ns=1e9)
 

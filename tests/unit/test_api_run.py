@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from synthetic import cell, noisy, results, trial, write
 
 import pybench
 from pybench.analysis.diagnosis.conclusive import why_inconclusive
 from pybench.errors import UsageError
+from tests.unit.synthetic import cell, noisy, results, trial, write
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_model import KernelModel
 from test_controls import host, state
 from test_runner import plan_of, ran
 
@@ -27,6 +26,7 @@ from pybench.plan.cells import Axes, make_cells
 from pybench.plan.request import Request, make_plan
 from pybench.results.records import Cell, Plan
 from pybench.run import sweep as runner
+from tests.unit.kernel_model import KernelModel
 
 QUIET: Any = lambda _: Around  # noqa: E731 - a host that nothing else runs on
 

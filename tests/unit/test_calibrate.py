@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hosts import HOSTS, read
 
 from pybench.native.engine import transfer_paces
 from pybench.native.outcome import Outcome, Phase
 from pybench.simulator import calibrate_launch
 from pybench.simulator.singles import lateness
+from tests.unit.hosts import HOSTS, read
 
 STEP = Phase(calls=1, operations=1, wall_ns=2, max_ns=2, histogram=[], cpu_ns=1)
 PHASES = dict.fromkeys(("build", "overlay", "release", "clean"), STEP)

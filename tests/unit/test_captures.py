@@ -9,8 +9,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hosts import CAPTURED, DATA, lscpu_rows, members, read
-from topologies import MACHINES, SCRATCH, small_vm, write
 
 from pybench.errors import UsageError
 from pybench.host import capture as capture_module
@@ -18,6 +16,8 @@ from pybench.host.capture import capture, open_sysroot
 from pybench.host.facts import read_facts
 from pybench.host.sysfs import format_list
 from pybench.host.topology import Topology, read_topology
+from tests.unit.hosts import CAPTURED, DATA, lscpu_rows, members, read
+from tests.unit.topologies import MACHINES, SCRATCH, small_vm, write
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from synthetic import results, trial
 
 from pybench.api.run import Run
 from pybench.findings.claim import Evidence
@@ -14,6 +13,7 @@ from pybench.findings.lab import Lab
 from pybench.plan.portable import plan_portable
 from pybench.results.records import Cell, Trial
 from pybench.simulator.load import load_machine
+from tests.unit.synthetic import results, trial
 
 Factor = Callable[[Cell], float]
 MEASURED = {claim.number: claim.looks[0][1] for claim in load_claims([6, 7, 9])}

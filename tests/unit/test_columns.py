@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic import cell, histogram, noisy, results, trial, write
 
 from pybench import native
 from pybench.errors import UsageError
@@ -15,6 +14,7 @@ from pybench.results.columns import BUCKETS, columns_of, edges_ns, percentiles, 
 from pybench.results.records import Trial
 from pybench.results.store import read
 from pybench.stats.histograms import percentiles_ns
+from tests.unit.synthetic import cell, histogram, noisy, results, trial, write
 
 LATENCIES = st.lists(st.integers(0, 10**9), min_size=1, max_size=60)
 

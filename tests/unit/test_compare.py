@@ -7,7 +7,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from synthetic import cell, columns, header, noisy, results, trial
 
 from pybench.analysis.comparison.compare import compare
 from pybench.analysis.comparison.compared import Compared, Comparison
@@ -19,6 +18,7 @@ from pybench.errors import UsageError
 from pybench.present.compare import compare_report
 from pybench.results.records import Cell
 from pybench.results.store import Results
+from tests.unit.synthetic import cell, columns, header, noisy, results, trial
 
 CELLS = [cell(threads=n) for n in (1, 2, 4)]
 

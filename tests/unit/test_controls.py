@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_model import Crash, KernelModel
 
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
 from pybench.host.controls import Controls
 from pybench.host.journal import Journal, Store, left_behind
 from pybench.host.restore import Restored, put_back
 from pybench.host.switches import AS_FOUND, CPUS, HostState
+from tests.unit.kernel_model import Crash, KernelModel
 
 SHM = Path("/dev/shm")
 

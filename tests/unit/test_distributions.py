@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import permutation_test
-from synthetic import cell, columns, noisy
 
 from pybench.analysis.comparison.compare import compare
 from pybench.analysis.comparison.distributions import Distribution, _swapped
 from pybench.present.compare import distribution_words
+from tests.unit.synthetic import cell, columns, noisy
 
 
 def paired(factor: float, sweeps: int, seed: int = 0) -> Distribution:

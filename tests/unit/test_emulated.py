@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from rich.console import Console
-from synthetic import cell, noisy, write
 from test_facts import XEON, tree
 
 import pybench
@@ -21,6 +20,7 @@ from pybench.host.facts import read_facts
 from pybench.present.terminal import describe_host
 from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.store import Results, read
+from tests.unit.synthetic import cell, noisy, write
 
 CLOCKS = "sys/devices/system/clocksource/clocksource0/available_clocksource"
 GUEST = {"proc/cpuinfo": XEON.format(more="hypervisor"), "sys/class/dmi/id/sys_vendor": "QEMU\n"}

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from synthetic import columns, noisy
-from topologies import MACHINES, SCRATCH, write
 
 from pybench.analysis.comparison.equal import compare_equal
 from pybench.errors import UnsupportedError, UsageError
@@ -16,6 +14,8 @@ from pybench.plan.equal import Sides, equal_plan, smt_sides, socket_sides
 from pybench.plan.request import Request
 from pybench.present.equal import verdict_lines
 from pybench.results.records import Cell
+from tests.unit.synthetic import columns, noisy
+from tests.unit.topologies import MACHINES, SCRATCH, write
 
 REQUEST = Request(workloads=("spin",), seed=1)
 

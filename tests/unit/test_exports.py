@@ -12,7 +12,6 @@ import pandas
 import pyperf
 import pytest
 from click.testing import CliRunner
-from synthetic import cell, noisy, results, trial, write
 
 from pybench.api.query import ask
 from pybench.cli.read.export import command as export_command
@@ -20,6 +19,7 @@ from pybench.cli.read.query import command as query_command
 from pybench.errors import UsageError
 from pybench.present.exports import export
 from pybench.results.store import Results, read
+from tests.unit.synthetic import cell, noisy, results, trial, write
 
 CELLS = [cell(lock=lock, threads=n, place="0-7 compact") for lock in ("ticket", "mcs") for n in (1, 2)]
 FLAGGED = 3

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from topologies import server, write
 
 from pybench.analysis.scaling.caveats import runs_probability
 from pybench.analysis.scaling.curves import fit_curve, rank
@@ -26,6 +25,7 @@ from pybench.analysis.scaling.models.usl import Usl
 from pybench.analysis.scaling.profile import minimise, minimise_all
 from pybench.host.topology import read_topology
 from pybench.placement import place
+from tests.unit.topologies import server, write
 
 CURVES = Path(__file__).parents[1] / "data" / "curves"
 COUNTS = np.array([1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 80, 96])

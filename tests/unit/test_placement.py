@@ -4,15 +4,15 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hosts import HOSTS, read, read_host
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from topologies import Host, r5_metal
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.sysfs import format_list, parse_list
 from pybench.host.topology import Cpu
 from pybench.placement import FILLS, MemoryPolicy, parse_placements, place
+from tests.unit.hosts import HOSTS, read, read_host
+from tests.unit.topologies import Host, r5_metal
 
 
 def cpus(name: str, text: str, smt: str | None = None) -> str:

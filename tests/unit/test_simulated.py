@@ -9,9 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-import synthetic
 from click.testing import CliRunner
-from synthetic import noisy, write
 
 from pybench.analysis.comparison.compare import compare
 from pybench.analysis.comparison.metrics import metrics
@@ -31,6 +29,8 @@ from pybench.simulator.run import Runner, Study, header
 from pybench.simulator.sensitivity import sensitivity
 from pybench.stats.estimate import median_interval, range_interval, ratio_range
 from pybench.stats.ratios import AT_LEVEL, draws_ratio, draws_side
+from tests.unit import synthetic
+from tests.unit.synthetic import noisy, write
 
 MARKED = "simulated"
 

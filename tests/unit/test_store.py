@@ -6,7 +6,6 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
-import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from pybench.results.columns import read_columns
 from pybench.results.records import Cell, End, Figures, Header, Plan, Trial
 from pybench.results.store import Writer, read
 from pybench.stats.histograms import percentiles_ns
+from tests.unit import synthetic
 
 CELL = Cell(workload="spin", params={"lock": "tas"}, threads=1, place="all", smt="on", cpus=(0,))
 HEADER = Header(

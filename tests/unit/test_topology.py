@@ -8,14 +8,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hosts import HOSTS, column, lscpu_rows, members, read, read_host
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from topologies import Host, even_memory, grid, small_vm, write
 
 from pybench.host.sysfs import format_list, parse_list
 from pybench.host.topology import Topology, read_topology
 from pybench.present.machine import size, title
+from tests.unit.hosts import HOSTS, column, lscpu_rows, members, read, read_host
+from tests.unit.topologies import Host, even_memory, grid, small_vm, write
 
 # --- lists ---------------------------------------------------------------------------------------
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hosts import read, read_host
-from topologies import server, small_vm, vm_without_nodes, write
 
 from pybench.errors import UsageError
 from pybench.host.capture import capture
 from pybench.host.sysfs import Tree
 from pybench.host.topology import read_topology
+from tests.unit.hosts import read, read_host
+from tests.unit.topologies import server, small_vm, vm_without_nodes, write
 
 
 def test_cpuset_of_cgroup_v2_comes_from_the_nearest_cgroup_that_has_one() -> None:

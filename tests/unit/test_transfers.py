@@ -13,8 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from topologies import MACHINES, Host, server
-from transfer_files import NS, calm, file_of, header_of, outcome, topology_of, write_file
 
 from pybench.analysis.summary.transfer_matrix import axis, matrix
 from pybench.errors import UnsupportedError, UsageError
@@ -31,6 +29,8 @@ from pybench.run.transfers import (
     sample,
     spread,
 )
+from tests.unit.topologies import MACHINES, Host, server
+from tests.unit.transfer_files import NS, calm, file_of, header_of, outcome, topology_of, write_file
 
 SECOND = 10**9
 

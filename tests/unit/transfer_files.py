@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-from topologies import MACHINES, SCRATCH, Host, write
 
 from pybench.host.distance import Distance, distance
 from pybench.host.meters import Around
@@ -16,6 +15,7 @@ from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 from pybench.results.records import End
 from pybench.results.transfers import PairTrial, TransferFile, TransferHeader
 from pybench.run.transfers import TransferRun, plan_transfers
+from tests.unit.topologies import MACHINES, SCRATCH, Host, write
 
 NS: dict[Distance, float] = {"same-cpu": 900, "smt": 7.6, "l3": 47, "socket": 110, "cross-socket": 134}
 
