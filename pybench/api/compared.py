@@ -54,7 +54,7 @@ class Comparison:
     def __repr__(self) -> str:
         from rich.console import Console
 
-        from pybench.present.compare import compare_report
+        from pybench.present.views.comparison import compare_report
 
         console = Console(width=80, highlight=False, color_system=None)
         with console.capture() as drawn:

@@ -5,8 +5,8 @@ import click
 import msgspec
 
 from pybench import native
-from pybench.present.locks import lock_table
-from pybench.present.terminal import make_console
+from pybench.present.terminal.output import make_console
+from pybench.present.views.locks import lock_table
 
 
 @click.command(name="locks")

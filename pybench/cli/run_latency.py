@@ -14,9 +14,9 @@ from pybench.host.journal import undisturbed
 from pybench.host.topology import Topology, read_topology
 from pybench.placement import parse_placements, place
 from pybench.plan.lists import duration_ns
-from pybench.present.terminal import make_console
+from pybench.present.terminal.output import make_console
 from pybench.present.transfer_chart import write_chart
-from pybench.present.transfers import plan_words, transfer_report
+from pybench.present.views.transfers import plan_words, transfer_report
 from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.records import End
 from pybench.results.store import Writer

@@ -51,7 +51,7 @@ def reproduce(
         from pybench.findings.lab import Lab
         from pybench.findings.look import look
         from pybench.host.facts import read_facts
-        from pybench.present.hosts import host_words
+        from pybench.present.provenance import host_words
 
         claims = load_claims(numbers)
         began = time.monotonic()
@@ -93,7 +93,7 @@ def reproduce(
 
 def _show(account: "Account", details: bool) -> None:
     from pybench.findings.claims_report import finding_details, verdict_table
-    from pybench.present.terminal import make_console
+    from pybench.present.terminal.output import make_console
 
     console = make_console()
     click.echo(err=True)

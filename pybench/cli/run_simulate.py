@@ -12,8 +12,9 @@ import click
 from pybench.cli.runs import new_name, progress_bar
 from pybench.errors import MeasurementError, UsageError
 from pybench.plan.request import Request, from_options
-from pybench.present.simulated import banner
-from pybench.present.terminal import make_console, plan_table
+from pybench.present.provenance import banner
+from pybench.present.terminal.output import make_console
+from pybench.present.views.plan import plan_table
 from pybench.results.names import command_of
 from pybench.results.records import End, Trial
 from pybench.results.store import Writer, read
@@ -116,7 +117,7 @@ def _simulate(study: Study, path: Path, workers: int | None, *, sensitivity: boo
         results = read(path)
         print_results(results)
         if sensitivity and not interrupted:
-            from pybench.present.sensitivity import sensitivity_report
+            from pybench.present.views.sensitivity import sensitivity_report
 
             console = make_console()
             for part in sensitivity_report(results):

@@ -20,7 +20,10 @@ from pybench.host.topology import Topology, read_topology
 from pybench.plan.blocks import states_of, switch_words, turns_switches
 from pybench.plan.cells import check_supported, expected_ns
 from pybench.plan.request import Request, make_plan
-from pybench.present.terminal import budget_words, describe_host, first_figure, make_console, plan_table, varying
+from pybench.present.labels import varying
+from pybench.present.provenance import describe_host
+from pybench.present.terminal.output import make_console
+from pybench.present.views.plan import budget_words, first_figure, plan_table
 from pybench.results.records import Header, Plan, Trial
 from pybench.results.store import Writer, read
 from pybench.run.sweep import Sweep

@@ -30,7 +30,7 @@ from pybench.present.chart_parts import (
 )
 from pybench.present.loaded import Line, Loaded, load
 from pybench.present.numbers import count, counted, ratio, time_ns, timed
-from pybench.present.simulated import title
+from pybench.present.provenance import chart_title
 from pybench.results.columns import CellColumns, absolute
 from pybench.results.records import Trial
 from pybench.results.store import Results
@@ -83,7 +83,7 @@ def marked(make: Callable[..., Chart]) -> Callable[..., Chart]:
     def made(results: Source, *args: Any, **named: Any) -> Chart:
         files = loaded(results)
         chart = make(files, *args, **named)
-        words = title([one.results.header for one in files])
+        words = chart_title([one.results.header for one in files])
         if not words:
             return chart
         chart.title = alt.TitleParams(text=words, anchor="start", color=MARK)

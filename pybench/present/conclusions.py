@@ -9,12 +9,12 @@ import msgspec
 from pybench.analysis.comparison.compared import Compared, Comparison
 from pybench.analysis.summary.launches import LaunchSummary
 from pybench.present.chart_maps import launch_summaries
-from pybench.present.launches import conclusions as launch_words
-from pybench.present.launches import context
+from pybench.present.labels import threads_word
 from pybench.present.loaded import Line, Loaded, label_settings, settings_words
 from pybench.present.numbers import count, counted, timed
-from pybench.present.simulated import WORD
-from pybench.present.terminal import threads_word
+from pybench.present.provenance import SIMULATED
+from pybench.present.views.launch import conclusions as launch_words
+from pybench.present.views.launch import context
 from pybench.results.records import Trial
 from pybench.stats.estimate import Interval, ratio_interval, ratio_range
 from pybench.stats.ranking import Rates, Standing, standing
@@ -80,8 +80,8 @@ def _simulated(files: Sequence[Loaded]) -> list[Conclusion]:
     words = "was measured" if all_of_it else "was not measured"
     return [
         Conclusion(
-            text=f"{which} {words}: {WORD} on a model of {machines}. Intervals are what the model's uncertain "
-            "inputs leave open, and hold only if the model does.",
+            text=f"{which} {words}: {SIMULATED} on a model of {machines}. Intervals are what the model's "
+            "uncertain inputs leave open, and hold only if the model does.",
             kind="doubt",
         )
     ]

@@ -18,7 +18,7 @@ import msgspec
 
 from pybench.analysis.summary.tables import cell_settings, source, table
 from pybench.errors import UnsupportedError, UsageError
-from pybench.present.terminal import varying
+from pybench.present.labels import varying
 from pybench.results.names import text_of
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results

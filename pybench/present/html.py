@@ -27,12 +27,11 @@ from pybench.host.topology import Topology
 from pybench.present import chart_maps, charts
 from pybench.present.conclusions import Conclusion, conclude
 from pybench.present.loaded import Loaded, load
-from pybench.present.machine import title as machine_title
 from pybench.present.machine_svg import Picture, pictures
+from pybench.present.provenance import SIMULATED, banner, describe_host
 from pybench.present.sections import Section, View, compare_all, sections, view
-from pybench.present.simulated import WORD, banner
-from pybench.present.terminal import describe_host
-from pybench.present.transfers import host_of
+from pybench.present.terminal.machine import title as machine_title
+from pybench.present.views.transfers import host_of
 from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.names import text_of
 from pybench.results.records import Header
@@ -124,7 +123,7 @@ def _title(results: Sequence[Results], transfers: Sequence[TransferFile]) -> str
     what = dict.fromkeys(cell.workload for one in results for cell in one.header.plan.cells)
     label = f" ({LABEL})" if any(map(is_emulated, hosts)) else ""
     words = f"{', '.join(what) or 'latency'} on {', '.join(names)}{label}"
-    return f"{WORD}: {words}" if results and all(one.header.simulated for one in results) else words
+    return f"{SIMULATED}: {words}" if results and all(one.header.simulated for one in results) else words
 
 
 def _transfer_words(transfers: Sequence[TransferFile]) -> list[Conclusion]:

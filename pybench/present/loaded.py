@@ -8,9 +8,9 @@ import msgspec
 
 from pybench.analysis.scaling.curves import CurveFits, Ranked, fit_curve
 from pybench.analysis.summary.series import Series, summarize
+from pybench.present.labels import settings, varying
 from pybench.present.numbers import drawable
-from pybench.present.simulated import WORD
-from pybench.present.terminal import settings, varying
+from pybench.present.provenance import SIMULATED
 from pybench.results.columns import FileColumns, columns_of
 from pybench.results.names import text_of
 from pybench.results.records import Cell, Trial
@@ -78,7 +78,7 @@ def load(every: Sequence[Results]) -> list[Loaded]:
             words += settings_words(one.cell, shown).split()
             prefix = [name] if len(every) > 1 else []
             if results.header.simulated:
-                prefix = [WORD.lower(), *prefix]
+                prefix = [SIMULATED.lower(), *prefix]
             lines.append(
                 Line(
                     label=drawable(" ".join([*prefix, *words])) or one.cell.workload,

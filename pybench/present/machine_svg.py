@@ -7,7 +7,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from pybench.host.topology import Cpu, Topology
-from pybench.present.machine import title
+from pybench.present.terminal.machine import title
 from pybench.results.records import Cell
 
 CELL, GAP, PAD, HEAD = 22, 3, 8, 16

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers for people: three significant digits, a unit, and never without their interval."""
+"""Numbers as people read them: three significant digits, a unit, and an interval. One place for every format."""
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from pybench.stats.estimate import Interval
 
@@ -27,19 +29,19 @@ def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
 
 
 def count(value: float) -> str:
-    """`153k`, `1.28M`."""
+    """Return a count or rate: `153k`, `1.28M`."""
     return _scaled(value, _COUNTS)
 
 
 def time_ns(value: float, least_ns: float = 0.0) -> str:
-    """`42.0ns`, `5.06us`, `1.90ms`; `<10ns` below the least that can be told."""
+    """Return a time in ns as `42.0ns`, `5.06us`, `1.90ms`; `<10ns` below the resolution `least_ns`."""
     if value < least_ns:
         return f"<{math.ceil(least_ns)}ns"
     return _scaled(value, _TIMES)
 
 
 def spread(interval: Interval) -> str:
-    """Half width of an interval in per cent: `±1.9%`; `±?` where too few trials tell."""
+    """Return half the width of an interval in per cent: `±1.9%`; `±?` without an interval."""
     if not interval.known or not interval.value:
         return "±?"
     percent = interval.relative_half_width * 100
@@ -49,12 +51,12 @@ def spread(interval: Interval) -> str:
 
 
 def counted(interval: Interval) -> str:
-    """`161k ±1.6%`."""
+    """Return a count or rate with its interval: `161k ±1.6%`."""
     return UNKNOWN if math.isnan(interval.value) else f"{count(interval.value)} {spread(interval)}"
 
 
 def timed(interval: Interval, least_ns: float = 0.0) -> str:
-    """`5.34us ±12%`."""
+    """Return a time in ns with its interval: `5.34us ±12%`."""
     if math.isnan(interval.value):
         return UNKNOWN
     text = time_ns(interval.value, least_ns)
@@ -62,7 +64,7 @@ def timed(interval: Interval, least_ns: float = 0.0) -> str:
 
 
 def ratio(interval: Interval) -> str:
-    """`1.44 ±2.5%`; of something with itself `1.00`."""
+    """Return a ratio with its interval: `1.44 ±2.5%`; of something with itself `1.00`."""
     if math.isnan(interval.value):
         return UNKNOWN
     itself = interval.low == interval.high == 1
@@ -70,14 +72,80 @@ def ratio(interval: Interval) -> str:
 
 
 def between(interval: Interval) -> str:
-    """`34 [30, 41]`."""
+    """Return an estimate with its bounds: `34 [30, 41]`."""
     if not interval.known:
         return f"{interval.value:.3g}"
     return f"{interval.value:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
 
 
+def ratio_between(interval: Interval) -> str:
+    """Return a ratio with its bounds: `1.05 [1.02, 1.09]`, with a third digit where the interval is narrow."""
+    if math.isnan(interval.value):
+        return UNKNOWN
+    if not interval.known:
+        return f"{_ratio_digits(interval.value, 2)} [?]"
+    digits = 3 if interval.high - interval.low < 0.1 and interval.high < 10 else 2
+    value, low, high = (_ratio_digits(x, digits) for x in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _ratio_digits(value: float, digits: int) -> str:
+    if value >= 1e4:
+        return ">9999"
+    return f"{value:.{digits}f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def share(value: float) -> str:
+    """Return a share in per cent: `6.6%`, `100%`."""
+    if math.isnan(value):
+        return UNKNOWN
+    return f"{value:.0%}" if value in (0, 1) else f"{value:.1%}" if value < 9.995 else ">999%"
+
+
+def plural(number: int, word: str) -> str:
+    """Return a number with its noun: `1 thread`, `2 threads`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+class Kind(NamedTuple):
+    """A kind of value in a table: its unit in JSON, and its text. `text` takes the value and its resolution."""
+
+    unit: str
+    text: Callable[[Any, float], str]
+
+
+def _either(
+    single: Callable[[float], str], interval: Callable[[Interval], str]
+) -> Callable[[float | Interval, float], str]:
+    return lambda value, _: interval(value) if isinstance(value, Interval) else single(value)
+
+
+def _fixed(form: str) -> Callable[[float, float], str]:
+    return lambda value, _: UNKNOWN if math.isnan(value) else format(value, form)
+
+
+KINDS: dict[str, Kind] = {
+    "text": Kind("", lambda value, _: str(value)),
+    "number": Kind("", lambda value, _: str(value)),
+    "count": Kind("", _either(count, counted)),
+    "rate": Kind("1/s", _either(count, counted)),
+    "time": Kind(
+        "ns", lambda value, least: timed(value, least) if isinstance(value, Interval) else time_ns(value, least)
+    ),
+    "ratio": Kind("1", _either(lambda value: f"{value:.2f}", ratio)),
+    "bounds": Kind("1", _either(lambda value: f"{value:.2f}", ratio_between)),
+    "share": Kind("1", _either(share, lambda value: share(value.value))),
+    "percent": Kind("1", _fixed(".0%")),
+    "change": Kind("1", _fixed("+.1%")),
+    "index": Kind("1", _fixed(".2f")),
+    "signed": Kind("1", _fixed("+.2f")),
+    "one digit": Kind("1", _fixed(".1f")),
+    "added": Kind("", _fixed("+.0f")),
+}
+
+
 def drawable(text: str) -> str:
-    """The text without what no chart can hold.
+    """Return text without characters that no chart can hold.
 
     XML has no control characters: the library that draws an SVG with one aborts the process. Vega sorts by
     comparing with string literals, which JavaScript's line separators break.

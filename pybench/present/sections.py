@@ -18,12 +18,13 @@ from pybench.errors import UsageError
 from pybench.present import chart_maps, charts
 from pybench.present.blocks import Block, blocks
 from pybench.present.charts import Chart
-from pybench.present.compare import compare_report
-from pybench.present.fit import fit_legend, fit_report
+from pybench.present.labels import threads_word, varying
 from pybench.present.loaded import MOST_FITTED, Loaded
 from pybench.present.numbers import count, time_ns
-from pybench.present.terminal import evidence_line, finding_words, legend, result_tables, threads_word, varying
-from pybench.present.transfers import class_table, complaints, host_of
+from pybench.present.views.comparison import compare_report
+from pybench.present.views.fit import fit_legend, fit_report
+from pybench.present.views.sweep import evidence_line, finding_words, legend, result_tables
+from pybench.present.views.transfers import class_table, complaints, host_of
 from pybench.results.names import text_of
 from pybench.results.records import Trial
 from pybench.results.transfer_figures import summarize as summarize_transfers

@@ -10,8 +10,8 @@ import numpy as np
 
 from pybench.analysis.summary.transfer_matrix import axis, finest, matrix
 from pybench.errors import UnsupportedError, UsageError
-from pybench.present.hosts import plain
-from pybench.present.transfers import host_of
+from pybench.present.provenance import bounded
+from pybench.present.views.transfers import host_of
 from pybench.results.transfer_figures import pair_figures
 from pybench.results.transfers import TransferFile
 
@@ -88,7 +88,7 @@ def _panel(
         shade = altair.condition(altair.datum.ns > middle, altair.value("black"), altair.value("white"))
         text = altair.Text("ns:Q", format=".3~r")
         layers.append(base.mark_text(fontSize=11).encode(text=text, color=shade))
-    heading = altair.TitleParams(plain(method), anchor="start")
+    heading = altair.TitleParams(bounded(method), anchor="start")
     return altair.layer(*layers).properties(width=side, height=side, title=heading)
 
 

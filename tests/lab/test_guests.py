@@ -8,7 +8,7 @@ from pybench.host.sysfs import format_list
 from pybench.host.topology import Topology, read_topology
 from pybench.native import Outcome, TrialSpec, run_trial
 from pybench.placement import place
-from pybench.present.machine import title
+from pybench.present.terminal.machine import title
 from pybench.workloads import workload
 
 both = pytest.mark.lab("2x2x2", "server")

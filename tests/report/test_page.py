@@ -17,7 +17,7 @@ from rich.console import Console
 
 from pybench.present.html import END, data_text, make_report, render, vega_bundle
 from pybench.present.loaded import load
-from pybench.present.terminal import result_tables
+from pybench.present.views.sweep import result_tables
 from tests.unit.synthetic import cell, noisy
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028'\"&<b>"

@@ -15,7 +15,7 @@ from pybench.analysis.comparison.environment import differences
 from pybench.analysis.comparison.matching import filled_in
 from pybench.analysis.comparison.metrics import metrics
 from pybench.errors import UsageError
-from pybench.present.compare import compare_report
+from pybench.present.views.comparison import compare_report
 from pybench.results.records import Cell
 from pybench.results.store import Results
 from tests.unit.synthetic import cell, columns, header, noisy, results, trial

@@ -8,7 +8,7 @@ from scipy.stats import permutation_test
 
 from pybench.analysis.comparison.compare import compare
 from pybench.analysis.comparison.distributions import Distribution, _swapped
-from pybench.present.compare import distribution_words
+from pybench.present.views.comparison import distribution_words
 from tests.unit.synthetic import cell, columns, noisy
 
 

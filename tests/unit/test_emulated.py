@@ -17,7 +17,7 @@ from pybench.analysis.summary.tables import table
 from pybench.cli import main
 from pybench.host.doctor import examine
 from pybench.host.facts import read_facts
-from pybench.present.terminal import describe_host
+from pybench.present.provenance import describe_host
 from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.store import Results, read
 from tests.unit.synthetic import cell, noisy, write

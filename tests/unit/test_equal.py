@@ -12,7 +12,7 @@ from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology, read_topology
 from pybench.plan.equal import Sides, equal_plan, smt_sides, socket_sides
 from pybench.plan.request import Request
-from pybench.present.equal import verdict_lines
+from pybench.present.views.equal import verdict_lines
 from pybench.results.records import Cell
 from tests.unit.synthetic import columns, noisy
 from tests.unit.topologies import MACHINES, SCRATCH, write

@@ -19,8 +19,9 @@ from pybench.analysis.summary.series import summarize
 from pybench.host.meters import Around
 from pybench.native import histogram_values
 from pybench.native.outcome import Members, Outcome, Phase
-from pybench.present.launches import BLOCKS, conclusions, launch_report, sparkline, unsupported
-from pybench.present.terminal import result_tables, varying
+from pybench.present.labels import varying
+from pybench.present.views.launch import BLOCKS, conclusions, launch_report, sparkline, unsupported
+from pybench.present.views.sweep import result_tables
 from pybench.results.records import Cell, Trial
 from pybench.run.figures import evidence, figures
 from pybench.run.requirements import needs

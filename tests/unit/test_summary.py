@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pybench.analysis.summary.series import summarize
 from pybench.native.outcome import Members, Outcome, Phase
-from pybench.present.terminal import COLUMNS, result_tables
+from pybench.present.views.sweep import COLUMNS, result_tables
 from pybench.results.records import Cell, Evidence, Figures, Trial, trial_of
 from pybench.stats.estimate import Interval
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from pybench.analysis.summary.transfer_matrix import axis, matrix
 from pybench.errors import UnsupportedError, UsageError
 from pybench.native.outcome import Outcome
-from pybench.present.transfers import Levels, transfer_report
+from pybench.present.views.transfers import Levels, transfer_report
 from pybench.results.transfer_figures import load_transfers, pair_figures, summarize, transfers_of
 from pybench.results.transfers import PairTrial, read_transfers
 from pybench.run.transfers import (

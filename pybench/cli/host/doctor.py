@@ -12,8 +12,8 @@ from pybench.host.capture import open_sysroot
 from pybench.host.doctor import Advice, examine
 from pybench.host.topology import read_topology
 from pybench.placement import parse_placements, place
-from pybench.present.doctor import advice_table, verdict
-from pybench.present.terminal import make_console
+from pybench.present.terminal.output import make_console
+from pybench.present.views.doctor import advice_table, verdict
 
 # A trial on more CPUs says no more of the host.
 MOST_REHEARSED = 64

@@ -10,7 +10,7 @@ from rich.console import Console
 from pybench.host.capture import capture, open_sysroot
 from pybench.host.topology import read_topology
 from pybench.placement import parse_placements, place
-from pybench.present.machine import picture
+from pybench.present.terminal.machine import picture
 
 MAX_WIDTH = 100
 

@@ -47,9 +47,9 @@ def run(
     from pybench.host.topology import read_topology
     from pybench.plan.equal import BUDGET, equal_plan
     from pybench.plan.request import Request, from_options
-    from pybench.present.compare import compare_report
-    from pybench.present.equal import verdict_lines
-    from pybench.present.terminal import make_console
+    from pybench.present.terminal.output import make_console
+    from pybench.present.views.comparison import compare_report
+    from pybench.present.views.equal import verdict_lines
     from pybench.results.columns import read_columns
     from pybench.results.emulated import NOTE, is_emulated
 

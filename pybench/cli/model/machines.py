@@ -4,8 +4,8 @@
 import click
 import msgspec
 
-from pybench.present.machines import machine_document, machine_report, machines_table
-from pybench.present.terminal import make_console
+from pybench.present.terminal.output import make_console
+from pybench.present.views.machines import machine_document, machine_report, machines_table
 from pybench.simulator.load import load_machine, read_machine, shipped
 
 MAX_WIDTH = 100

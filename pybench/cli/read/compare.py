@@ -117,8 +117,8 @@ def command(
         compared.notes += [NOTE] if labelled else []
         click.echo(msgspec.json.encode(compared).decode())
     else:
-        from pybench.present.compare import compare_report
-        from pybench.present.terminal import make_console
+        from pybench.present.terminal.output import make_console
+        from pybench.present.views.comparison import compare_report
 
         console = make_console()
         if labelled:

@@ -46,8 +46,8 @@ def command(
     pybench fit --csv curve.csv --borders 18,36,72
     """
     from pybench.cli.read.fit_curves import curves_of_results, curves_of_table, names, thread_list
-    from pybench.present.fit import fit_legend, fit_report
-    from pybench.present.terminal import make_console
+    from pybench.present.terminal.output import make_console
+    from pybench.present.views.fit import fit_legend, fit_report
 
     models = names(model)
     at = [(count, "") for count in thread_list(borders, "--borders")] if borders is not None else None

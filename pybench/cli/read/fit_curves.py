@@ -12,8 +12,8 @@ from pybench.analysis.scaling.models.knees import Border
 from pybench.analysis.summary.series import Series, summarize
 from pybench.errors import UsageError
 from pybench.plan.lists import MOST_THREADS, thread_counts
-from pybench.present.simulated import WORD
-from pybench.present.terminal import settings, varying
+from pybench.present.labels import settings, varying
+from pybench.present.provenance import SIMULATED
 from pybench.results.emulated import NOTE, check_emulated
 from pybench.results.names import text_of
 from pybench.results.store import read
@@ -89,9 +89,11 @@ def curves_of_results(path: Path, where: Sequence[str], emulated: bool = False) 
     told = results.header.simulated
     if told is None:
         return curves
-    note = f"{WORD} on {told.machine}, not measured: intervals are of {told.draws} draws of its uncertain inputs."
+    note = f"{SIMULATED} on {told.machine}, not measured: intervals are over {told.draws} draws of its inputs."
     return [
-        msgspec.structs.replace(curve, name=f"{WORD} {curve.name}", notes=[note, *curve.notes], source="simulated")
+        msgspec.structs.replace(
+            curve, name=f"{SIMULATED} {curve.name}", notes=[note, *curve.notes], source="simulated"
+        )
         for curve in curves
     ]
 

@@ -78,7 +78,7 @@ def _print_table(answer: "Answer") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pybench.present.terminal import make_console
+    from pybench.present.terminal.output import make_console
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(answer.columns):

@@ -7,8 +7,9 @@ import click
 
 from pybench.analysis.scaling.laws import LEVELS_NEEDED
 from pybench.analysis.summary.series import summarize
-from pybench.present.simulated import banner
-from pybench.present.terminal import describe_host, evidence_line, legend, make_console, result_tables
+from pybench.present.provenance import banner, describe_host
+from pybench.present.terminal.output import make_console
+from pybench.present.views.sweep import evidence_line, legend, result_tables
 from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.store import Results, read
 

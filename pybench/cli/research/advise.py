@@ -56,7 +56,7 @@ def command(
     # Libraries that take their time, after all that can be wrong is known not to be.
     from pybench.findings.advice import Option, Workload, options_of, simulated_options
     from pybench.findings.advice_report import advice
-    from pybench.present.terminal import make_console
+    from pybench.present.terminal.output import make_console
     from pybench.results.store import read
 
     wanted = Workload(containers=containers, layers=layers, passes=passes, deadline_ns=float(deadline_ns))

@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables and sentences for the terminal: 80 columns are enough, and colour is never needed to read them."""
 
-import os
 from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from pybench.analysis.scaling.laws import LEVELS_NEEDED, Fit
 from pybench.analysis.summary.series import CellSummary, Series
-from pybench.host.sysfs import format_list
-from pybench.plan.lists import show_duration
-from pybench.present.handoffs import handoff_table
-from pybench.present.hosts import host_words
-from pybench.present.launches import launch_report
+from pybench.present.labels import settings, threads_word, varying
 from pybench.present.numbers import UNKNOWN, between, count, counted, ratio, time_ns, timed
-from pybench.present.simulated import WORD
-from pybench.results.records import Cell, Header, Plan, Trial
+from pybench.present.provenance import SIMULATED
+from pybench.present.views.handoffs import handoff_table
+from pybench.present.views.launch import launch_report
+from pybench.results.records import Cell, Trial
 from pybench.run.checks import Finding, cell_findings, explain
 from pybench.workloads import workload
 
@@ -39,37 +35,9 @@ COLUMNS = (
 
 # Stands instead of the words on intervals of measurements.
 DRAWN = (
-    f"{WORD}: medians over draws of the uncertain inputs, with the central 95 % of draws (of few draws: nearly "
-    "all), which hold only if the model does"
+    f"{SIMULATED}: medians over draws of the uncertain inputs, with the central 95 % of draws (of few draws: "
+    "nearly all), which hold only if the model does"
 )
-
-
-def make_console(*, stderr: bool = False) -> Console:
-    """A console; when piped, wide enough that no table is folded."""
-    console = Console(stderr=stderr, highlight=False)
-    return (
-        console
-        if console.is_terminal or "COLUMNS" in os.environ
-        else Console(stderr=stderr, highlight=False, width=100)
-    )
-
-
-def threads_word(threads: int) -> str:
-    """`1 thread`, `2 threads`."""
-    return f"{threads} thread{'' if threads == 1 else 's'}"
-
-
-def settings(cell: Cell) -> dict[str, str]:
-    """What tells a series from others: parameters, placement, SMT and crew, by the names they are asked for."""
-    named = {name: str(value) for name, value in cell.params.items()}
-    return named | {"place": cell.place, "smt": cell.smt, "crew": cell.crew}
-
-
-def varying(cells: Sequence[Cell]) -> list[str]:
-    """Names of the settings that are not the same in all these cells."""
-    every = [settings(cell) for cell in cells]
-    names = {name: None for one in every for name in one}
-    return [name for name in names if len({one.get(name) for one in every if name in one}) > 1]
 
 
 def _settings_of(cells: Sequence[Cell]) -> tuple[list[str], str]:
@@ -86,15 +54,6 @@ def _settings_of(cells: Sequence[Cell]) -> tuple[list[str], str]:
     if cells[0].workload == "launch" and "threads" not in shown:
         same["threads"] = str(cells[0].threads)
     return shown, " ".join(f"{key}={value}" for key, value in same.items())
-
-
-def describe_host(header: Header) -> str:
-    """One line: what ran this, or that nothing did and what was simulated."""
-    host = header.host
-    cpus = sum(cpu["online"] for cpu in header.topology["cpus"])
-    if header.simulated:
-        return f"{WORD}, not measured: {header.simulated.title}, {cpus} CPUs"
-    return host_words(host, cpus)
 
 
 def result_tables(
@@ -128,7 +87,7 @@ def _workload_table(
 ) -> RenderableType:
     kind = workload(name)
     shown, constant = _settings_of([summary.cell for one in series for summary in one.cells])
-    title = Text(f"{WORD} {name}" if simulated else name, style="bold")
+    title = Text(f"{SIMULATED} {name}" if simulated else name, style="bold")
     title.append(f"  {kind.summary}\n", style="not bold")
     title.append(f"  ops are {kind.operation}; {constant}", style="dim not bold")
     parts: list[RenderableType] = [title]
@@ -316,46 +275,4 @@ def legend(cells: Sequence[CellSummary], *, simulated: bool = False) -> str:
     return (
         f"{over}; speedup is over the fewest threads. "
         f"p50, p99, max: latency of {phases}. Jain: 1 is fair, 1/threads is one thread taking all."
-    )
-
-
-def plan_table(plan: Plan) -> RenderableType:
-    """The cells of a plan before it runs."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
-    columns = [name for name in varying(plan.cells) if name not in ("place", "smt")]
-    for column in ("workload", "threads", "place", "smt", *columns, "CPUs"):
-        table.add_column(column)
-    for cell in plan.cells:
-        own = settings(cell)
-        cpus = format_list(cell.cpus)
-        cpus = cpus if len(cpus) < 28 else f"{cpus[:24].rpartition(',')[0]},..."
-        mark = "*" if cell.oversubscribed else ""
-        row = [cell.workload, f"{cell.threads}{mark}", cell.place, cell.smt]
-        table.add_row(*row, *(own.get(column, "") for column in columns), cpus)
-    return table
-
-
-def first_figure(trial: Trial, shown: Sequence[str]) -> str:
-    """One line for a cell's first trial, before there can be an interval; `shown` names what varies."""
-    kind = workload(trial.workload)
-    own = {name: str(value) for name, value in trial.params.items()} | {"smt": trial.smt, "crew": trial.crew}
-    varied = " ".join(f"{name}={own[name]}" for name in shown if name in own)
-    where = f"{trial.workload:6} {threads_word(trial.threads):>10}  {trial.place}  {varied}".rstrip()
-    if trial.figures is None:
-        return f"  {where}: {trial.outcome.status}: {trial.outcome.reason}"
-    flags = f"  ({', '.join(trial.flags)})" if trial.flags else ""
-    return f"  {where}  {count(trial.figures.throughput)} {kind.operation}/s{flags}"
-
-
-def budget_words(plan: Plan, least_ns: int, most_ns: int) -> str:
-    """How long a plan takes, in words."""
-    bounds = [min(ns, plan.budget_ns or ns) for ns in (least_ns, most_ns)]
-    times = " to ".join(show_duration(ns) for ns in bounds)
-    if plan.budget_ns:
-        times += f" (budget {show_duration(plan.budget_ns)})"
-    own_end = all(workload(cell.workload).typical_ns for cell in plan.cells)
-    length = "" if own_end else f" of {show_duration(plan.duration_ns)}"
-    return (
-        f"{len(plan.cells)} cells, {plan.min_trials} to {plan.max_trials} trials{length} each, "
-        f"until the interval is within {plan.target:.0%}: {times}"
     )

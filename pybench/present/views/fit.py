@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pybench.analysis.scaling.curves import CurveFits, Estimate, ModelFit
 from pybench.present.numbers import UNKNOWN, count, counted, time_ns
-from pybench.present.plot import LEGEND, draw
+from pybench.present.terminal.curve import LEGEND, draw
 from pybench.stats.estimate import Interval
 
 SHORT = {"amdahl": "Amdahl", "usl": "USL", "knees": "knees", "queueing": "queueing"}

@@ -8,9 +8,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pybench.present.labels import settings, threads_word, varying
 from pybench.present.numbers import count
-from pybench.present.simulated import WORD
-from pybench.present.terminal import settings, threads_word, varying
+from pybench.present.provenance import SIMULATED
 from pybench.results.store import Results
 from pybench.simulator.sensitivity import CellSensitivity, Influence, sensitivity
 
@@ -33,7 +33,7 @@ def sensitivity_report(results: Results) -> Iterable[RenderableType]:
         yield Text("no cell has enough draws to tell what decides it")
         return
     yield Text(
-        f"\n{WORD}: which uncertain number decides the answer (throughput at the most threads)", style="bold"
+        f"\n{SIMULATED}: which uncertain number decides the answer (throughput at the most threads)", style="bold"
     )
     for one in found[:MOST_CELLS]:
         yield _cell(one, names)

@@ -13,7 +13,7 @@ from pybench.analysis.comparison.matching import filled
 from pybench.analysis.summary.launches import BESIDE, PHASES, LaunchSummary, cost_ratio, summarize_launches
 from pybench.analysis.summary.series import NOTHING, unsupported_of
 from pybench.present.numbers import UNKNOWN, count, counted, time_ns, timed
-from pybench.present.simulated import WORD
+from pybench.present.provenance import SIMULATED
 from pybench.results.records import Cell, Trial
 from pybench.stats.estimate import Interval
 from pybench.workloads.launch import STRATEGIES
@@ -46,7 +46,7 @@ def launch_report(
         by_cell[trial.cell].append(trial)
     measured = [(i, s) for i, cell in enumerate(cells) if (s := _summary(cell, by_cell[i]))]
     simulated = any(trial.simulated for some in by_cell.values() for trial in some)
-    title = Text(f"{WORD} launch" if simulated else "launch", style="bold")
+    title = Text(f"{SIMULATED} launch" if simulated else "launch", style="bold")
     title.append("  root file systems assembled as container runtimes do, many at once\n", style="not bold")
     title.append(f"  {same}", style="dim not bold")
     cannot = [Text(line) for line in unsupported(cells, by_cell)]

@@ -6,8 +6,8 @@ import math
 from pybench.analysis.comparison.compared import CellComparison, Compared, Comparison
 from pybench.analysis.comparison.equal import Kind, largest
 from pybench.host.sysfs import counted
-from pybench.present.compare import ratio_words
-from pybench.present.terminal import threads_word
+from pybench.present.labels import threads_word
+from pybench.present.views.comparison import ratio_words
 from pybench.workloads import workload
 
 # kind -> (at equal cores, at equal threads) -> verdict -> what to make of it

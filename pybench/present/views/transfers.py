@@ -14,8 +14,8 @@ from rich.text import Text
 from pybench.analysis.summary.transfer_matrix import Axis, axis, finest, matrix
 from pybench.host.distance import Distance
 from pybench.plan.lists import show_duration
-from pybench.present.hosts import host_words, plain
 from pybench.present.numbers import time_ns, timed
+from pybench.present.provenance import bounded, host_words
 from pybench.results.transfer_figures import PairFigure, Transfers, pair_figures, summarize
 from pybench.results.transfers import PairTrial, TransferFile, TransferHeader, TransferPlan
 from pybench.run.checks import explain
@@ -212,8 +212,10 @@ def complaints(trials: Iterable[PairTrial]) -> list[str]:
     """What was kept out of the figures, a line a reason."""
     flagged = Counter(flag for trial in trials for flag in trial.flags)
     failed = Counter(trial.reason or trial.status for trial in trials if trial.transfer_ns is None)
-    lines = [f"{n} trial{'s' * (n > 1)} kept out of the figures: {explain(plain(f))}" for f, n in flagged.items()]
-    return lines + [f"{n} trial{'s' * (n > 1)} failed: {plain(why, 200)}" for why, n in failed.items()]
+    lines = [
+        f"{n} trial{'s' * (n > 1)} kept out of the figures: {explain(bounded(f))}" for f, n in flagged.items()
+    ]
+    return lines + [f"{n} trial{'s' * (n > 1)} failed: {bounded(why, 200)}" for why, n in failed.items()]
 
 
 def _restless(file: TransferFile) -> str:
@@ -229,8 +231,8 @@ def _restless(file: TransferFile) -> str:
     worst, pairs = moved[method, pair], len({pair for _, pair in moved})
     return (
         f"Rounds of {pairs} pair{'s' * (pairs > 1)} differ more than {MOST_SPREAD:g} times (CPUs {pair[0]} and "
-        f"{pair[1]} by {plain(method)}: {time_ns(min(worst))} to {time_ns(max(worst))}). A hypervisor that moves "
-        "virtual CPUs changes what they really share: pin them, measure on bare metal, or believe the interval."
+        f"{pair[1]} by {bounded(method)}: {time_ns(min(worst))} to {time_ns(max(worst))}). A hypervisor that "
+        "moves virtual CPUs changes what they share: pin them, measure on bare metal, or rely on the interval."
     )
 
 
@@ -239,7 +241,7 @@ def transfer_report(file: TransferFile, width: int = 80) -> Iterable[RenderableT
     plan = file.header.plan
     yield Text(f"{host_of(file.header)}\n")
     for method in plan.methods:
-        title = Text(plain(method), style="bold")
+        title = Text(bounded(method), style="bold")
         title.append(f"  {METHODS.get(method, '')}", style="not bold")
         yield title
         yield heat_map(file, method, width)

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pybench.present.machine import picture, title
+from pybench.present.terminal.machine import picture, title
 from pybench.simulator.machine import Machine, Number
 from pybench.simulator.steps import STEPS
 

@@ -13,9 +13,9 @@ from pybench.analysis.comparison.compared import CellComparison, Compared, Compa
 from pybench.analysis.comparison.conditions import Judged
 from pybench.analysis.comparison.distributions import Distribution
 from pybench.analysis.comparison.metrics import metric
+from pybench.present.labels import settings, threads_word, varying
 from pybench.present.numbers import UNKNOWN, count, time_ns
-from pybench.present.simulated import WORD
-from pybench.present.terminal import settings, threads_word, varying
+from pybench.present.provenance import SIMULATED
 from pybench.results.records import Cell
 from pybench.stats.estimate import Interval
 from pybench.stats.ratios import LEAST_TRIALS
@@ -68,7 +68,7 @@ def simulated_lines(pair: PairComparison) -> list[str]:
     if not told:
         return []
     said = [
-        f"{letter} is {'in part ' if len(side.simulated) < len(side.files) else ''}{WORD}, not measured "
+        f"{letter} is {'in part ' if len(side.simulated) < len(side.files) else ''}{SIMULATED}, not measured "
         f"({'; '.join(dict.fromkeys(side.simulated))})"
         for letter, side in told
     ]
@@ -253,7 +253,7 @@ def _cell_lines(cells: Sequence[Cell], axis: str) -> list[str]:
 def _legend(compared: Compared) -> str:
     if all(pair.a.simulated or pair.b.simulated for pair in compared.pairs):
         return (
-            f"{WORD}: B/A is the ratio of the medians, with the range of its draws (draw by draw where both "
+            f"{SIMULATED}: B/A is the ratio of the medians, with the range of its draws (draw by draw where both "
             "sides are simulated and have as many). In all draws: whatever the uncertain inputs are within "
             "their ranges; it is no evidence about hardware."
         )
