@@ -170,7 +170,7 @@ class Run:
         try:
             import pandas
         except ImportError:
-            raise UnsupportedError("data frames need pandas: pip install 'pybench[export]'") from None
+            raise UnsupportedError("data frames need pandas: pip install 'pybench-locks[export]'") from None
         return pandas.DataFrame(table(self.results, kind))
 
     def compare(
@@ -219,7 +219,7 @@ class Run:
         try:
             import pandas
         except ImportError:
-            raise UnsupportedError("data frames need pandas: pip install 'pybench[export]'") from None
+            raise UnsupportedError("data frames need pandas: pip install 'pybench-locks[export]'") from None
         answer = ask(self.results, sql)
         return pandas.DataFrame(answer.rows, columns=answer.columns)
 
@@ -243,7 +243,7 @@ class Run:
         try:
             import altair  # noqa: F401 - so that the message is ours
         except ImportError:
-            raise UnsupportedError("charts need Altair: pip install 'pybench[report]'") from None
+            raise UnsupportedError("charts need Altair: pip install 'pybench-locks[report]'") from None
         try:
             chart = importlib.import_module("pybench.present.charts").scaling_chart(self.results)
         except ValueError as error:

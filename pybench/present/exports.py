@@ -68,7 +68,7 @@ def _parquet(files: Sequence[Results], kind: str) -> bytes:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise UnsupportedError("Parquet needs pyarrow: pip install 'pybench[export]'") from None
+        raise UnsupportedError("Parquet needs pyarrow: pip install 'pybench-locks[export]'") from None
     made = pyarrow.table(table(files, kind))
     headers = msgspec.json.encode({text_of(file.path): file.header for file in files})
     made = made.replace_schema_metadata({"pybench.table": kind, "pybench.headers": headers})
@@ -122,7 +122,7 @@ def _pytest_benchmark(files: Sequence[Results], _: str) -> str:
         from pytest_benchmark import __version__
         from pytest_benchmark import stats as statistics
     except ImportError:
-        raise UnsupportedError("this format needs pytest-benchmark: pip install 'pybench[pytest]'") from None
+        raise UnsupportedError("this format needs pytest-benchmark: pip install 'pybench-locks[pytest]'") from None
     make_stats: Any = statistics.Stats
     entries = []
     for one in _benchmarks(files):

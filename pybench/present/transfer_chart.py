@@ -27,7 +27,7 @@ def check_chart(path: Path) -> None:
     if path.suffix.lower() not in (".svg", ".png"):
         raise UsageError(f"--chart {path}: name a .svg or .png file")
     if not all(importlib.util.find_spec(name) for name in ("altair", "vl_convert")):
-        raise UnsupportedError("charts need altair and vl-convert-python: pip install 'pybench[report]'")
+        raise UnsupportedError("charts need altair and vl-convert-python: pip install 'pybench-locks[report]'")
 
 
 def chart_spec(file: TransferFile) -> dict[str, Any]:

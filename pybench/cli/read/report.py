@@ -13,7 +13,7 @@ import msgspec
 from pybench.errors import UnsupportedError, UsageError
 from pybench.results.emulated import LABEL, check_emulated
 
-NEEDS = "a report needs altair, vl-convert-python and jinja2; install them: pip install 'pybench[report]'"
+NEEDS = "a report needs altair, vl-convert-python and jinja2; install them: pip install 'pybench-locks[report]'"
 
 
 @click.command()
