@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words to an ordered list of CPUs and a memory policy: where the threads of a trial are put.
+"""Turn the words of a placement into an ordered list of CPUs and a memory policy for the threads of a trial.
 
 A placement is one choice of CPUs, then optional words, in any order and separated by spaces:
 
@@ -18,8 +18,8 @@ from typing import NamedTuple
 import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
-from pybench.host.sysfs import counted, format_list, named, parse_list
 from pybench.host.topology import Cpu, Topology
+from pybench.text import counted, format_list, named, parse_list
 
 FILLS = ("compact", "scatter", "siblings-first")
 # The fill order of a bare CPU list: the order it was written in.
@@ -33,7 +33,7 @@ WORDS = (
 
 
 class MemoryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the contended line lives: `local` (first touch), or `bind`/`interleave` over `nodes`."""
+    """The memory of the contended line: `local` (first touch), or `bind`/`interleave` over `nodes`."""
 
     kind: str = "local"
     nodes: tuple[int, ...] = ()
@@ -48,7 +48,7 @@ class MemoryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """CPUs in the order threads are put on them; `text` in canonical words gives the same again."""
+    """CPUs in the order that threads are pinned to them; `text`, in canonical words, gives the placement again."""
 
     text: str
     cpus: tuple[int, ...]
@@ -57,7 +57,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     memory: MemoryPolicy
 
     def describe(self, topology: Topology) -> str:
-        """Return one line for a person: how many CPUs, on what, filled how, memory where."""
+        """Return one line for people: number of CPUs, their sockets and nodes, fill order and memory."""
         cpus = self._picked(topology)
         cores = {cpu.core for cpu in cpus}
         parts = [
@@ -71,10 +71,10 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.text}: {', '.join(part for part in parts if part)}"
 
     def borders(self, topology: Topology) -> tuple[tuple[int, str], ...]:
-        """Return (thread count, what comes next): with that many threads filling is still inside.
+        """Return (thread count, kind of border) for each border that filling crosses after that many threads.
 
-        One thread more is the first on a new "socket", "NUMA node" or "L3 domain" (the widest of them
-        is named), or starts on the "SMT siblings" of cores in use, counted once a socket.
+        The next thread is the first on another "socket", "NUMA node" or "L3 domain" (the widest of them), or the
+        first on the "SMT siblings" of cores in use, once per socket.
         """
         found: list[tuple[int, str]] = []
         seen: dict[str, set[object]] = {"socket": set(), "NUMA node": set(), "L3 domain": set()}
@@ -104,7 +104,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Words(NamedTuple):
-    """One placement taken apart; what was not said is None."""
+    """The words of one placement by kind; a word that is missing is None."""
 
     which: str
     fill: str | None
@@ -121,19 +121,19 @@ def parse_placements(text: str) -> list[str]:
     tight = re.sub(r"\s*,\s*", ",", text.strip())
     parts = re.split(r"(?<=[^0-9]),|,(?![0-9])", tight)
     if not all(parts):
-        raise UsageError(f"an empty placement in {text!r}; the words are: {WORDS}")
+        raise UsageError(f"empty placement in {text!r}", fix=f"use the words {WORDS}")
     return [" ".join(part.split()) for part in parts]
 
 
 def place(topology: Topology, text: str, smt: str | None = None) -> Placement:
     """Turn the words of one placement into CPUs of this host that can be used now.
 
-    `smt` ("on" or "off") stands for the word `smt:...`. Raises UsageError for words that cannot be
-    meant or CPUs that cannot be used, UnsupportedError where the host has too few sockets or no nodes.
+    `smt` ("on" or "off") stands for the word `smt:...`. Raises UsageError for invalid words and unusable CPUs,
+    UnsupportedError if the host has too few sockets or no nodes.
     """
     words = _read_words(text)
     if smt is not None and words.smt not in (None, smt):
-        raise UsageError(f"{text!r} says smt:{words.smt} and SMT {smt} was asked for; keep one of the two")
+        raise UsageError(f"{text!r} says smt:{words.smt}, but SMT {smt} was requested", fix="keep one of the two")
     smt = words.smt or smt or "on"
     which, cpus, fill = _choose(topology, words)
     ordered = ORDERS[fill](cpus) if fill in ORDERS else cpus
@@ -160,15 +160,15 @@ def _read_words(text: str) -> _Words:
     for word in text.split():
         kind = _kind(word)
         if kind is None:
-            raise UsageError(f"unknown word {word!r} in placement {text!r}; the words are: {WORDS}")
+            raise UsageError(f"unknown word {word!r} in placement {text!r}", fix=f"use the words {WORDS}")
         if kind in found:
-            raise UsageError(f"placement {text!r} says {found[kind]!r} and {word!r}; keep one of the two")
+            raise UsageError(f"placement {text!r} says {found[kind]!r} and {word!r}", fix="keep one of the two")
         found[kind] = word
     if not found:
-        raise UsageError(f"an empty placement; the words are: {WORDS}")
+        raise UsageError("empty placement", fix=f"use the words {WORDS}")
     which, smt = found.get("which", "all"), found.get("smt")
     if which in SHORTHANDS and "fill" in found:
-        raise UsageError(f"{which} says how CPUs are filled; write socket:LIST {found['fill']} instead")
+        raise UsageError(f"{which} sets the fill order itself", fix=f"write socket:LIST {found['fill']} instead")
     return _Words(which, found.get("fill"), smt and smt.removeprefix("smt:"), found.get("mem"))
 
 
@@ -192,14 +192,14 @@ def _list(text: str, word: str) -> tuple[int, ...]:
     try:
         numbers = parse_list(text)
     except ValueError as error:
-        raise UsageError(f"{word}: {error}; write a list such as 0-7,16") from None
+        raise UsageError(str(error), subject=word, fix="write a list such as 0-7,16") from None
     if not numbers:
-        raise UsageError(f"{word} names nothing; write a list such as 0-7,16")
+        raise UsageError("empty list", subject=word.rstrip(":"), fix="write a list such as 0-7,16")
     return numbers
 
 
 def _choose(topology: Topology, words: _Words) -> tuple[str, list[Cpu], str]:
-    """Return the choice in canonical words, its CPUs (a bare list's in the order written), and the fill."""
+    """Return the choice in canonical words, its CPUs (of a bare list in written order), and the fill order."""
     which, fill = words.which, words.fill or _default_fill(words.which)
     group, _, numbers = which.partition(":")
     if which[0].isdigit():
@@ -214,37 +214,37 @@ def _choose(topology: Topology, words: _Words) -> tuple[str, list[Cpu], str]:
         return f"{group}:{format_list(chosen)}", _members(topology, group, chosen), fill
     usable = list(topology.usable)
     if not usable:
-        raise UsageError(f"no CPU can be used: {limits(topology)}")
+        raise UsageError("no CPU can be used", reason=limits(topology))
     return which, usable, fill
 
 
 def _listed(topology: Topology, numbers: tuple[int, ...]) -> list[Cpu]:
-    """Return the CPUs of these numbers; raises UsageError for one that cannot be used."""
+    """Return the CPUs of these numbers. Raises UsageError for a CPU that cannot be used."""
     by_number = topology.by_number()
     picked: dict[int, Cpu] = {}
     for number in numbers:
         cpu = by_number.get(number)
         if cpu is None:
-            raise UsageError(f"CPU {number} does not exist; this host has {format_list(by_number)}")
+            raise UsageError(f"CPU {number} does not exist", fix=f"this host has {format_list(by_number)}")
         if not cpu.online:
             there = format_list(cpu.number for cpu in topology.online)
-            raise UsageError(f"CPU {number} is offline; online are {there}")
+            raise UsageError(f"CPU {number} is offline", fix=f"online are {there}")
         if not cpu.allowed:
             widen = topology.cpuset is None or number in topology.cpuset
-            fix = f"; `taskset -c {format_list(numbers)} pybench ...` widens it" if widen else ""
-            raise UsageError(f"CPU {number} is not allowed: {limits(topology)}{fix}")
+            fix = f"`taskset -c {format_list(numbers)} pybench ...` widens it" if widen else ""
+            raise UsageError(f"CPU {number} is not allowed", reason=limits(topology), fix=fix)
         if number in picked:
-            raise UsageError(f"CPU {number} is written twice; one thread runs on each CPU")
+            raise UsageError(f"CPU {number} is listed twice", fix="one thread runs on each CPU")
         picked[number] = cpu
     return list(picked.values())
 
 
 def limits(topology: Topology) -> str:
-    """Say what keeps this process off some online CPUs, in words that follow a colon."""
+    """Return the reason why this process cannot use some online CPUs, to follow a colon."""
     online = {cpu.number for cpu in topology.online}
     left = {"cpuset": topology.cpuset, "affinity (taskset, isolcpus)": topology.affinity}
     if topology.affinity == topology.cpuset:
-        del left["affinity (taskset, isolcpus)"]  # the cpuset is why
+        del left["affinity (taskset, isolcpus)"]  # the cpuset causes it
     narrow = [
         f"{name} leaves {format_list(cpus) or 'none'}"
         for name, cpus in left.items()
@@ -261,24 +261,24 @@ def _group_of(cpu: Cpu, group: str) -> int | None:
 
 
 def _members(topology: Topology, group: str, chosen: list[int]) -> list[Cpu]:
-    """Return the usable CPUs of these sockets, nodes, L3 domains or cores; each must have one."""
+    """Return the usable CPUs of these sockets, nodes, L3 domains or cores. Raises UsageError if one has none."""
     name = GROUPS[group]
     there = {_group_of(cpu, group) for cpu in topology.online}
     if group == "node":
         there |= {node.number for node in topology.nodes}
     known = sorted(number for number in there if number is not None)
     if not known:
-        raise UsageError(f"this host does not say which {name} a CPU belongs to; choose by all, core or number")
+        raise UsageError(f"this host does not report the {name} of its CPUs", fix="choose by all, core or number")
     picked: list[Cpu] = []
     for number in chosen:
         if number not in known:
-            raise UsageError(f"{name} {number} does not exist; this host has {named(name, known)}")
+            raise UsageError(f"{name} {number} does not exist", fix=f"this host has {named(name, known)}")
         online = [cpu for cpu in topology.online if _group_of(cpu, group) == number]
         usable = [cpu for cpu in online if cpu.allowed]
         if not online:
-            raise UsageError(f"{name} {number} has no online CPU, only memory; choose another")
+            raise UsageError(f"{name} {number} has no online CPU, only memory", fix="choose another")
         if not usable:
-            raise UsageError(f"{name} {number} has no CPU that may be used: {limits(topology)}")
+            raise UsageError(f"{name} {number} has no usable CPU", reason=limits(topology))
         picked += usable
     return picked
 
@@ -287,17 +287,18 @@ def _shorthand(topology: Topology, which: str) -> list[Cpu]:
     usable = topology.usable
     sockets = sorted({cpu.socket or 0 for cpu in usable})
     if not sockets:
-        raise UsageError(f"no CPU can be used: {limits(topology)}")
+        raise UsageError("no CPU can be used", reason=limits(topology))
     if which == "single-socket":
         sockets = [usable[0].socket or 0]
     elif len(sockets) < 2:
-        has = "this host has one" if len(topology.sockets) == 1 else f"{limits(topology)}, all on one socket"
-        raise UnsupportedError(f"{which} needs two sockets with CPUs that may be used; {has}")
+        one = len(topology.sockets) == 1
+        reason = "there is one socket" if one else f"{limits(topology)}, all on one socket"
+        raise UnsupportedError(f"{which} needs two sockets with usable CPUs", reason=reason)
     return [cpu for cpu in usable if (cpu.socket or 0) in sockets[:2]]
 
 
 def _ranks(cpus: Iterable[Cpu]) -> list[tuple[int, Cpu]]:
-    """Pair each CPU with its place among the picked siblings of its core, in the order given."""
+    """Pair each CPU with its rank among the given siblings of its core, in the given order."""
     seen: dict[int | None, int] = {}
     ranked = []
     for cpu in cpus:
@@ -308,7 +309,7 @@ def _ranks(cpus: Iterable[Cpu]) -> list[tuple[int, Cpu]]:
 
 
 def _place_of(cpu: Cpu) -> tuple[int, int, int, int]:
-    """Return where a CPU sits: socket, node, L3 domain, core; what is unknown comes last."""
+    """Return the socket, node, L3 domain and core of a CPU as a sort key; unknown ones sort last."""
     node, l3, core = (1 << 30 if known is None else known for known in (cpu.node, cpu.l3, cpu.core))
     return cpu.socket or 0, node, l3, core
 
@@ -330,7 +331,7 @@ def _scatter(cpus: list[Cpu]) -> list[Cpu]:
 
 
 def _dealt(cpus: list[Cpu], depth: int) -> list[Cpu]:
-    """Take CPUs in turn from each socket, within one from each node, within that from each L3 domain."""
+    """Take CPUs in turn from each socket, within a socket from each node, within a node from each L3 domain."""
     if depth == 3:
         return sorted(cpus, key=_place_of)
     groups: dict[int, list[Cpu]] = {}
@@ -364,7 +365,7 @@ def _memory(topology: Topology, word: str | None, cpus: list[Cpu]) -> MemoryPoli
         nodes = tuple(sorted({cpu.node for cpu in cpus if cpu.node in good and cpu.node is not None}))
         if not nodes:
             raise UnsupportedError(
-                "mem:interleave needs NUMA nodes with memory under the chosen CPUs; there is none"
+                "mem:interleave needs NUMA nodes with memory at the chosen CPUs", reason="there is none"
             )
         return MemoryPolicy(kind="interleave", nodes=nodes)
     nodes = tuple(sorted(set(_list(word.removeprefix("mem:node:"), word))))
@@ -372,8 +373,10 @@ def _memory(topology: Topology, word: str | None, cpus: list[Cpu]) -> MemoryPoli
         node = topology.node(number)
         if node is None:
             has = named("node", [n.number for n in topology.nodes]) or "no NUMA nodes"
-            raise UsageError(f"{word}: node {number} does not exist; this host has {has}")
+            raise UsageError(f"node {number} does not exist", subject=word, fix=f"this host has {has}")
         if number not in good:
             why = "has no memory" if node.memory_bytes == 0 else "is not in this process's cpuset"
-            raise UsageError(f"{word}: node {number} {why}; memory is on {named('node', sorted(good)) or 'none'}")
+            raise UsageError(
+                f"node {number} {why}", subject=word, fix=f"memory is on {named('node', sorted(good)) or 'none'}"
+            )
     return MemoryPolicy(kind="bind", nodes=nodes)

@@ -97,6 +97,7 @@ Exit status:
   2  the command or its input is wrong; the message names the fix
   3  this host cannot do it; the message names what it would need
   4  a measurement failed
+  75  another run measures on this host; try again later
   130  interrupted; what was measured is kept"""
 
 

@@ -12,7 +12,6 @@ import click
 from pybench import native
 from pybench.cli.runs import RESULTS, new_name, origin, progress_bar
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
-from pybench.host.capture import open_sysroot
 from pybench.host.controls import Controls
 from pybench.host.facts import read_facts
 from pybench.host.journal import undisturbed
@@ -36,8 +35,7 @@ def start_sweep(request: Request, report: bool | None = None) -> None:
     """Plan a sweep and run it into a new file; or, dry, only show the plan. `report`: see `_name_report`."""
     if request.sysroot and not request.dry_run:
         raise UsageError("--sysroot plans for another host, which cannot be measured here; add --dry-run")
-    with open_sysroot(request.sysroot or Path("/")) as root:
-        topology = read_topology(root)
+    topology = read_topology(request.sysroot or Path("/"))
     plan = make_plan(request, topology)
     if request.dry_run:
         show_plan(plan, topology)

@@ -121,15 +121,15 @@ def _write(stream: io.BufferedWriter, files: dict[str, bytes]) -> None:
 
 
 @contextmanager
-def open_sysroot(sysroot: Path) -> Iterator[Path]:
-    """Give the folder that holds `sys` and `proc`: `sysroot` itself, or what a capture file holds.
+def open_sysroot(sysroot: Path) -> Iterator[Tree]:
+    """Give the tree of `sys` and `proc` files in the folder or capture file `sysroot`.
 
-    A capture is unpacked into a temporary folder that is gone when the block ends. An archive whose
-    files sit below one leading folder (as other collectors make them) is read as well.
-    Raises UsageError when `sysroot` is neither a folder nor such a file.
+    A capture file is unpacked into a temporary folder, which is removed when the block ends. An archive with
+    one leading folder (other collectors make them) is accepted too.
+    Raises UsageError if `sysroot` is neither a folder nor a capture file.
     """
     if sysroot.is_dir():
-        yield sysroot
+        yield Tree(sysroot)
         return
     if not sysroot.is_file():
         raise UsageError(f"{sysroot}: no such folder or capture file")
@@ -141,11 +141,7 @@ def open_sysroot(sysroot: Path) -> Iterator[Path]:
             raise UsageError(
                 f"{sysroot} is no .tar.gz that `pybench topology --capture` could have made"
             ) from None
-        try:
-            yield root
-        except UsageError as error:
-            # The reader knows the file they named, not the folder it was unpacked to.
-            raise UsageError(str(error).replace(str(root), str(sysroot))) from None
+        yield Tree(root, shown=sysroot)
 
 
 def _unpack(source: Path, root: Path) -> None:

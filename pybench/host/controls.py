@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from pybench.errors import MeasurementError, PybenchError, UnsupportedError, UsageError
+from pybench.errors import BusyError, MeasurementError, PybenchError, UnsupportedError, UsageError
 from pybench.host.guard import Guard
 from pybench.host.journal import Journal, Store
 from pybench.host.restore import PAUSE_S, Restored, lists_back, put_back, turn
@@ -27,7 +27,7 @@ from pybench.host.switches import (
     smt_is_on,
     why_no_smt_switch,
 )
-from pybench.host.sysfs import format_list
+from pybench.text import format_list
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -179,7 +179,7 @@ class Controls:
         if self._store.load() is not None:
             raise UsageError("an earlier run left switches of this host turned; first: pybench restore")
         if crews := self._files.crews():
-            raise UsageError(f"process {crews[0]} measures on this host; wait for its end (pgrep -a pybench)")
+            raise BusyError(f"process {crews[0]} measures on this host", fix="wait for its end (pgrep -a pybench)")
         wants_smt = any(state.smt_off for state in self._states)
         if wants_smt and (why := why_no_smt_switch(self._files.smt())):
             raise UnsupportedError(f"--smt off:kernel: {why}")

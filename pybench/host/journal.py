@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from pybench.errors import MeasurementError, UnsupportedError, UsageError
+from pybench.errors import BusyError, MeasurementError, UnsupportedError, UsageError
 from pybench.host.switches import PinnedTask
 
 STATE_DIR = Path("/var/lib/pybench")
@@ -112,7 +112,7 @@ class Store:
     def hold(self, *, told: Callable[[str], None] = lambda _: None, wait_s: float = LONGEST_WAIT_S) -> int:
         """Be the only one who may turn switches, until the descriptor returned (and its copies) are closed.
 
-        Waits while a dead run's guard puts the host back; refuses with UsageError while a run measures.
+        Waits while a dead run's guard puts the host back; raises BusyError while a run measures.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ class Store:
             if waited > wait_s or (waited > DYING_S and _alive(holder)):
                 os.close(fd)
                 who = f"process {holder}" if holder else "another run of pybench"
-                raise UsageError(f"{who} measures on this host or has its switches turned; wait for its end")
+                raise BusyError(f"{who} measures on this host or has its switches turned", fix="wait for its end")
             if not waiting and waited > DYING_S:
                 told("waiting: the host is being put back after a run that was killed")
                 waiting = True
@@ -139,7 +139,7 @@ class Store:
     def share(self) -> int | None:
         """Measure beside others that turn no switch, until the descriptor returned is closed.
 
-        None if nobody ever turned a switch here. Raises UsageError while somebody may turn one.
+        None if nobody ever turned a switch here. Raises BusyError while another process may turn one.
         """
         try:
             fd = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
@@ -150,7 +150,9 @@ class Store:
             holder, waited = self.holder(), time.monotonic() - began
             if waited > LONGEST_WAIT_S or (waited > DYING_S and _alive(holder)):
                 os.close(fd)
-                raise UsageError(f"process {holder} turns switches of this host (SMT, CPUs); wait for its end")
+                raise BusyError(
+                    f"process {holder} turns switches of this host (SMT, CPUs)", fix="wait for its end"
+                )
             time.sleep(0.05)
         return fd
 
@@ -175,7 +177,7 @@ class Store:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """While this lasts, no other pybench turns switches of this host. Raises UsageError while one may."""
+    """While this lasts, no other pybench turns switches of this host. Raises BusyError while one may."""
     shared = Store().share()
     try:
         yield

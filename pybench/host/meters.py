@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from pybench.host.sysfs import Tree, cgroup_folders, named, parse_list
+from pybench.host.sysfs import Tree, cgroup_folders
+from pybench.text import named, parse_list
 
 CPUS = "/sys/devices/system/cpu"
 # A ten-thousandth of a second would already be a thousandth of a short trial; above it a source is left out.

@@ -14,7 +14,7 @@ import msgspec
 from pybench.errors import MeasurementError
 from pybench.host.journal import Journal
 from pybench.host.switches import SMT_CONTROL, SwitchFiles, smt_is_on
-from pybench.host.sysfs import format_list, parse_list
+from pybench.text import format_list, parse_list
 
 # A CPU whose coming or going the kernel refuses for the moment (EBUSY, EAGAIN) is asked again.
 TRIES, PAUSE_S = 20, 0.1

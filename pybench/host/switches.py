@@ -14,7 +14,8 @@ from typing import NamedTuple, TypeGuard
 
 import msgspec
 
-from pybench.host.sysfs import Tree, format_list, parse_list
+from pybench.host.sysfs import Tree
+from pybench.text import format_list, parse_list
 
 CPUS = "sys/devices/system/cpu"
 SMT_CONTROL = f"{CPUS}/smt/control"

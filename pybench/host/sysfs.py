@@ -1,89 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small readers of what the kernel says in text: number lists, single files, the cpuset of a process.
+"""Read the kernel's text files below a root folder, and find the cgroups and cpusets of this process.
 
-Everything reads below a root folder, so that another machine's captured files read like this machine's own.
+The root is `/` or a folder with another machine's captured files; both read alike.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pybench.errors import UsageError
-
-# Far above the 8,192 CPUs a kernel can be built for; keeps "0-99999999999" from filling the memory.
-MAX_NUMBER = 1 << 16
-
-_LIST_ITEM = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9})/([0-9]{1,9}))?)?")
-
-
-def parse_list(text: str) -> tuple[int, ...]:
-    """Return the numbers of a kernel list in the order written; `0-3,8-15:2/4` is 0 1 2 3 8 9 12 13.
-
-    An empty list is empty, and so is `(null)`, which some kernels print for a mask that was never set.
-    Raises ValueError, with the part that cannot be read, for anything else.
-    """
-    text = text.strip()
-    if text in ("", "(null)"):
-        return ()
-    numbers: list[int] = []
-    for item in text.split(","):
-        numbers.extend(_list_item(item.strip()))
-    return tuple(numbers)
-
-
-def _list_item(item: str) -> Iterable[int]:
-    match = _LIST_ITEM.fullmatch(item)
-    if not match:
-        raise ValueError(f"{item!r} is no number or range")
-    first, last, used, group = (None if part is None else int(part) for part in match.groups())
-    assert first is not None
-    if last is None:
-        last = first
-    if last < first:
-        raise ValueError(f"{item!r} runs backwards")
-    if last >= MAX_NUMBER:
-        raise ValueError(f"{item!r} is beyond {MAX_NUMBER - 1}")
-    if used is None or group is None:
-        return range(first, last + 1)
-    if not 0 < used <= group:
-        raise ValueError(f"{item!r} takes {used} of every {group}")
-    return (number for number in range(first, last + 1) if (number - first) % group < used)
-
-
-def format_list(numbers: Iterable[int]) -> str:
-    """Return numbers as a kernel list, in the order given: (24, 25, 26, 0) is `24-26,0`."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 core` or `2 cores`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def named(noun: str, numbers: Sequence[int]) -> str:
-    """Return `node 3` or `nodes 0-3,5`; nothing for no number."""
-    if not numbers:
-        return ""
-    return f"{noun} {numbers[0]}" if len(numbers) == 1 else f"{noun}s {format_list(numbers)}"
+from pybench.text import parse_list
 
 
 class Tree:
     """The `sys` and `proc` files below one root; every path is relative to it, without a leading slash.
 
-    A file that is not there reads as None. One that is there and makes no sense raises UsageError
-    naming it when the tree is a captured one; on the live machine (root `/`), where nobody can mend the
-    file, it reads as None and is remembered in `odd`.
+    A missing file reads as None. A malformed file of a captured tree raises UsageError; on the live machine
+    (root `/`), where the user cannot mend the file, it reads as None and is listed in `odd`. Messages show the
+    root as `shown`: a capture file, which is unpacked elsewhere.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, shown: Path | None = None) -> None:
         self.root = root
+        self.shown = root if shown is None else shown
         self.live = root == Path("/")
         self.odd: list[str] = []
 
@@ -139,11 +79,11 @@ class Tree:
         return None
 
     def malformed(self, path: str, why: str) -> None:
-        """Raise UsageError for a captured file that makes no sense; remember a live one."""
-        message = f"{self.root / path}: {' '.join(why.split())}"
+        """Raise UsageError for a malformed file of a captured tree; list a live one in `odd`."""
+        error = UsageError(" ".join(why.split()), subject=str(self.shown / path))
         if not self.live:
-            raise UsageError(message)
-        self.odd.append(message)
+            raise error
+        self.odd.append(str(error))
 
 
 class _Mount(NamedTuple):

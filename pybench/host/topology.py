@@ -15,7 +15,8 @@ import psutil
 
 from pybench.errors import UsageError
 from pybench.host.capture import open_sysroot
-from pybench.host.sysfs import Tree, effective_cpuset, format_list
+from pybench.host.sysfs import Tree, effective_cpuset
+from pybench.text import format_list
 
 CPU_ROOT = "sys/devices/system/cpu"
 NODE_ROOT = "sys/devices/system/node"
@@ -129,16 +130,19 @@ def read_topology(sysroot: Path = Path("/")) -> Topology:
 
     Raises UsageError when there is no such host to read, or a captured file makes no sense.
     """
-    with open_sysroot(sysroot) as root:
-        return _read(Tree(root))
+    with open_sysroot(sysroot) as tree:
+        return topology_of(tree)
 
 
-def _read(tree: Tree) -> Topology:
+def topology_of(tree: Tree) -> Topology:
+    """Read the topology of an open tree. Raises UsageError as `read_topology`."""
     if not tree.is_dir(CPU_ROOT):
-        raise UsageError(f"{tree.root}: no {CPU_ROOT} there; name the folder that holds sys and proc")
+        raise UsageError(
+            f"no {CPU_ROOT} there", subject=str(tree.shown), fix="name the folder that holds sys and proc"
+        )
     numbers, online = _numbers(tree)
     if not online:
-        raise UsageError(f"{tree.root / CPU_ROOT} lists no online CPU")
+        raise UsageError(f"{tree.shown / CPU_ROOT} lists no online CPU")
     missing: list[str] = []
     packages = {n: tree.integer(f"{CPU_ROOT}/cpu{n}/topology/physical_package_id") for n in online}
     sockets = _dense({n: None if raw in NO_ID else raw for n, raw in packages.items()})

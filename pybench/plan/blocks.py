@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import msgspec
 
 from pybench.host.switches import AS_FOUND, HostState, off_in
-from pybench.host.sysfs import counted, format_list, named
 from pybench.host.topology import Topology
 from pybench.plan.cells import KERNEL_OFF, trial_ns
 from pybench.results.records import Cell, Plan
+from pybench.text import counted, format_list, named
 
 # What a switch costs in all, about: on a host of 96 CPUs the kernel takes one to three seconds.
 SHORTEST_BLOCK_NS = 5 * 10**9

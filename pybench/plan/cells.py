@@ -9,11 +9,11 @@ import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.switches import HostState, off_in
-from pybench.host.sysfs import counted, format_list
 from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, place
 from pybench.plan.lists import thread_counts
 from pybench.results.records import Cell, Plan
+from pybench.text import counted, format_list
 from pybench.workloads import Params, Workload, workload
 
 KERNEL_OFF = "off:kernel"
@@ -72,7 +72,7 @@ def make_cells(axes: Axes, topology: Topology) -> tuple[list[Cell], list[str]]:
             except UnsupportedError as error:
                 if not axes.elsewhere:
                     raise
-                left_out[str(error).replace("this host", "the machine")] = None
+                left_out[str(error)] = None
                 continue
             for threads in _threads(axes, placement, left_out):
                 for params in _products(kind, values):

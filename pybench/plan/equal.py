@@ -64,7 +64,7 @@ def smt_sides(topology: Topology, words: str | None = None, *, kernel: bool = Fa
         control = topology.smt_control
         off = control in ("off", "forceoff")
         why = f"SMT is switched {control} in the kernel" if off else "no core here has SMT siblings to use"
-        raise UnsupportedError(f"{why}, so there is nothing to compare; {SIMULATE}")
+        raise UnsupportedError("nothing to compare", reason=why, fix=SIMULATE)
     full = [core for core, siblings in cores.items() if siblings == factor]
     if len(full) < len(cores):
         raise UsageError(
@@ -85,8 +85,7 @@ def socket_sides(topology: Topology) -> Sides:
     try:
         both = place(topology, "dual-socket", "off").cpus
     except UnsupportedError as error:
-        why = str(error).partition(";")[2].strip().replace("has one", "has one socket")
-        raise UnsupportedError(f"{why}, so there is nothing to compare; {SIMULATE}") from None
+        raise UnsupportedError("nothing to compare", reason=error.reason, fix=SIMULATE) from None
     known = topology.by_number()
     a_socket = Counter(known[cpu].socket or 0 for cpu in both)
     return Sides(

@@ -11,12 +11,12 @@ import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.switches import why_no_smt_switch
-from pybench.host.sysfs import format_list, parse_list
 from pybench.host.topology import Topology
 from pybench.placement import parse_placements
 from pybench.plan.cells import KERNEL_OFF, Axes, default_axes, expected_ns, make_cells
 from pybench.plan.lists import duration_ns, warmup_ns
 from pybench.results.records import Plan
+from pybench.text import format_list, parse_list
 
 # The sweep that runs without arguments fits into a minute, but never gets so few trials that none has an interval.
 DEFAULT_BUDGET_NS = 45 * 10**9

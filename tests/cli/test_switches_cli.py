@@ -124,7 +124,7 @@ def test_a_run_that_turns_nothing_does_not_run_beside_one_that_does(tmp_path: Pa
     cpu = str(max(os.sched_getaffinity(0)))
     words = ("sweep", "spin", "--place", cpu, "--threads", "1", "--duration", "5ms", "--max-trials", "6")
     refused = pybench(*words)
-    assert refused.returncode == 2
+    assert refused.returncode == 75
     assert f"process {os.getpid()} turns switches" in refused.stderr
     os.close(held)
     assert pybench(*words).returncode == 0
@@ -145,6 +145,6 @@ def test_every_verb_that_measures_is_refused_beside_it_and_leaves_nothing(
     before = set(tmp_path.iterdir())
     refused = pybench(*words)
     os.close(held)
-    assert refused.returncode == 2
+    assert refused.returncode == 75
     assert f"process {os.getpid()} turns switches" in refused.stderr.splitlines()[-1]
     assert set(tmp_path.iterdir()) == before

@@ -12,10 +12,10 @@ import pytest
 
 from pybench.cli import main
 from pybench.host.switches import SwitchFiles
-from pybench.host.sysfs import format_list
 from pybench.results.store import Results, read
 from pybench.run import sweep as runner
 from pybench.run.trial import measure
+from pybench.text import format_list
 
 FILES = SwitchFiles()
 SHORT = ("--duration", "5ms", "--warmup", "1ms")

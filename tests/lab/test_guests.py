@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from pybench.host.sysfs import format_list
 from pybench.host.topology import Topology, read_topology
 from pybench.native import Outcome, TrialSpec, run_trial
 from pybench.placement import place
 from pybench.present.terminal.machine import title
+from pybench.text import format_list
 from pybench.workloads import workload
 
 both = pytest.mark.lab("2x2x2", "server")

@@ -4,8 +4,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from pybench.host.sysfs import format_list
 from pybench.host.topology import Topology, read_topology
+from pybench.text import format_list
 from tests.unit.topologies import MACHINES, SCRATCH, Host, write
 
 DATA = Path(__file__).parents[1] / "data" / "topologies"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pybench.host.switches import CPUS, SwitchFiles
-from pybench.host.sysfs import format_list, parse_list
+from pybench.text import format_list, parse_list
 
 
 class Crash(BaseException):

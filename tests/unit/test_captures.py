@@ -14,8 +14,8 @@ from pybench.errors import UsageError
 from pybench.host import capture as capture_module
 from pybench.host.capture import capture, open_sysroot
 from pybench.host.facts import read_facts
-from pybench.host.sysfs import format_list
 from pybench.host.topology import Topology, read_topology
+from pybench.text import format_list
 from tests.unit.hosts import CAPTURED, DATA, lscpu_rows, members, read
 from tests.unit.topologies import MACHINES, SCRATCH, small_vm, write
 
@@ -57,9 +57,10 @@ def test_a_capture_keeps_only_cgroup_mounts(tmp_path: Path) -> None:
     mounts = "1 0 0:1 / / rw - ext4 /dev/secret rw\n2 1 0:2 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
     host = write(tmp_path / "host", replace(small_vm(), files={"proc/self/mountinfo": mounts}))
     capture(tmp_path / "c.tar.gz", host)
-    with open_sysroot(tmp_path / "c.tar.gz") as root:
-        assert "secret" not in (root / "proc/self/mountinfo").read_text()
-        assert "cgroup2" in (root / "proc/self/mountinfo").read_text()
+    with open_sysroot(tmp_path / "c.tar.gz") as tree:
+        mountinfo = tree.text("proc/self/mountinfo") or ""
+        assert "secret" not in mountinfo
+        assert "cgroup2" in mountinfo
 
 
 def test_a_capture_overwrites_nothing(tmp_path: Path) -> None:
@@ -210,8 +211,8 @@ def test_every_capture_is_told_of() -> None:
 
 def test_captured_machines_of_the_lab_say_that_they_were_emulated() -> None:
     for name in PARTS:
-        with open_sysroot(DATA / f"{name}.tar.gz") as root:
-            assert read_facts(root)["hypervisor"]["emulated"] is True
+        with open_sysroot(DATA / f"{name}.tar.gz") as tree:
+            assert read_facts(tree.root)["hypervisor"]["emulated"] is True
 
 
 def test_captured_two_socket_host_agrees_with_lscpu() -> None:

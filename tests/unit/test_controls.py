@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pybench.errors import MeasurementError, UnsupportedError, UsageError
+from pybench.errors import BusyError, MeasurementError, UnsupportedError, UsageError
 from pybench.host.controls import Controls
 from pybench.host.journal import Journal, Store, left_behind
 from pybench.host.restore import Restored, put_back
@@ -313,14 +313,14 @@ def test_one_run_at_a_time_turns_switches_and_a_dead_one_holds_nothing(tmp_path:
         while store.holder() != pid and time.monotonic() < deadline:
             time.sleep(0.01)
         for refused in (store.hold, store.share):
-            with pytest.raises(UsageError, match=f"process {pid}"):
+            with pytest.raises(BusyError, match=f"process {pid}"):
                 refused()
     finally:
         os.kill(pid, signal.SIGKILL)
     # Not reaped yet: still no holder.
     shared = store.share()
     assert shared is not None
-    with pytest.raises(UsageError, match="measures on this host"):
+    with pytest.raises(BusyError, match="measures on this host"):
         store.hold(wait_s=0.1)
     os.close(shared)
     os.close(store.hold())

@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from pybench.cli.host.doctor import command
-from pybench.host.doctor import Advice, examine
+from pybench.host.doctor import Observation, examine
+from pybench.host.sysfs import Tree
 
 CAPTURES = Path(__file__).parents[1] / "data" / "topologies"
 CPU = "sys/devices/system/cpu"
@@ -21,8 +22,8 @@ def tree(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def said(root: Path, files: dict[str, str], cpus: tuple[int, ...] = (0, 1)) -> dict[str, Advice]:
-    return {one.topic: one for one in examine(tree(root, files), cpus)}
+def said(root: Path, files: dict[str, str], cpus: tuple[int, ...] = (0, 1)) -> dict[str, Observation]:
+    return {one.topic: one for one in examine(Tree(tree(root, files)), cpus)}
 
 
 def test_a_laptop_as_it_comes(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_a_quota_on_the_group_or_one_above(tmp_path: Path, files: dict[str, str]
     found = said(tmp_path, files)
     assert found["quota"].level == "problem"
     assert found["quota"].seen == "1.5 CPUs of time for 2 CPUs"
-    assert {one.topic: one for one in examine(tmp_path, (0,))}["quota"].level == "note"
+    assert {one.topic: one for one in examine(Tree(tmp_path), (0,))}["quota"].level == "note"
 
 
 def test_no_user_namespaces_for_an_ordinary_user(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pybench.analysis.summary.tables import table
 from pybench.cli import main
 from pybench.host.doctor import examine
 from pybench.host.facts import read_facts
+from pybench.host.sysfs import Tree
 from pybench.present.provenance import describe_host
 from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.store import Results, read
@@ -75,7 +76,7 @@ def test_what_is_known_as_emulated(tmp_path: Path, more: dict[str, str], known: 
     facts = read_facts(tree(tmp_path, **(GUEST | more)))
     assert facts["hypervisor"].get("emulated", False) is known
     assert is_emulated(facts) is known
-    advice = next(one for one in examine(tmp_path, (0,)) if one.topic == "hypervisor")
+    advice = next(one for one in examine(Tree(tmp_path), (0,)) if one.topic == "hypervisor")
     assert (advice.level == "problem") is known
 
 

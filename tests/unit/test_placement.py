@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pybench.errors import UnsupportedError, UsageError
-from pybench.host.sysfs import format_list, parse_list
 from pybench.host.topology import Cpu
 from pybench.placement import FILLS, MemoryPolicy, parse_placements, place
+from pybench.text import format_list, parse_list
 from tests.unit.hosts import HOSTS, read, read_host
 from tests.unit.topologies import Host, r5_metal
 
@@ -43,7 +43,7 @@ def test_splitting(text: str, parts: list[str]) -> None:
 
 @pytest.mark.parametrize("text", ["", ",", "all,", ",all", "all,,node:0", "0-3,"])
 def test_an_empty_placement_in_a_list(text: str) -> None:
-    with pytest.raises(UsageError, match="an empty placement"):
+    with pytest.raises(UsageError, match="empty placement"):
         parse_placements(text)
 
 
@@ -187,31 +187,31 @@ def test_a_node_without_memory_gives_none() -> None:
         ("cpuset_v2", "4", "CPU 4 is not allowed: this process's cpuset leaves 0-3,8-11"),
         ("cpuset_v1", "6", "CPU 6 is not allowed: this process's cpuset leaves 2-7 and affinity (taskset, "
          "isolcpus) leaves 0-5; `taskset -c 6 pybench ...` widens it"),
-        ("small_vm", "0,0", "CPU 0 is written twice; one thread runs on each CPU"),
+        ("small_vm", "0,0", "CPU 0 is listed twice; one thread runs on each CPU"),
         ("r5_metal", "socket:2", "socket 2 does not exist; this host has sockets 0-1"),
         ("r5_metal", "node:0,7", "NUMA node 7 does not exist; this host has NUMA nodes 0-1"),
         ("r5_metal", "l3:5", "L3 domain 5 does not exist; this host has L3 domains 0-1"),
         ("r5_metal", "core:48", "core 48 does not exist; this host has cores 0-47"),
-        ("cpuset_v2", "socket:1", "socket 1 has no CPU that may be used: this process's cpuset leaves 0-3,8-11"),
+        ("cpuset_v2", "socket:1", "socket 1 has no usable CPU: this process's cpuset leaves 0-3,8-11"),
         ("memory_only_node", "node:2", "NUMA node 2 has no online CPU, only memory; choose another"),
-        ("small_vm", "l3:0", "this host does not say which L3 domain a CPU belongs to; choose by all, core or "
+        ("small_vm", "l3:0", "this host does not report the L3 domain of its CPUs; choose by all, core or "
          "number"),
-        ("vm_without_nodes", "node:0", "this host does not say which NUMA node a CPU belongs to; choose by all, "
+        ("vm_without_nodes", "node:0", "this host does not report the NUMA node of its CPUs; choose by all, "
          "core or number"),
         ("r5_metal", "all mem:node:2", "mem:node:2: node 2 does not exist; this host has nodes 0-1"),
         ("vm_without_nodes", "all mem:node:0", "mem:node:0: node 0 does not exist; this host has no NUMA nodes"),
         ("cpuset_v2", "all mem:node:1", "mem:node:1: node 1 is not in this process's cpuset; memory is on node 0"),
-        ("r5_metal", "0-", "0-: '0-' is no number or range; write a list such as 0-7,16"),
-        ("r5_metal", "socket:", "socket: names nothing; write a list such as 0-7,16"),
-        ("r5_metal", "all mem:node:", "mem:node: names nothing; write a list such as 0-7,16"),
-        ("r5_metal", "node:x", "node:x: 'x' is no number or range; write a list such as 0-7,16"),
-        ("r5_metal", "7-0", "7-0: '7-0' runs backwards; write a list such as 0-7,16"),
+        ("r5_metal", "0-", "0-: '0-' is not a number or range; write a list such as 0-7,16"),
+        ("r5_metal", "socket:", "socket: empty list; write a list such as 0-7,16"),
+        ("r5_metal", "all mem:node:", "mem:node: empty list; write a list such as 0-7,16"),
+        ("r5_metal", "node:x", "node:x: 'x' is not a number or range; write a list such as 0-7,16"),
+        ("r5_metal", "7-0", "7-0: '7-0' descends; write a list such as 0-7,16"),
         ("r5_metal", "socket:0 node:1", "placement 'socket:0 node:1' says 'socket:0' and 'node:1'; keep one of "
          "the two"),
         ("r5_metal", "all compact scatter", "placement 'all compact scatter' says 'compact' and 'scatter'; keep "
          "one of the two"),
-        ("r5_metal", "single-socket scatter", "single-socket says how CPUs are filled; write socket:LIST scatter "
-         "instead"),
+        ("r5_metal", "single-socket scatter", "single-socket sets the fill order itself; write socket:LIST "
+         "scatter instead"),
     ],
 )  # fmt: skip
 def test_a_choice_that_cannot_be_meant(name: str, text: str, message: str) -> None:
@@ -231,22 +231,22 @@ def test_an_unknown_word_is_answered_with_the_words(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "   "])
 def test_no_words(text: str) -> None:
-    with pytest.raises(UsageError, match="an empty placement"):
+    with pytest.raises(UsageError, match="empty placement"):
         place(read("small_vm"), text)
 
 
 @pytest.mark.parametrize(
     ("name", "has"),
     [
-        ("small_vm", "this host has one"),
-        ("power7", "this host has one"),
+        ("small_vm", "there is one socket"),
+        ("power7", "there is one socket"),
         ("cpuset_v2", "this process's cpuset leaves 0-3,8-11, all on one socket"),
     ],
 )
 def test_dual_socket_needs_two_sockets(name: str, has: str) -> None:
     with pytest.raises(UnsupportedError) as caught:
         place(read(name), "dual-socket")
-    assert str(caught.value) == f"dual-socket needs two sockets with CPUs that may be used; {has}"
+    assert str(caught.value) == f"dual-socket needs two sockets with usable CPUs: {has}"
 
 
 def test_interleaved_memory_needs_nodes() -> None:

@@ -182,7 +182,7 @@ def test_places_and_threads_that_a_machine_has_not_are_left_out_and_named() -> N
     ran = shown("simulate", "--machine", "r5.metal,m7a.24xlarge", *words)
     text = " ".join(ran.split())
     assert "left out: threads 96: 'single-socket smt:off' has 24 CPUs (--oversubscribe shares them)" in text
-    assert "left out: dual-socket needs two sockets with CPUs that may be used; the machine has one" in text
+    assert "left out: dual-socket needs two sockets with usable CPUs: there is one" in text
 
 
 def test_measurements_do_not_go_into_a_simulated_file(files: tuple[Path, Path]) -> None:

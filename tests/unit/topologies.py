@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pybench.host.sysfs import format_list
+from pybench.text import format_list
 
 # A host is thousands of tiny files: memory holds them sooner than a disk.
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None

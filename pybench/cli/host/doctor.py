@@ -9,8 +9,8 @@ import msgspec
 
 from pybench.errors import UsageError
 from pybench.host.capture import open_sysroot
-from pybench.host.doctor import Advice, examine
-from pybench.host.topology import read_topology
+from pybench.host.doctor import Observation, examine
+from pybench.host.topology import topology_of
 from pybench.placement import parse_placements, place
 from pybench.present.terminal.output import make_console
 from pybench.present.views.doctor import advice_table, verdict
@@ -43,13 +43,13 @@ def command(as_json: bool, sysroot: Path, words: str, quick: bool, strict: bool)
     pybench doctor --place 'socket:0 smt:off' --strict
     pybench doctor --sysroot other-host.tar.gz --json
     """
-    with open_sysroot(sysroot) as root:
-        topology = read_topology(root)
+    with open_sysroot(sysroot) as tree:
+        topology = topology_of(tree)
         texts = parse_placements(words)
         if len(texts) != 1:
             raise UsageError(f"--place {words!r}: doctor looks at one placement")
         cpus = place(topology, texts[0]).cpus
-        found = examine(root, cpus)
+        found = examine(tree, cpus)
     if sysroot == Path("/") and not quick:
         found += _rehearsed(cpus)
     if as_json:
@@ -63,7 +63,7 @@ def command(as_json: bool, sysroot: Path, words: str, quick: bool, strict: bool)
         sys.exit(1)
 
 
-def _rehearsed(cpus: tuple[int, ...]) -> list[Advice]:
+def _rehearsed(cpus: tuple[int, ...]) -> list[Observation]:
     """What a real trial on these CPUs shows."""
     from pybench.run.checks import explain
     from pybench.run.rehearsal import gaps, rehearse
@@ -72,9 +72,9 @@ def _rehearsed(cpus: tuple[int, ...]) -> list[Advice]:
     worst, share = gaps(trial)[0]
     seen = f"CPU {worst} was away for {share:.2%} of half a second"
     if not trial.flags:
-        return [Advice(topic="a short trial", level="fine", seen=seen, threshold="no check fails")]
+        return [Observation(topic="a short trial", level="fine", seen=seen, threshold="no check fails")]
     return [
-        Advice(
+        Observation(
             topic="a short trial",
             level="problem",
             seen=f"{seen}; it failed: {', '.join(trial.flags)}",

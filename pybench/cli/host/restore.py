@@ -28,7 +28,7 @@ def command(dry_run: bool, forget: bool) -> None:
     from pybench.host.journal import Store
     from pybench.host.restore import put_back
     from pybench.host.switches import SwitchFiles
-    from pybench.host.sysfs import counted, format_list
+    from pybench.text import counted, format_list
 
     store = Store()
     if store.load() is None:

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 
 from pybench.host.capture import capture, open_sysroot
-from pybench.host.topology import read_topology
+from pybench.host.topology import topology_of
 from pybench.placement import parse_placements, place
 from pybench.present.terminal.machine import picture
 
@@ -52,12 +52,12 @@ def command(as_json: bool, sysroot: Path, target: Path | None, placements: str |
     """
     if smt and placements is None:
         raise click.UsageError("--smt says how --place picks CPUs; give --place as well")
-    with open_sysroot(sysroot) as root:
-        topology = read_topology(root)
+    with open_sysroot(sysroot) as tree:
+        topology = topology_of(tree)
         texts = [] if placements is None else parse_placements(placements)
         placed = [place(topology, text, smt) for text in texts]
         if target:
-            count = capture(target, root)
+            count = capture(target, tree.root)
             click.echo(f"{target}: {count} files; read it anywhere with --sysroot {target}", err=True)
     if as_json:
         shown = [

@@ -43,7 +43,6 @@ def run(
     """Measure both sides of what `sides_of` makes of the topology, interleaved, and end in the verdict."""
     from pybench.analysis.comparison.equal import compare_equal
     from pybench.cli.run_sweep import run_plan, show_plan
-    from pybench.host.capture import open_sysroot
     from pybench.host.topology import read_topology
     from pybench.plan.equal import BUDGET, equal_plan
     from pybench.plan.request import Request, from_options
@@ -56,8 +55,7 @@ def run(
     request = from_options(Request(budget=BUDGET, allow_host_changes=allowed), workloads, options)
     if request.sysroot and not request.dry_run:
         raise UsageError("--sysroot plans for another host, which cannot be measured here; add --dry-run")
-    with open_sysroot(request.sysroot or Path("/")) as root:
-        topology = read_topology(root)
+    topology = read_topology(request.sysroot or Path("/"))
     sides = sides_of(topology)
     plan, ones = equal_plan(request, topology, sides)
     if request.dry_run:

@@ -11,9 +11,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pybench.host.sysfs import counted, format_list, named
 from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, limits
+from pybench.text import counted, format_list, named
 
 # What stands behind a CPU's number in its cell.
 NOT_ALLOWED, ISOLATED, TICKLESS, TURN = "!", "~", "^", "#"

@@ -5,9 +5,9 @@ import math
 
 from pybench.analysis.comparison.compared import CellComparison, Compared, Comparison
 from pybench.analysis.comparison.equal import Kind, largest
-from pybench.host.sysfs import counted
 from pybench.present.labels import threads_word
 from pybench.present.views.comparison import ratio_words
+from pybench.text import counted
 from pybench.workloads import workload
 
 # kind -> (at equal cores, at equal threads) -> verdict -> what to make of it
