@@ -7,11 +7,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
 from rich.table import Table
 
-from pybench.host.sysfs import format_list
 from pybench.plan.lists import show_duration
 from pybench.present.labels import settings, threads_word, varying
 from pybench.present.numbers import count
 from pybench.results.records import Plan, Trial
+from pybench.text import format_list
 from pybench.workloads import workload
 
 
