@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pybench.analysis.comparison.compare import compare
 from pybench.analysis.comparison.compared import Compared
-from pybench.analysis.comparison.metrics import metrics as parse_metrics
-from pybench.analysis.summary.tables import cell_settings
 from pybench.errors import UnsupportedError
+from pybench.results.cells import cell_settings
 from pybench.results.columns import columns_of
 from pybench.results.emulated import NOTE, is_emulated
+from pybench.results.metrics import metrics as parse_metrics
 from pybench.results.store import Results
 
 if TYPE_CHECKING:

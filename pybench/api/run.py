@@ -4,39 +4,31 @@
 import functools
 import importlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pybench.analysis.summary.series import CellSummary, Series, summarize
-from pybench.analysis.summary.tables import cell_settings, source, summaries, table
+from pybench.analysis.summary.tables import TABLES, summaries
 from pybench.errors import UnsupportedError, UsageError
+from pybench.results.cells import axis_values, label, varying
 from pybench.results.emulated import LABEL, check_emulated, is_emulated
-from pybench.results.records import Cell, Figures, Trial
+from pybench.results.export import export, format_of
+from pybench.results.metrics import clock_step_ns
+from pybench.results.metrics import metric as metric_named
+from pybench.results.records import Cell, Trial
+from pybench.results.sql import ask
 from pybench.results.store import Results, read
+from pybench.results.tables import source, table
 from pybench.stats.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
-from pybench.workloads import Value
 
 if TYPE_CHECKING:
     import pandas
 
     from pybench.analysis.scaling.curves import CurveFits
     from pybench.api.compared import Comparison
-
-_METRICS: Mapping[str, Callable[[Figures], float]] = {
-    "throughput": lambda f: f.throughput,
-    "p50": lambda f: f.p50_ns,
-    "p90": lambda f: f.p90_ns,
-    "p99": lambda f: f.p99_ns,
-    "p99.9": lambda f: f.p999_ns,
-    "max": lambda f: f.max_ns,
-    "jain": lambda f: f.jain,
-    "cpu": lambda f: f.cpu_ns_per_operation,
-}
-
-_LATENCIES = ("p50", "p90", "p99", "p99.9", "max")
 
 
 class Ratio(msgspec.Struct, frozen=True):
@@ -171,7 +163,7 @@ class Run:
             import pandas
         except ImportError:
             raise UnsupportedError("data frames need pandas: pip install 'pybench-locks[export]'") from None
-        return pandas.DataFrame(table(self.results, kind))
+        return pandas.DataFrame(table(self.results, kind, TABLES))
 
     def compare(
         self, other: "Run", *, metrics: str = "throughput,p50,p99", same_within: float = 0.03
@@ -206,7 +198,7 @@ class Run:
             rates = [rate for _, rate in curve.points]
             if rates:
                 threads = [count for count, _ in curve.points]
-                name = self._name(curve.cell, {"threads"})
+                name = self._name(curve.cell, ("threads",))
                 fits[name] = fit_curve(
                     threads, rates, borders=curve.borders, models=list(models or MODELS), predict=list(predict)
                 )
@@ -214,21 +206,17 @@ class Run:
 
     def query(self, sql: str) -> "pandas.DataFrame":
         """Ask by SQL over the tables trials, cells, members and phases, as `pybench query` does."""
-        from pybench.api.query import ask
-
         try:
             import pandas
         except ImportError:
             raise UnsupportedError("data frames need pandas: pip install 'pybench-locks[export]'") from None
-        answer = ask(self.results, sql)
+        answer = ask(self.results, sql, TABLES)
         return pandas.DataFrame(answer.rows, columns=answer.columns)
 
     def export(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as the option is called
         """Write `csv`, `parquet`, `pytest-benchmark`, `pyperf` or `go` (by default as the name ends), and return
         the path. Raises UsageError if it cannot be written, UnsupportedError without the library it needs.
         """
-        from pybench.present.exports import export, format_of
-
         target = Path(path)
         export(self.results, format or format_of(target), target)
         return target
@@ -256,21 +244,21 @@ class Run:
         """Called before a cell's figures are given out."""
 
     def _samples(self, of: tuple[Results, int, Cell], metric: str) -> list[float]:
-        if metric not in _METRICS:
-            raise UsageError(f"no metric {metric!r}; there are {', '.join(_METRICS)}")
+        wanted = metric_named(metric)
         self._check(*of)
         file, index, cell = of
-        values = [_METRICS[metric](t.figures) for t in self.trials_of(file, index) if t.valid and t.figures]
+        every = [wanted.value(trial) for trial in self.trials_of(file, index) if trial.valid]
+        values = [value for value in every if value is not None]
         if not values:
-            raise UsageError(f"{self._name(cell)}: no valid trial, so no figure")
+            raise UsageError(f"{self._name(cell)}: no valid trial with {metric}")
         return values
 
     def _positive(self, of: tuple[Results, int, Cell], metric: str) -> list[float]:
-        """For ratios: a latency below half a step of the clock counts as that half, as in `pybench compare`."""
+        """Return samples for ratios: a latency below half a step of the clock counts as that half."""
         values = self._samples(of, metric)
-        if metric in _LATENCIES:
+        if metric_named(metric).is_latency:
             steps = [trial.outcome.timer_step_ns for trial in self.trials_of(of[0], of[1])]
-            values = [max(value, max(1.0, *steps) / 2) for value in values]
+            values = [max(value, clock_step_ns(max(steps)) / 2) for value in values]
         if min(values) <= 0:
             raise UsageError(f"{self._name(of[2])}: {metric} is 0 in a trial, and has no ratio")
         return values
@@ -281,11 +269,11 @@ class Run:
         return [trial for trial in file.trials if trial.cell == index]
 
     def _matching(self, settings: Mapping[str, Any]) -> list[tuple[Results, int, Cell]]:
-        every = {name for _, _, cell in self._cells for name in _settings(cell)}
+        every = {name for _, _, cell in self._cells for name in axis_values(cell)}
         for name in settings:
             if name not in every:
                 raise UsageError(f"no axis {name!r}; there are {', '.join(sorted(every))}")
-        return [one for one in self._cells if self._fits(_settings(one[2]), settings)]
+        return [one for one in self._cells if self._fits(axis_values(one[2]), settings)]
 
     def _fits(self, own: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
         return all(
@@ -300,11 +288,11 @@ class Run:
         words = " ".join(f"{name}={value}" for name, value in settings.items()) or "no settings"
         if not found:
             raise UsageError(f"no cell has {words}{''.join(self._there(name) for name in settings)}")
-        names = ", ".join(self._varying([cell for _, _, cell in found])) or "the files"
+        names = ", ".join(varying((cell for _, _, cell in found), axis_values)) or "the files"
         raise UsageError(f"{len(found)} cells have {words}; they differ in {names}: choose one")
 
     def _there(self, axis: str) -> str:
-        values = dict.fromkeys(str(_settings(cell).get(axis)) for _, _, cell in self._cells)
+        values = dict.fromkeys(str(axis_values(cell).get(axis)) for _, _, cell in self._cells)
         return f"; {axis} has {', '.join(values)}"
 
     def _base(self, over: Any, cell: Mapping[str, Any]) -> tuple[str, Any]:
@@ -312,7 +300,7 @@ class Run:
             if len(over) != 1:
                 raise UsageError("over={axis: value} names one axis")
             return next(iter(over.items()))
-        known = {name: {str(_settings(one[2]).get(name)) for one in self._cells} for name in cell}
+        known = {name: {str(axis_values(one[2]).get(name)) for one in self._cells} for name in cell}
         wanted = {str(over), self._aliases.get(str(over), str(over))}
         axes = [name for name, value in cell.items() if str(value) != str(over) and wanted & known[name]]
         if len(axes) == 1:
@@ -322,36 +310,26 @@ class Run:
             raise UsageError(f"over={over!r} is no value of {', '.join(cell) or 'any axis'}{words}")
         raise UsageError(f"over={over!r} is a value of {' and '.join(axes)}; write over={{{axes[0]!r}: {over!r}}}")
 
-    def _varying(self, cells: Sequence[Cell]) -> list[str]:
-        every = [_settings(cell) for cell in cells]
-        names = dict.fromkeys(name for one in every for name in one)
-        return [name for name in names if len({one.get(name) for one in every}) > 1]
+    def _varying(self) -> list[str]:
+        return varying((cell for _, _, cell in self._cells), axis_values)
 
-    def _name(self, cell: Cell, without: set[str] | None = None) -> str:
-        own = _settings(cell)
-        shown = [n for n in self._varying([c for _, _, c in self._cells]) if n in own and n not in (without or ())]
-        return " ".join([cell.workload, *(f"{name}={own[name]}" for name in shown if name != "workload")])
+    def _name(self, cell: Cell, without: Collection[str] = ()) -> str:
+        shown = [name for name in self._varying() if name not in ("workload", *without)]
+        return f"{cell.workload} {label(cell, shown, of=axis_values)}".rstrip()
 
     def values(self, axis: str) -> list[Any]:
         """The values of an axis that there are, in order: `values("threads")` may be [1, 2]."""
         self._matching({axis: None})
-        found = dict.fromkeys(_settings(cell).get(axis) for _, _, cell in self._cells)
+        found = dict.fromkeys(axis_values(cell).get(axis) for _, _, cell in self._cells)
         return [value for value in found if value is not None]
 
     def axes(self) -> list[str]:
         """Names of the settings that vary from cell to cell."""
-        return [name for name in self._varying([cell for _, _, cell in self._cells]) if name != "workload"]
+        return [name for name in self._varying() if name != "workload"]
 
     def names(self) -> Iterator[tuple[Cell, str]]:
         """Each cell with its workload and the settings that vary, in words."""
         return ((cell, self._name(cell)) for _, _, cell in self._cells)
-
-
-def _settings(cell: Cell) -> dict[str, Value | bool | None]:
-    own = cell_settings(cell)
-    for derived in ("operation", "cpus", "oversubscribed"):
-        own.pop(derived)
-    return own
 
 
 def _without(cell: Cell, axis: str) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import msgspec
 
-from pybench.analysis.comparison.matching import filled
 from pybench.errors import UsageError
 from pybench.findings.claim import LEAST_DRAWS, over_draws, paired_ratio
 from pybench.findings.simulation import Wish, simulate
+from pybench.results.cells import with_defaults
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
 from pybench.simulator.load import load_machine
@@ -105,7 +105,7 @@ def options_of(results: Results, wanted: Workload, strategies: Sequence[str]) ->
     groups: dict[tuple[str, str, str, int, str], list[tuple[int, Cell]]] = {}
     left_out: dict[str, None] = {}
     for index, cell in cells:
-        strategy = str(filled(cell)["strategy"])
+        strategy = str(with_defaults(cell)["strategy"])
         if strategies and strategy not in strategies:
             continue
         if reason := _foreign(cell):
@@ -142,7 +142,7 @@ def _foreign(cell: Cell) -> str:
     """Why a cell is of another workload altogether."""
     from pybench.workloads import workload
 
-    params = filled(cell)
+    params = with_defaults(cell)
     if params["arrival"] != "burst":
         return f"arrival={params['arrival']} counts latency otherwise; only bursts are used"
     different = [
@@ -155,7 +155,7 @@ def _foreign(cell: Cell) -> str:
 
 def _size(cell: Cell) -> tuple[int, int]:
     """(containers, layers put together for each)."""
-    params = filled(cell)
+    params = with_defaults(cell)
     return int(params["containers"]), int(params["layers"]) * int(params["passes"])
 
 
@@ -222,7 +222,7 @@ def _estimate(samples: Sequence[float], simulated: bool) -> Interval:
 
 def _failure(trial: Trial, cell: Cell) -> str:
     """Why not all containers of a trial were launched; `` if they were."""
-    wanted, counts = int(filled(cell)["containers"]), trial.outcome.counters
+    wanted, counts = int(with_defaults(cell)["containers"]), trial.outcome.counters
     launched, failed = counts.get("launched", 0), counts.get("failed", 0)
     if not failed and launched >= wanted:
         return ""

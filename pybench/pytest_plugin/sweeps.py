@@ -12,13 +12,15 @@ import pytest
 
 from pybench.analysis.diagnosis.conclusive import why_inconclusive
 from pybench.analysis.summary.series import CellSummary
-from pybench.analysis.summary.tables import cell_settings, source
 from pybench.api.measure import Measured, measure
 from pybench.api.run import Ratio
 from pybench.errors import PybenchError, UnsupportedError
 from pybench.pytest_plugin.messages import NO_PARALLEL
+from pybench.results.cells import cell_settings
+from pybench.results.metrics import SUMMARIZED
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
+from pybench.results.tables import source
 from pybench.stats.estimate import Interval, median_interval
 
 _now = 0.0
@@ -203,10 +205,7 @@ def extra_info(figures: Measured, cell: Cell, trials: list[Trial], name: str) ->
         "cpus": list(cell.cpus),
         "interval_level": 0.95,
         "ns_per_operation": bounds([1e9 / f.throughput for f in valid]),
-        "throughput_ops_per_s": bounds([f.throughput for f in valid]),
-        "p50_ns": bounds([f.p50_ns for f in valid]),
-        "p99_ns": bounds([f.p99_ns for f in valid]),
-        "jain": bounds([f.jain for f in valid]),
+        **{one.header: bounds([getattr(f, one.field) for f in valid]) for one in SUMMARIZED},
         "trials": len(trials),
         "valid": len(valid),
         "flags": flags,

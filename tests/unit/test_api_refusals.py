@@ -80,7 +80,7 @@ def test_sql_without_a_statement_is_refused(run: pybench.Run, sql: str) -> None:
 
 def test_columns_of_one_name_are_numbered(run: pybench.Run) -> None:
     pytest.importorskip("duckdb")
-    from pybench.api.query import ask
+    from pybench.results.sql import ask
 
     answer = ask(run.results, "SELECT 1 AS a, 2 AS a, 3 AS a_2, 4 AS a")
     assert dict(zip(answer.columns, *answer.rows, strict=True)) == {"a": 1, "a_3": 2, "a_2": 3, "a_4": 4}

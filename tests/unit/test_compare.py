@@ -13,9 +13,9 @@ from pybench.analysis.comparison.compared import Compared, Comparison
 from pybench.analysis.comparison.conditions import judge, parse_condition
 from pybench.analysis.comparison.environment import differences
 from pybench.analysis.comparison.matching import filled_in
-from pybench.analysis.comparison.metrics import metrics
 from pybench.errors import UsageError
 from pybench.present.views.comparison import compare_report
+from pybench.results.metrics import metrics
 from pybench.results.records import Cell
 from pybench.results.store import Results
 from tests.unit.synthetic import cell, columns, header, noisy, results, trial

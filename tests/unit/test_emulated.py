@@ -13,7 +13,6 @@ from rich.console import Console
 from test_facts import XEON, tree
 
 import pybench
-from pybench.analysis.summary.tables import table
 from pybench.cli import main
 from pybench.host.doctor import examine
 from pybench.host.facts import read_facts
@@ -21,6 +20,7 @@ from pybench.host.sysfs import Tree
 from pybench.present.provenance import describe_host
 from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.store import Results, read
+from pybench.results.tables import table
 from tests.unit.synthetic import cell, noisy, write
 
 CLOCKS = "sys/devices/system/clocksource/clocksource0/available_clocksource"

@@ -13,11 +13,12 @@ import pyperf
 import pytest
 from click.testing import CliRunner
 
-from pybench.api.query import ask
+from pybench.analysis.summary.tables import TABLES
 from pybench.cli.read.export import command as export_command
 from pybench.cli.read.query import command as query_command
 from pybench.errors import UsageError
-from pybench.present.exports import export
+from pybench.results.export import export
+from pybench.results.sql import ask
 from pybench.results.store import Results, read
 from tests.unit.synthetic import cell, noisy, results, trial, write
 
@@ -105,15 +106,15 @@ def test_what_cannot_be_exported_says_why(file: Results, tmp_path: Path) -> None
     with pytest.raises(UsageError, match="no valid trial"):
         export([only_bad], "go", None)
     ran = CliRunner().invoke(export_command, [str(file.path), "-o", str(tmp_path / "x.json")])
-    assert isinstance(ran.exception, UsageError) and "does not tell the format" in str(ran.exception)
+    assert isinstance(ran.exception, UsageError) and "names no format" in str(ran.exception)
 
 
 def test_sql_over_trials_cells_members_and_phases(file: Results) -> None:
     sql = "SELECT cell, median(ns_per_operation) FROM trials WHERE valid GROUP BY cell ORDER BY cell"
-    assert [row[1] / 1e9 for row in ask([file], sql).rows] == pytest.approx(medians(file))
-    assert ask([file], "SELECT valid, flagged FROM cells WHERE cell = 0").rows == [(10, FLAGGED)]
+    assert [row[1] / 1e9 for row in ask([file], sql, TABLES).rows] == pytest.approx(medians(file))
+    assert ask([file], "SELECT valid, flagged FROM cells WHERE cell = 0", TABLES).rows == [(10, FLAGGED)]
     joined = "SELECT count(*) FROM phases JOIN trials USING (file, cell, repeat) WHERE valid"
-    assert ask([file], joined).rows == [(40,)]
+    assert ask([file], joined, TABLES).rows == [(40,)]
     assert ask([file], "SELECT count(*) FROM members").rows == [(0,)]
 
 

@@ -12,16 +12,17 @@ import pytest
 from click.testing import CliRunner
 
 from pybench.analysis.comparison.compare import compare
-from pybench.analysis.comparison.metrics import metrics
 from pybench.analysis.summary.series import summarize
+from pybench.analysis.summary.tables import TABLES
 from pybench.api.run import load
 from pybench.api.simulate import simulate
 from pybench.cli import cli
 from pybench.errors import PybenchError, UsageError
 from pybench.native.engine_spec import ENGINE
 from pybench.plan.cells import Axes, make_cells
-from pybench.present.exports import export
 from pybench.results.columns import read_columns
+from pybench.results.export import export
+from pybench.results.metrics import metrics
 from pybench.results.records import End, Plan, Simulated
 from pybench.results.store import Results, Writer, read
 from pybench.simulator.load import load_machine
@@ -255,7 +256,7 @@ def test_every_export_is_marked(files: tuple[Path, Path]) -> None:
     pytest.importorskip("pytest_benchmark")
     model = [read(files[0])]
     for kind in ("trials", "cells", "members", "phases"):
-        rows = list(csv.DictReader(io.StringIO(export(model, "csv", None, kind) or "")))
+        rows = list(csv.DictReader(io.StringIO(export(model, "csv", None, kind, TABLES) or "")))
         assert rows and {row["source"] for row in rows} == {MARKED}, kind
     benchmark = json.loads(export(model, "pytest-benchmark", None) or "")
     assert {one["extra_info"]["source"] for one in benchmark["benchmarks"]} == {MARKED}

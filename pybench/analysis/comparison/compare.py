@@ -18,9 +18,9 @@ from pybench.analysis.comparison.distributions import compare_distributions
 from pybench.analysis.comparison.environment import differences
 from pybench.analysis.comparison.evidence import Estimate, common_sweeps, estimate
 from pybench.analysis.comparison.matching import Group, Part, by_axis, by_file, filled_in, match, outside_axis
-from pybench.analysis.comparison.metrics import DEFAULT, Metric, metric
 from pybench.errors import UsageError
 from pybench.results.columns import FileColumns
+from pybench.results.metrics import DEFAULT, Metric, metric
 from pybench.results.names import text_of
 from pybench.stats.estimate import Floats
 from pybench.stats.ratios import AT_LEVEL, LEAST_TRIALS, LEVEL, MOST_FURTHER, further_needed, holm

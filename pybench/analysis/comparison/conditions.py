@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from pybench.analysis.comparison.metrics import metric
 from pybench.errors import UsageError
+from pybench.results.metrics import metric
 from pybench.stats.ratios import LEVEL, LogRatio, holm
 
 State = Literal["shown", "ruled out", "unsure"]

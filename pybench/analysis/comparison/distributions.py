@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybench.analysis.comparison.matching import Part
-from pybench.analysis.comparison.metrics import least_step_ns
 from pybench.results.columns import BUCKETS, CellColumns, absolute, edges_ns
+from pybench.results.metrics import clock_step_ns
 from pybench.stats.estimate import Floats, Interval
 from pybench.stats.ratios import LEAST_TRIALS, LEVEL, paired_ratio, quantile, sweep_ratio
 
@@ -113,7 +113,7 @@ def compare_distributions(a: Sequence[Part], b: Sequence[Part], seed: int = 1) -
     )
     low, width = edges_ns(grid)
     # What the clock cannot tell is no shift.
-    step = max(least_step_ns(cell) for side in sides for cell in side if cell)
+    step = max(clock_step_ns(cell.timer_step_ns) for side in sides for cell in side if cell)
     gap = np.abs(one.mean(axis=0) - other.mean(axis=0))
     calls = min(sum(cell.calls for cell in side if cell) for side in sides)
     shares = [share for share in SHARES if (1 - share) * calls >= LEAST_CALLS_BEYOND]

@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 
 from pybench.analysis.comparison.compared import Basis
-from pybench.analysis.comparison.matching import Part, filled
-from pybench.analysis.comparison.metrics import Metric, is_latency, least_step_ns, values
+from pybench.analysis.comparison.matching import Part
+from pybench.results.cells import with_defaults
+from pybench.results.metrics import Metric, clock_step_ns, values
 from pybench.stats.estimate import Floats, middle
 from pybench.stats.ratios import (
     UNKNOWN,
@@ -91,7 +92,7 @@ def estimate(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, b
             note = f"sweeps of fewer than {LEAST_IN_SWEEP} trials do not stand for themselves: all taken as one"
     value_a, value_b = (float(np.exp(np.log(x).mean())) for x in medians)
     estimated = Estimate(metric=one, ratio=ratio, a=value_a, b=value_b, basis=basis, n=n, note=note)
-    return _resolved(estimated, sides) if is_latency(one) else estimated
+    return _resolved(estimated, sides) if one.is_latency else estimated
 
 
 def _of_draws(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, bool]) -> Estimate:
@@ -119,7 +120,7 @@ def _medians(sweeps: Sequence[Floats]) -> Floats:
 
 def _resolved(found: Estimate, sides: Sequence[Sequence[tuple[Part, Floats]]]) -> Estimate:
     """A latency's ratio with what the clock cannot tell added."""
-    steps = [max(least_step_ns(part.columns) for part, _ in side if part.columns) for side in sides]
+    steps = [max(clock_step_ns(part.columns.timer_step_ns) for part, _ in side if part.columns) for side in sides]
     figures = found.a, found.b
     blur = [math.log1p(step / 2 / value) for step, value in zip(steps, figures, strict=True)]
     found.ratio = widened(found.ratio, math.hypot(*blur))
@@ -138,7 +139,8 @@ def _success(one: Metric, a: list[Part], b: list[Part]) -> Estimate:
             return Estimate(metric=one, ratio=UNKNOWN, note="no trial of one side tells")
         counts = [part.columns.launched for part in told if part.columns]
         wanted = [
-            np.full(x.size, float(filled(part.cell)["containers"])) for x, part in zip(counts, told, strict=True)
+            np.full(x.size, float(with_defaults(part.cell)["containers"]))
+            for x, part in zip(counts, told, strict=True)
         ]
         if sweeps:
             counts, wanted = ([np.array([x.sum()]) for x in each] for each in (counts, wanted))

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from pybench.errors import UsageError
+from pybench.results.cells import with_defaults
 from pybench.results.columns import CellColumns, FileColumns, joined
 from pybench.results.names import text_of
 from pybench.results.records import Cell, Header
-from pybench.workloads import WORKLOADS, Value
 
 FIELDS = ("workload", "threads", "place", "smt", "crew", "memory")
 """Of a cell, besides its parameters."""
@@ -74,13 +74,6 @@ def expand(words: Sequence[str]) -> list[list[Path]]:
     return sides
 
 
-def filled(cell: Cell) -> dict[str, Value]:
-    """A cell's parameters, with defaults for those that an older version did not have."""
-    kind = WORKLOADS.get(cell.workload)
-    defaults = {p.name: p.default for p in kind.parameters} if kind else {}
-    return defaults | cell.params
-
-
 def filled_in(files: Sequence[FileColumns]) -> list[str]:
     """What older files did not record and is taken as its default, in words."""
     seen: dict[str, set[str]] = {}
@@ -90,7 +83,7 @@ def filled_in(files: Sequence[FileColumns]) -> list[str]:
     notes: dict[str, None] = {}
     for file in files:
         for cell in file.header.plan.cells:
-            full = filled(cell)
+            full = with_defaults(cell)
             for name in sorted(seen[cell.workload] - set(cell.params)):
                 if name in full:
                     notes[
@@ -104,7 +97,7 @@ def _key(cell: Cell, axis: str) -> bytes:
     parts: dict[str, Any] = {name: getattr(cell, name) for name in FIELDS}
     parts["nodes"] = cell.nodes
     parts["oversubscribed"] = cell.oversubscribed
-    parts["params"] = {name: value for name, value in sorted(filled(cell).items()) if name != axis}
+    parts["params"] = {name: value for name, value in sorted(with_defaults(cell).items()) if name != axis}
     parts.pop(axis, None)
     if axis in ("place", "memory", "smt", "threads"):
         # Where a line lives, and whether threads share CPUs, follow from the placement.
@@ -186,7 +179,7 @@ def _axes(files: Sequence[FileColumns]) -> list[str]:
     names = dict.fromkeys(FIELDS)
     for file in files:
         for cell in file.header.plan.cells:
-            names.update(dict.fromkeys(filled(cell)))
+            names.update(dict.fromkeys(with_defaults(cell)))
     return [*names, *ALIASES, "host.TOPIC.FACT"]
 
 
@@ -200,7 +193,7 @@ def _axis_value(header: Header, cell: Cell, axis: str) -> str | None:
         return ",".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
     if axis in FIELDS:
         return str(getattr(cell, axis))
-    value = filled(cell).get(axis)
+    value = with_defaults(cell).get(axis)
     return None if value is None else str(value)
 
 

@@ -91,9 +91,9 @@ def command(
     from pybench.analysis.comparison.compare import compare
     from pybench.analysis.comparison.conditions import parse_condition
     from pybench.analysis.comparison.matching import expand
-    from pybench.analysis.comparison.metrics import DEFAULT, metrics
     from pybench.results.columns import read_columns
     from pybench.results.emulated import NOTE, check_emulated
+    from pybench.results.metrics import DEFAULT, metrics
 
     if base is not None and not axis:
         raise UsageError("--base names a value of an axis; add --axis, or put the base's file first")

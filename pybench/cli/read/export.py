@@ -42,11 +42,12 @@ def command(files: tuple[Path, ...], format_name: str | None, output: Path | Non
     pybench export results/a.jsonl -o a.csv
     pybench export results/a.jsonl --format go -o a.txt
     """
-    from pybench.present.exports import export, format_of
+    from pybench.analysis.summary.tables import TABLES
+    from pybench.results.export import export, format_of
     from pybench.results.store import read
 
     if format_name is None:
         format_name = "csv" if output is None else format_of(output)
-    text = export([read(path) for path in files], format_name, output, kind)
+    text = export([read(path) for path in files], format_name, output, kind, TABLES)
     if text is not None:
         click.echo(text, nl=False)

@@ -12,7 +12,7 @@ import click
 from pybench.errors import UsageError
 
 if TYPE_CHECKING:
-    from pybench.api.query import Answer
+    from pybench.results.sql import Answer
 
 
 class SchemaCommand(click.Command):
@@ -20,10 +20,10 @@ class SchemaCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what each table has."""
-        from pybench.analysis.summary.tables import SCHEMA
+        from pybench.analysis.summary.tables import TABLES
 
         with formatter.section("Tables"):
-            formatter.write_dl(list(SCHEMA.items()))
+            formatter.write_dl([(name, one.columns) for name, one in TABLES.items()])
 
 
 @click.command(cls=SchemaCommand)
@@ -45,10 +45,11 @@ def command(sql: str, files: tuple[Path, ...], as_csv: bool, as_json: bool) -> N
     """
     if as_csv and as_json:
         raise UsageError("--csv and --json are two formats; keep one")
-    from pybench.api.query import ask
+    from pybench.analysis.summary.tables import TABLES
+    from pybench.results.sql import ask
     from pybench.results.store import read
 
-    answer = ask([read(path) for path in files], sql)
+    answer = ask([read(path) for path in files], sql, TABLES)
     if as_csv:
         _print_csv(answer)
     elif as_json:

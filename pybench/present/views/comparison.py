@@ -12,10 +12,10 @@ from rich.text import Text
 from pybench.analysis.comparison.compared import CellComparison, Compared, Comparison, PairComparison
 from pybench.analysis.comparison.conditions import Judged
 from pybench.analysis.comparison.distributions import Distribution
-from pybench.analysis.comparison.metrics import metric
 from pybench.present.labels import settings, threads_word, varying
 from pybench.present.numbers import UNKNOWN, count, time_ns
 from pybench.present.provenance import SIMULATED
+from pybench.results.metrics import metric
 from pybench.results.records import Cell
 from pybench.stats.estimate import Interval
 from pybench.stats.ratios import LEAST_TRIALS

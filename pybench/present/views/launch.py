@@ -9,11 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pybench.analysis.comparison.matching import filled
 from pybench.analysis.summary.launches import BESIDE, PHASES, LaunchSummary, cost_ratio, summarize_launches
 from pybench.analysis.summary.series import NOTHING, unsupported_of
 from pybench.present.numbers import UNKNOWN, count, counted, time_ns, timed
 from pybench.present.provenance import SIMULATED
+from pybench.results.cells import with_defaults
 from pybench.results.records import Cell, Trial
 from pybench.stats.estimate import Interval
 from pybench.workloads.launch import STRATEGIES
@@ -211,18 +211,20 @@ def unsupported(cells: Sequence[Cell], by_cell: dict[int, list[Trial]]) -> list[
 
 def context(cell: Cell, apart: Container[str] = ("strategy",)) -> bytes:
     """All settings of a cell but some, to find the cells that differ in those alone."""
-    params = {name: value for name, value in filled(cell).items() if name not in apart}
+    params = {name: value for name, value in with_defaults(cell).items() if name not in apart}
     return repr((sorted(params.items()), cell.threads, cell.place, cell.smt, cell.crew)).encode()
 
 
 def _with_and_without(measured: Sequence[tuple[int, LaunchSummary]], by_cell: dict[int, list[Trial]]) -> list[str]:
     """What those beside it cost the storm, where it was measured without them too."""
     alone = {
-        context(s.cell, BESIDE): (i, s) for i, s in measured if not any(filled(s.cell)[role] for role in BESIDE)
+        context(s.cell, BESIDE): (i, s)
+        for i, s in measured
+        if not any(with_defaults(s.cell)[role] for role in BESIDE)
     }
     lines = []
     for index, summary in measured:
-        cell, params = summary.cell, filled(summary.cell)
+        cell, params = summary.cell, with_defaults(summary.cell)
         roles = [f"{role}={params[role]}" for role in BESIDE if params[role]]
         if not roles or context(cell, BESIDE) not in alone:
             continue

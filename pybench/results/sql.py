@@ -1,32 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQL over result files, by DuckDB: the tables are made in memory, and then the door is shut."""
+"""SQL over result files by DuckDB: the tables are made in memory, and the statement can reach nothing else."""
 
 import itertools
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pybench.analysis.summary.tables import SCHEMA, Table, table
 from pybench.errors import UnsupportedError, UsageError
 from pybench.results.store import Results
+from pybench.results.tables import TABLES, Columns, Table, table
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a statement gave."""
+    """The rows that a statement gives."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
 
 
-def ask(files: Sequence[Results], sql: str) -> Answer:
-    """Run one SQL statement over SCHEMA's tables of these files.
+def ask(files: Sequence[Results], sql: str, tables: Mapping[str, Table] = TABLES) -> Answer:
+    """Run one SQL statement over `tables` of these files.
 
-    It can read no file, load no extension and reach no network. Raises UsageError, in one line, for SQL that
-    fails, and UnsupportedError if DuckDB is not installed.
+    The statement can read no file, load no extension and reach no network. Raises UsageError, in one line, for SQL
+    that fails, and UnsupportedError if DuckDB is not installed.
     """
     try:
         import duckdb
@@ -35,15 +35,15 @@ def ask(files: Sequence[Results], sql: str) -> Answer:
     connection = duckdb.connect(":memory:", config={"threads": "1"})
     try:
         with tempfile.TemporaryDirectory(prefix="pybench-query-") as folder:
-            for name in SCHEMA:
-                # The large ones are made if they are asked for.
+            for name in tables:
+                # A table that the statement does not name is not made: members may have many rows.
                 if re.search(rf"\b{name}\b", sql, re.IGNORECASE) or name == "trials":
-                    _load(connection, name, table(files, name), Path(folder))
+                    _load(connection, name, table(files, name, tables), Path(folder))
         connection.execute("SET enable_external_access = false")
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET lock_configuration = true")
         done = connection.execute(sql)
-        # None if there is no statement in it.
+        # DuckDB returns None for a text without a statement.
         if done is None or done.description is None:
             raise UsageError("the SQL gives no rows; write a SELECT")
         return Answer(_unique([column[0] for column in done.description]), done.fetchall())
@@ -54,7 +54,7 @@ def ask(files: Sequence[Results], sql: str) -> Answer:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Names of which a second a is a_2: an object or a frame has one value a name."""
+    """Return column names in which a second `a` is `a_2`: JSON and data frames need distinct names."""
     found: dict[str, None] = {}
     for name in names:
         candidates = (name if i == 1 else f"{name}_{i}" for i in itertools.count(1))
@@ -62,8 +62,8 @@ def _unique(names: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def _load(connection: Any, name: str, columns: Table, folder: Path) -> None:
-    """A table from its columns, typed by what is in them; through a file, since row by row takes minutes."""
+def _load(connection: Any, name: str, columns: Columns, folder: Path) -> None:
+    """Make a table, typed by its values; through a file, since inserting row by row takes minutes."""
     types = {column: _type(values) for column, values in columns.items()}
     if not types:
         connection.execute(f"CREATE TABLE {name} (file VARCHAR)")
@@ -89,5 +89,5 @@ def _type(values: Sequence[Any]) -> str:
 
 
 def _one_line(message: str) -> str:
-    """Without the echo of the statement, which comes after an empty line or `LINE 1`."""
+    """Return an error without the echo of the statement, which follows an empty line or `LINE 1`."""
     return " ".join(re.split(r"\n\s*\n|\nLINE ", message)[0].split())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Result files in the formats of other tools.
+"""Write result files in the formats of other tools.
 
-CSV and Parquet have every trial, with its flags; the benchmark formats have valid trials alone, since their
-readers know no flags, and as a trial's time that of one operation: 1 / throughput.
+CSV and Parquet have every trial, with its flags. The benchmark formats have valid trials alone, since their
+readers know no flags; a trial's time there is that of one operation, 1 / throughput.
 """
 
 import csv
@@ -16,28 +16,39 @@ from typing import Any
 
 import msgspec
 
-from pybench.analysis.summary.tables import cell_settings, source, table
 from pybench.errors import UnsupportedError, UsageError
-from pybench.present.labels import varying
+from pybench.results.cells import cell_settings, varying
+from pybench.results.metrics import METRICS
 from pybench.results.names import text_of
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
+from pybench.results.tables import TABLES, Columns, Table, source, table
 
 
-def export(files: Sequence[Results], format_name: str, target: Path | None, kind: str = "trials") -> str | None:
+def export(
+    files: Sequence[Results],
+    format_name: str,
+    target: Path | None,
+    kind: str = "trials",
+    tables: Mapping[str, Table] = TABLES,
+) -> str | None:
     """Write the files to `target`, or return them as text if it is None.
 
-    `kind` is the table of CSV and Parquet. Raises UsageError for what cannot be written, UnsupportedError if a
-    library is missing.
+    `kind` names one of `tables`, for CSV and Parquet. Raises UsageError for what cannot be written, and
+    UnsupportedError if a library is missing.
     """
     if format_name not in FORMATS:
         raise UsageError(f"no format {format_name!r}; there are {', '.join(FORMATS)}")
-    if kind != "trials" and format_name not in TABLES:
-        raise UsageError(f"--table is for {' and '.join(TABLES)}; {format_name} has benchmarks")
-    data = FORMATS[format_name](files, kind)
+    if kind != "trials" and format_name not in TABULAR:
+        raise UsageError(f"--table is for {' and '.join(TABULAR)}; {format_name} has benchmarks")
+    data: str | bytes
+    if format_name in TABULAR:
+        data = TABULAR[format_name](files, kind, table(files, kind, tables))
+    else:
+        data = BENCHMARKS[format_name](files)
     if target is None:
         if isinstance(data, bytes):
-            raise UsageError(f"{format_name} is no text; name a file with -o")
+            raise UsageError(f"{format_name} is binary; name a file with -o")
         return data
     try:
         target.write_bytes(data if isinstance(data, bytes) else data.encode())
@@ -47,15 +58,14 @@ def export(files: Sequence[Results], format_name: str, target: Path | None, kind
 
 
 def format_of(path: Path) -> str:
-    """The format that a file's name ends in. Raises UsageError if that leaves a choice."""
+    """Return the format that the ending of a file name stands for. UsageError if it stands for none or several."""
     known = {".csv": "csv", ".parquet": "parquet", ".txt": "go"}
     if path.suffix not in known:
-        raise UsageError(f"{path.name}: its ending does not tell the format; choose from {', '.join(FORMATS)}")
+        raise UsageError(f"{path.name}: its ending names no format; choose from {', '.join(FORMATS)}")
     return known[path.suffix]
 
 
-def _csv(files: Sequence[Results], kind: str) -> str:
-    columns = table(files, kind)
+def _csv(files: Sequence[Results], kind: str, columns: Columns) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -63,13 +73,13 @@ def _csv(files: Sequence[Results], kind: str) -> str:
     return text.getvalue()
 
 
-def _parquet(files: Sequence[Results], kind: str) -> bytes:
+def _parquet(files: Sequence[Results], kind: str, columns: Columns) -> bytes:
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
         raise UnsupportedError("Parquet needs pyarrow: pip install 'pybench-locks[export]'") from None
-    made = pyarrow.table(table(files, kind))
+    made = pyarrow.table(columns)
     headers = msgspec.json.encode({text_of(file.path): file.header for file in files})
     made = made.replace_schema_metadata({"pybench.table": kind, "pybench.headers": headers})
     buffer = io.BytesIO()
@@ -78,22 +88,22 @@ def _parquet(files: Sequence[Results], kind: str) -> bytes:
 
 
 class _Benchmark(msgspec.Struct, frozen=True):
-    """A cell with valid trials, as the benchmark formats want it."""
+    """A cell with valid trials, as the benchmark formats need it."""
 
     file: Results
     index: int
     cell: Cell
     settings: dict[str, Any]
-    """What varies among the cells of all files, by name."""
+    """The settings that vary among the cells of all files, by name."""
     trials: list[Trial]
 
     @property
     def seconds(self) -> list[float]:
-        """Of one operation, by trial."""
+        """Return the time of one operation in each trial, in s."""
         return [1 / t.figures.throughput for t in self.trials if t.figures]
 
     def name(self, between: str, first: str) -> str:
-        """The workload and what varies."""
+        """Return the workload and the settings that vary."""
         words = [first, *(f"{name}={value}" for name, value in self.settings.items())]
         return between.join(words)
 
@@ -117,7 +127,7 @@ def _benchmarks(files: Sequence[Results]) -> Iterator[_Benchmark]:
         raise UsageError("no valid trial in these files, so nothing to export; --format csv has the flagged ones")
 
 
-def _pytest_benchmark(files: Sequence[Results], _: str) -> str:
+def _pytest_benchmark(files: Sequence[Results]) -> str:
     try:
         from pytest_benchmark import __version__
         from pytest_benchmark import stats as statistics
@@ -166,7 +176,7 @@ def _pytest_benchmark(files: Sequence[Results], _: str) -> str:
     return json.dumps(made, indent=1)
 
 
-def _pyperf(files: Sequence[Results], _: str) -> str:
+def _pyperf(files: Sequence[Results]) -> str:
     suite: list[dict[str, Any]] = [
         {
             "metadata": {
@@ -207,22 +217,27 @@ def _pyperf(files: Sequence[Results], _: str) -> str:
 
 
 def _date(file: Results, trial: Trial) -> str:
-    """When it ran; a simulated trial has no date of its own, and its file's stands in."""
+    """Return when a trial ran; a simulated trial has no date of its own, so its file's stands in."""
     made = datetime.datetime.fromisoformat(file.header.created).timestamp()
     return str(datetime.datetime.fromtimestamp(trial.started or made).isoformat(" ", "microseconds"))
 
 
-_GO_UNITS = """\
-Unit ns/op better=lower assume=nothing
-Unit ops/s better=higher assume=nothing
-Unit p50-ns better=lower assume=nothing
-Unit p99-ns better=lower assume=nothing
-Unit jain better=higher assume=nothing
-"""
+# Unit of the go format -> metric; ns/op is 1 / throughput.
+_GO_METRICS = {
+    one: METRICS[name]
+    for one, name in (("ops/s", "throughput"), ("p50-ns", "p50"), ("p99-ns", "p99"), ("jain", "jain"))
+}
+_GO_UNITS = [
+    f"Unit {unit} better={'higher' if higher else 'lower'} assume=nothing"
+    for unit, higher in {
+        "ns/op": False,
+        **{unit: one.higher_is_better for unit, one in _GO_METRICS.items()},
+    }.items()
+]
 
 
-def _go(files: Sequence[Results], _: str) -> str:
-    """The format of golang.org/design/14313-benchmark-format, with unit lines as benchstat reads them."""
+def _go(files: Sequence[Results]) -> str:
+    """Return the format of golang.org/design/14313-benchmark-format, with the unit lines that benchstat reads."""
     lines: list[str] = []
     now: Results | None = None
     for one in _benchmarks(files):
@@ -240,18 +255,16 @@ def _go(files: Sequence[Results], _: str) -> str:
                 "source": source(header),
             }
             lines += [f"{key}: {' '.join(str(value).split())}" for key, value in config.items()]
-            lines += _GO_UNITS.splitlines()
-        # `-N` at the end is the number of CPUs to every reader of the format; without it a place 0-7 would be.
+            lines += _GO_UNITS
+        # Readers of the format take `-N` at the end as the number of CPUs; without it they would take a place 0-7.
         words = [f"{n}={_go_word(value)}" for n, value in one.settings.items() if n != "threads"]
         name = "/".join([f"Benchmark{one.cell.workload.title()}", *words]) + f"-{one.cell.threads}"
         for trial in one.trials:
-            figures = trial.figures
-            if figures:
-                lines.append(
-                    f"{name}\t{max(_operations(trial), 1)}\t{1e9 / figures.throughput:.6g} ns/op"
-                    f"\t{figures.throughput:.6g} ops/s\t{figures.p50_ns:.6g} p50-ns\t{figures.p99_ns:.6g} p99-ns"
-                    f"\t{figures.jain:.6g} jain"
-                )
+            values = {unit: metric.value(trial) for unit, metric in _GO_METRICS.items()}
+            numbers = "".join(f"\t{value:.6g} {unit}" for unit, value in values.items())
+            lines.append(
+                f"{name}\t{max(_operations(trial), 1)}\t{1e9 / (values['ops/s'] or 1):.6g} ns/op{numbers}"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -270,11 +283,13 @@ def _machine(host: Mapping[str, Any]) -> str:
     return str((host.get("kernel") or {}).get("machine") or "x86_64")
 
 
-TABLES = ("csv", "parquet")
-FORMATS: Mapping[str, Callable[[Sequence[Results], str], str | bytes]] = {
+TABULAR: Mapping[str, Callable[[Sequence[Results], str, Columns], str | bytes]] = {
     "csv": _csv,
     "parquet": _parquet,
+}
+BENCHMARKS: Mapping[str, Callable[[Sequence[Results]], str]] = {
     "pytest-benchmark": _pytest_benchmark,
     "pyperf": _pyperf,
     "go": _go,
 }
+FORMATS = (*TABULAR, *BENCHMARKS)
