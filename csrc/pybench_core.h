@@ -7,7 +7,7 @@
  * nothing between calls. All times are nanoseconds of CLOCK_MONOTONIC unless a name says otherwise.
  */
 
-#define PB_ABI 5
+#define PB_ABI 6
 #define PB_MAX_MEMBERS 4096
 #define PB_MAX_PHASES 16
 #define PB_MAX_COUNTERS 16
@@ -144,6 +144,7 @@ struct pb_lock_info {
     int8_t numa;          /* 1: uses the members' NUMA domains */
     int8_t readers;       /* 1: tells readers from writers */
     int8_t excludes;      /* 1: its sections are counted, and a lost one fails the trial */
+    int8_t shares_line;   /* 1: what it guards fits behind it on its cache line */
 };
 
 /* ---- the simulator: a discrete-event machine instead of this one; times are ns unless a name says otherwise ---- */
@@ -214,6 +215,8 @@ const struct pb_handoff *pb_sim_handoffs(const struct pb_sim *sim, int32_t seat)
 /* Latency of each container, ns; 0: it did not end. */
 const double *pb_sim_launches(const struct pb_sim *sim);
 void pb_sim_free(struct pb_sim *sim);
+/* Name of the lock at this place of the simulator's table of programs, NULL past the end. */
+const char *pb_sim_lock_name(int32_t index);
 
 struct pb_trial;
 
@@ -235,7 +238,6 @@ const char *pb_phase_name(const char *workload, int32_t phase);
 /* Role of the members that a phase is timed in. */
 int32_t pb_phase_role(const char *workload, int32_t phase);
 const char *pb_counter_name(const char *workload, int32_t counter);
-const char *pb_lock_name(int32_t index);
 const struct pb_lock_info *pb_lock_info(int32_t index);
 
 /* Middle of a histogram bucket, ns. */
@@ -243,7 +245,7 @@ double pb_histogram_value(int32_t bucket);
 int32_t pb_histogram_bucket(uint64_t ns);
 int32_t pb_abi(void);
 
-/* Time of one pause of a waiting loop on the calling thread's CPU, ns: the least of several looks. */
+/* Return the time of one pause of a waiting loop on the calling thread's CPU, ns: the minimum of several rounds. */
 double pb_relax_ns(void);
-/* What a mispredicted branch costs there, ns. */
+/* Return the cost of a mispredicted branch on that CPU, ns; negative if there is no memory for the test. */
 double pb_mispredict_ns(void);

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../arch.h"
+#include "timing/arch.h"
 
 /* Members of a lock that keeps a line for each, and domains of one that keeps a queue for each. */
 #ifndef SPIN_MOST_SLOTS

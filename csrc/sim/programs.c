@@ -381,7 +381,7 @@ bool sim_seqlock_read_release(struct sim *m, struct sim_seat *s) {
     PROGRAM_END;
 }
 
-const struct sim_lock_kind sim_locks[] = {
+static const struct sim_lock_kind sim_locks[] = {
     {.name = "tas", .acquire = tas_acquire, .release = tas_release},
     {.name = "ttas", .acquire = ttas_acquire, .release = tas_release},
     {.name = "ttas-backoff", .acquire = ttas_backoff_acquire, .release = tas_release},
@@ -396,5 +396,13 @@ const struct sim_lock_kind sim_locks[] = {
      .read_acquire = sim_rwsem_read_acquire, .read_release = sim_rwsem_read_release},
     {.name = "empty", .acquire = nothing, .release = nothing},
     {.name = "atomic-add", .acquire = nothing, .release = nothing},
-    {.name = NULL},
 };
+
+const struct sim_lock_kind *sim_lock_kind_at(int32_t index) {
+    return index >= 0 && index < (int32_t)(sizeof sim_locks / sizeof *sim_locks) ? &sim_locks[index] : NULL;
+}
+
+const char *pb_sim_lock_name(int32_t index) {
+    const struct sim_lock_kind *kind = sim_lock_kind_at(index);
+    return kind ? kind->name : NULL;
+}

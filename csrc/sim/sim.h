@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core.h"
-#include "../histogram.h"
-#include "../rng.h"
-#include "../sampler.h"
+#include "core/core.h"
+#include "core/histogram.h"
+#include "timing/random.h"
+#include "core/sampler.h"
 #include "queue.h"
 
 #define SIM_PS 1000.0 /* in a ns */
@@ -204,7 +204,7 @@ static inline bool sim_chance(struct sim *m, double chance) {
 }
 /* From 0 to below `most`. */
 static inline uint64_t sim_below(struct sim *m, uint64_t most) {
-    return (uint64_t)(((unsigned __int128)sim_rand(m) * most) >> 64);
+    return (uint64_t)(((pb_uint128)sim_rand(m) * most) >> 64);
 }
 
 /* What a CPU does by itself takes longer while its sibling is at work. */
@@ -402,7 +402,8 @@ struct sim_lock_kind {
     sim_program *read_acquire, *read_release; /* NULL: tells no readers */
     bool readers_retry;
 };
-extern const struct sim_lock_kind sim_locks[]; /* ended by a NULL name; programs.c */
+/* The program at a place of the table, NULL past the end; programs.c. */
+const struct sim_lock_kind *sim_lock_kind_at(int32_t index);
 sim_program sim_seqlock_read_acquire, sim_seqlock_read_release, sim_seqlock_acquire, sim_seqlock_release;
 sim_program sim_rwsem_acquire, sim_rwsem_release, sim_rwsem_read_acquire, sim_rwsem_read_release;
 

@@ -205,10 +205,11 @@ void sim_lengths_make(struct sim_lengths *lengths, double ns, int32_t distributi
 
 int sim_spin_start(struct sim *m) {
     const struct pb_sim_spec *spec = m->spec;
-    const struct sim_lock_kind *kind = sim_locks;
-    while (kind->name && strcmp(kind->name, spec->lock))
-        kind++;
-    if (!kind->name)
+    const struct sim_lock_kind *kind;
+    int32_t index = 0;
+    while ((kind = sim_lock_kind_at(index)) && strcmp(kind->name, spec->lock))
+        index++;
+    if (!kind)
         return -EINVAL;
     bool empty = !strcmp(kind->name, "empty"), atomic = !strcmp(kind->name, "atomic-add");
     m->step = empty || atomic ? step_control : step;

@@ -23,12 +23,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../clock.h"
-#include "../core.h"
-#include "../histogram.h"
-#include "../mount_api.h"
-#include "../namespace.h"
-#include "../sampler.h"
+#include "timing/clock.h"
+#include "core/core.h"
+#include "core/histogram.h"
+#include "mounts/mount_calls.h"
+#include "mounts/namespace.h"
+#include "core/sampler.h"
 
 enum mount_phase { MOUNT, UMOUNT };
 enum mount_api { API_MOUNT, API_OPEN_TREE };
@@ -296,7 +296,7 @@ static int teardown(struct pb_crew_state *crew) {
     return 0;
 }
 
-const struct pb_workload pb_workload_mount = {
+static const struct pb_workload workload = {
     .name = "mount",
     .phases = {"mount", "umount"},
     .mounts = true,
@@ -310,3 +310,4 @@ const struct pb_workload pb_workload_mount = {
     .verify = verify,
     .teardown = teardown,
 };
+PB_WORKLOAD(mount, workload);

@@ -11,12 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../clock.h"
-#include "../core.h"
-#include "../histogram.h"
-#include "../mount_api.h"
-#include "../namespace.h"
-#include "../sampler.h"
+#include "timing/clock.h"
+#include "core/core.h"
+#include "core/histogram.h"
+#include "mounts/mount_calls.h"
+#include "mounts/namespace.h"
+#include "core/sampler.h"
 
 #define STAT_MAX_DEPTH 32
 
@@ -93,7 +93,7 @@ static int teardown(struct pb_crew_state *crew) {
     return 0;
 }
 
-const struct pb_workload pb_workload_stat = {
+static const struct pb_workload workload = {
     .name = "stat",
     .phases = {"stat"},
     .mounts = true,
@@ -106,3 +106,4 @@ const struct pb_workload pb_workload_stat = {
     .run = run,
     .teardown = teardown,
 };
+PB_WORKLOAD(stat, workload);

@@ -16,9 +16,9 @@
 #include <errno.h>
 #include <sched.h>
 
-#include "../clock.h"
-#include "../core.h"
-#include "../histogram.h"
+#include "timing/clock.h"
+#include "core/core.h"
+#include "core/histogram.h"
 
 /* Where both share a CPU, each transfer is a switch of tasks: batches are no longer than this. */
 #define ROUND_TRIPS_SHARED 16u
@@ -178,7 +178,7 @@ static int verify(struct pb_crew_state *crew) {
     return 0;
 }
 
-const struct pb_workload pb_workload_transfer = {
+static const struct pb_workload workload = {
     .name = "transfer",
     .phases = {"transfer"},
     .config_bytes = sizeof(struct transfer_config),
@@ -189,3 +189,4 @@ const struct pb_workload pb_workload_transfer = {
     .run = run,
     .verify = verify,
 };
+PB_WORKLOAD(transfer, workload);

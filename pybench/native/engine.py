@@ -8,9 +8,10 @@ import time
 from typing import Any
 
 from pybench.errors import UsageError
-from pybench.native import _handoffs_of, _load, _members, _phase, _words
 from pybench.native.engine_spec import EngineSpec, Latency, Launch, Oracle, SimFacts, Simulated, Spin, Step, check
+from pybench.native.library import error_text, load
 from pybench.native.outcome import Outcome, Phase
+from pybench.native.trial import handoffs_of, members_of, phase_of
 
 PACES = 256
 LATE_SHARE = 0.05
@@ -170,7 +171,7 @@ def run(spec: EngineSpec) -> Simulated:
     Raises UsageError for a spec that the engine cannot take, MemoryError, and UnsupportedError without the core.
     """
     check(spec)
-    core = _load()
+    core = load()
     ffi, lib = core.ffi, core.lib
     c_spec, names, keep = _to_c(ffi, spec)
     sim, error = ffi.new("struct pb_sim **"), ffi.new("struct pb_error *")
@@ -189,7 +190,7 @@ def run(spec: EngineSpec) -> Simulated:
 def _refuse(ffi: Any, error: Any) -> None:
     from pybench.errors import MeasurementError
 
-    words = _words(ffi, error)
+    words = error_text(error)
     if "max_events" in words:
         raise MeasurementError(f"{words}; simulate a shorter time or fewer threads")
     raise MeasurementError(words)
@@ -202,12 +203,12 @@ def _simulated(ffi: Any, lib: Any, spec: EngineSpec, sim: Any, names: list[str],
         member.cpu_asked = member.cpu_start = member.cpu_stop = seat.cpu
     handoffs = None
     if isinstance(spec.workload, Spin):
-        handoffs = _handoffs_of(ffi, lambda i: lib.pb_sim_handoffs(sim, i), len(members))
+        handoffs = handoffs_of(ffi, lambda i: lib.pb_sim_handoffs(sim, i), len(members))
     phases: dict[str, Phase] = {}
     for index, name in enumerate(names):
         part = lib.pb_sim_phase(sim, 0, index)
         if part.calls:
-            phases[name] = _phase(ffi, [part])
+            phases[name] = phase_of(ffi, [part])
     counters = {"retries": sum(member.counters[1] for member in members)}
     if facts.launched:
         counters = {"launched": facts.launched, "late": facts.late}
@@ -215,7 +216,7 @@ def _simulated(ffi: Any, lib: Any, spec: EngineSpec, sim: Any, names: list[str],
     return Simulated(
         outcome=Outcome(
             status="ok",
-            members=_members(members),
+            members=members_of(members),
             phases=phases,
             counters={name: count for name, count in counters.items() if count},
             handoffs=handoffs,

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from pybench.errors import UsageError
+from pybench.native.library import simulated_locks
 from pybench.native.outcome import Outcome
 
 Service = Literal["none", "central", "cluster"]
@@ -19,22 +20,6 @@ TransferClass = Literal["smt", "l3", "socket", "cross-socket"]
 StepKind = Literal["compute", "walk", "namespace", "namespace-read", "mount-lock", "sleep", "lock", "unlock"]
 
 TRANSFERS: tuple[TransferClass, ...] = ("smt", "l3", "socket", "cross-socket")
-LOCKS = (
-    "tas",
-    "ttas",
-    "ttas-backoff",
-    "ticket",
-    "mcs",
-    "qspinlock",
-    "cna",
-    "seqlock",
-    "rwsem",
-    "empty",
-    "atomic-add",
-    "qspinlock-cna",
-)
-"""What the engine has programs for: locks of the spin workload, and the queued spin lock with the queue of cna
-(as proposed for kernels), which the core does not measure."""
 MOST_SEATS = 4096
 MOST_NS = 3.6e12
 """Of any time: an hour."""
@@ -229,8 +214,8 @@ def check(spec: EngineSpec) -> None:
     if not 1 <= len(spec.seats) <= MOST_SEATS:
         raise UsageError(f"{len(spec.seats)} seats; the engine takes 1 to {MOST_SEATS}")
     work = spec.workload
-    if isinstance(work, Spin) and work.lock not in LOCKS:
-        raise UsageError(f"no program for lock {work.lock}; the engine has {', '.join(LOCKS)}")
+    if isinstance(work, Spin) and work.lock not in simulated_locks():
+        raise UsageError(f"no program for lock {work.lock}; the engine has {', '.join(simulated_locks())}")
     for owner in (spec, work):
         for name in owner.__struct_fields__:
             value = getattr(owner, name)

@@ -33,6 +33,8 @@ class LockInfo(msgspec.Struct, frozen=True, kw_only=True):
     """It tells readers from writers."""
     excludes: bool
     """Its sections are counted, and a lost one fails the trial."""
+    shares_line: bool
+    """What it guards fits behind it on its cache line."""
 
 
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,7 +76,9 @@ def make_cells(axes: Axes, topology: Topology) -> tuple[list[Cell], list[str]]:
                 continue
             for threads in _threads(axes, placement, left_out):
                 for params in _products(kind, values):
-                    reason = None if axes.elsewhere and kind.name == "launch" else kind.conflict(params, threads)
+                    reason = kind.conflict(params, threads)
+                    if reason is None and not axes.elsewhere:
+                        reason = kind.host_conflict(params, threads)
                     if reason:
                         left_out[f"{kind.name}, threads={threads}: {reason}"] = None
                     else:
@@ -132,7 +134,7 @@ def _cell(
     topology: Topology, kind: Workload, params: Params, threads: int, placement: Placement, crew: str
 ) -> Cell:
     cpus = tuple(itertools.islice(itertools.cycle(placement.cpus), threads))
-    for role in kind.beside:
+    for role in kind.bystanders:
         text = str(params[role.place])
         where = place(topology, text, placement.smt) if text else placement
         cpus += tuple(itertools.islice(itertools.cycle(where.cpus), int(params[role.count])))

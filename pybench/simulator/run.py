@@ -21,7 +21,7 @@ from pybench.errors import MeasurementError, UsageError
 from pybench.host.distance import DISTANCES, Distance, distances
 from pybench.host.topology import Topology
 from pybench.native.engine import run
-from pybench.native.engine_spec import ENGINE, LOCKS, EngineSpec, Latency, Spin
+from pybench.native.engine_spec import ENGINE, EngineSpec, Latency, Spin
 from pybench.native.outcome import Outcome, Phase
 from pybench.plan.cells import Axes, make_cells
 from pybench.results.records import Cell, Header, InputRange, Plan, Simulated, Trial, trial_of
@@ -31,7 +31,7 @@ from pybench.simulator import steps
 from pybench.simulator.inputs import Shares, draw, uncertain
 from pybench.simulator.machine import LOOP_FIELDS, Machine, seats, with_machine
 from pybench.simulator.pool import in_order
-from pybench.workloads import workload
+from pybench.workloads import SIMULATED, workload
 
 DURATION_NS = 1_000_000
 WARMUP_NS = 100_000
@@ -40,16 +40,6 @@ DRAWS = 10
 SLICES = 20
 # Of a launch, which ends by itself.
 MOST_LAUNCH_NS = 600e9
-WORKLOADS = ("spin", "launch")
-# What the model does not have, by workload: parameters that must stay at their default.
-FIXED = {
-    "spin": ("line_offset", "page"),
-    "launch": (
-        *("files", "userns", "umount", "readonly", "keep", "fs", "think_ns", "table"),
-        *("readers", "listers", "walkers", "probers"),
-        *("reader_place", "lister_place", "walker_place", "prober_place"),
-    ),
-}
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,20 +99,18 @@ def check(study: Study) -> None:
     """Raise UsageError, in one line, for a plan that the model has nothing for."""
     for cell in study.plan.cells:
         kind = workload(cell.workload)
-        if cell.workload not in WORKLOADS:
-            raise UsageError(f"{cell.workload} is not modelled; there are {' and '.join(WORKLOADS)}")
-        for name in FIXED[cell.workload]:
+        if kind.simulation is None:
+            raise UsageError(f"{cell.workload} is not modelled; there are {' and '.join(SIMULATED)}")
+        for name in kind.simulation.fixed:
             if cell.params[name] != kind.parameter(name).default:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{option} is not modelled; leave it at {kind.parameter(name).default!r}")
-        if cell.workload == "spin" and cell.params["lock"] not in LOCKS:
-            raise UsageError(f"lock {cell.params['lock']} is not modelled; there are {', '.join(LOCKS)}")
+        if (reason := kind.simulation.refusal(cell.params)) is not None:
+            raise UsageError(reason)
         if cell.workload == "launch":
             if cell.params["strategy"] not in steps.STRATEGIES:
                 known = ", ".join(steps.STRATEGIES)
                 raise UsageError(f"strategy {cell.params['strategy']} is not modelled; there are {known}")
-            if str(cell.params["arrival"]).startswith("rate:"):
-                raise UsageError("arrival rate:N is not modelled; there are burst and closed")
             if not study.steps_from or not study.steps_from.launch:
                 raise UsageError(
                     "a launch needs the durations of its steps: --steps FILE, as `pybench calibrate` writes"

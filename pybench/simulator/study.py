@@ -7,8 +7,9 @@ from pybench.plan.lists import duration_ns, warmup_ns
 from pybench.plan.request import Request
 from pybench.simulator.load import load_machine
 from pybench.simulator.machine import Machine
-from pybench.simulator.run import DRAWS, DURATION_NS, WARMUP_NS, WORKLOADS, Study, check, make_study
+from pybench.simulator.run import DRAWS, DURATION_NS, WARMUP_NS, Study, check, make_study
 from pybench.simulator.steps import DEFAULT_STEPS
+from pybench.workloads import SIMULATED
 
 
 def plan_study(
@@ -28,8 +29,8 @@ def plan_study(
     Raises UsageError for what the model does not have.
     """
     for name in request.workloads:
-        if name not in WORKLOADS:
-            raise UsageError(f"{name!r} is not modelled; there are {' and '.join(WORKLOADS)}")
+        if name not in SIMULATED:
+            raise UsageError(f"{name!r} is not modelled; there are {' and '.join(SIMULATED)}")
     for word in request.smt:
         if word not in ("on", "off"):
             raise UsageError(f"--smt {word!r} is not known; choose from on, off")

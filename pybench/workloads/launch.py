@@ -5,21 +5,21 @@ import resource
 
 import psutil
 
+from pybench.workloads.definition import Bystander, Parameter, Params, Simulation, Workload
 from pybench.workloads.mount import OWN_MOUNTS, mount_limit
-from pybench.workloads.parameter import Beside, Parameter, Params, Workload
 
 STRATEGIES = ("plain", "chown", "binds", "fds", "parent", "parentfd")
 # Overlay's own limit, the same in every kernel so far.
 MOST_LAYERS = 500
-# Of a file of a layer in a tmpfs: its page, and its inode and name.
+# A layer's file in a tmpfs: its page, its inode and its name.
 TMPFS_BYTES_A_FILE = 4096 + 1024
-# Wall time of one layer of one container on one thread, measured on a 2-CPU virtual machine, by strategy: binds
-# and fds wait for a grace period a layer.
+# Wall time of one layer of one container on one thread in ns, by strategy, measured on a 2-CPU virtual machine:
+# binds and fds wait for a grace period per layer.
 NS_A_LAYER = {"plain": 9e3, "chown": 40e3, "binds": 80e3, "fds": 65e3, "parent": 10e3, "parentfd": 16e3}
 
 
 def typical_ns(params: Params, threads: int) -> int:
-    """About how long it takes to launch all containers."""
+    """Return the approximate time to launch all containers, in ns."""
     layers = int(params["containers"]) * int(params["layers"]) * int(params["passes"])
     each = NS_A_LAYER[str(params["strategy"])]
     if params["strategy"] == "chown":
@@ -29,8 +29,8 @@ def typical_ns(params: Params, threads: int) -> int:
     return max(round(layers * each / min(threads, 2)), round(at_least * 1e9))
 
 
-def conflict(params: Params, threads: int) -> str | None:
-    """Limits that can be seen before the run: overlay's layers, mounts, descriptors, memory."""
+def host_conflict(params: Params, threads: int) -> str | None:
+    """Return which limit the trial would exceed (overlay's layers, mounts, descriptors, memory), or None."""
     strategy, layers, containers = str(params["strategy"]), int(params["layers"]), int(params["containers"])
     if layers > MOST_LAYERS:
         return f"layers={layers}: overlay takes at most {MOST_LAYERS} lower layers; lower --layers"
@@ -72,6 +72,12 @@ def _role(name: str, text: str) -> tuple[Parameter, Parameter]:
         Parameter(name=name, default=0, high=1024, help=text),
         Parameter(name=f"{name[:-1]}_place", default="", pattern=".*", shape="WORDS", help=where),
     )
+
+
+def _not_simulated(params: Params) -> str | None:
+    if str(params["arrival"]).startswith("rate:"):
+        return "arrival rate:N is not modelled; there are burst and closed"
+    return None
 
 
 WORKLOAD = Workload(
@@ -128,10 +134,19 @@ WORKLOAD = Workload(
         *_role("probers", "threads that answer health checks: walk a path, read the table"),
         _count("probe_every_ms", "distance of health checks, ms", 100, low=1, high=10**6),
     ),
-    conflict=conflict,
-    beside=tuple(
-        Beside(count=name, place=f"{name[:-1]}_place") for name in ("readers", "listers", "walkers", "probers")
+    host_conflict=host_conflict,
+    bystanders=tuple(
+        Bystander(count=name, place=f"{name[:-1]}_place") for name in ("readers", "listers", "walkers", "probers")
     ),
     typical_ns=typical_ns,
     sleeps=lambda _: True,
+    simulation=Simulation(
+        model="launch",
+        fixed=(
+            *("files", "userns", "umount", "readonly", "keep", "fs", "think_ns", "table"),
+            *("readers", "listers", "walkers", "probers"),
+            *("reader_place", "lister_place", "walker_place", "prober_place"),
+        ),
+        refusal=_not_simulated,
+    ),
 )

@@ -3,15 +3,15 @@
 
 from pathlib import Path
 
-from pybench.workloads.parameter import Parameter, Params, Workload
+from pybench.workloads.definition import Parameter, Params, Workload
 
 MOUNT_MAX = Path("/proc/sys/fs/mount-max")
-# What the crew's own layout adds, and the host's table that a new mount namespace starts with, generously.
+# Generous: the crew's own layout, and the host's table that a new mount namespace starts with.
 OWN_MOUNTS = 2_000
 
 
 def mount_limit() -> int | None:
-    """fs.mount-max: how many mounts a namespace may hold; None where the kernel does not say."""
+    """Return fs.mount-max, the most mounts a namespace may hold; None where the kernel does not report it."""
     try:
         return int(MOUNT_MAX.read_text())
     except (OSError, ValueError):
@@ -19,7 +19,7 @@ def mount_limit() -> int | None:
 
 
 def mounts_needed(params: Params, threads: int) -> int:
-    """How long the crew's mount table can get, but for the host's own mounts."""
+    """Return how many mounts the crew's mount table can hold, without the host's own."""
     umount = str(params["umount"])
     in_flight = int(umount.removeprefix("batch:")) + 1 if umount.startswith("batch:") else 1
     children, peers, table = (int(params[name]) for name in ("children", "peers", "table"))
@@ -27,11 +27,16 @@ def mounts_needed(params: Params, threads: int) -> int:
 
 
 def conflict(params: Params, threads: int) -> str | None:
-    """Combinations that no kernel, or not this one's settings, can do."""
+    """Return why no kernel can do this combination, or None."""
     if params["idmap"] == "yes" and params["api"] == "mount":
         return "idmap=yes needs api=open_tree: mount(2) cannot map ids"
     if params["children"] and params["fs"] != "tmpfs":
         return "children needs fs=tmpfs: pybench makes no folders on your file systems"
+    return None
+
+
+def host_conflict(params: Params, threads: int) -> str | None:
+    """Return which limit of this host the trial would exceed, or None."""
     needed, limit = mounts_needed(params, threads), mount_limit()
     if limit is not None and needed > limit:
         return f"it needs {needed} mounts and fs.mount-max is {limit}; raise it: sysctl fs.mount-max={needed}"
@@ -41,6 +46,7 @@ def conflict(params: Params, threads: int) -> str | None:
 WORKLOAD = Workload(
     name="mount",
     kernel_memory=True,
+    by_default=True,
     summary="real bind mounts and unmounts in a private mount namespace",
     operation="mounts",
     latency="mount",
@@ -79,5 +85,6 @@ WORKLOAD = Workload(
         ),
     ),
     conflict=conflict,
+    host_conflict=host_conflict,
     sleeps=lambda _: True,
 )

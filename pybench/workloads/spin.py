@@ -1,61 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""spin: one lock-protected line hammered by all threads."""
+"""spin: all threads hammer one lock-protected line."""
 
-from pybench.workloads.parameter import Parameter, Params, Workload
+from pybench import native
+from pybench.native import LockInfo
+from pybench.workloads.definition import Parameter, Params, Simulation, Workload
 
-# The core's table in its order, so that --help need not load the core; a test holds the two together.
-LOCKS = (
-    "tas",
-    "ttas",
-    "ttas-backoff",
-    "ticket",
-    "ticket-proportional",
-    "pthread_spin",
-    "array",
-    "mcs",
-    "clh",
-    "k42",
-    "qspinlock",
-    "cna",
-    "cohort",
-    "hmcs",
-    "futex-mutex",
-    "mcs-park",
-    "pthread_mutex",
-    "pthread_adaptive",
-    "seqlock",
-    "rwsem",
-    "pthread_rwlock",
-    "brlock",
-    "none",
-    "atomic-add",
-    "empty",
-)
 DISTRIBUTIONS = ("fixed", "exponential", "bimodal")
-READER_WRITER = ("seqlock", "rwsem", "pthread_rwlock", "brlock")
-NUMA_AWARE = ("cna", "cohort", "hmcs")
-SLEEPING = ("futex-mutex", "mcs-park", "pthread_mutex", "pthread_adaptive", "rwsem", "pthread_rwlock")
-# Locks that fill a cache line, or most of it.
-LARGE = ("array", "cohort", "hmcs", "pthread_mutex", "pthread_adaptive", "pthread_rwlock", "brlock")
-MOST_MEMBERS = {"array": 1024, "brlock": 1024}
+
+
+def _locks() -> tuple[str, ...]:
+    return tuple(native.locks())
+
+
+def _lock(params: Params) -> LockInfo:
+    return native.locks()[str(params["lock"])]
+
+
+def _names(trait: str) -> str:
+    return ", ".join(name for name, lock in native.locks().items() if getattr(lock, trait))
 
 
 def conflict(params: Params, threads: int) -> str | None:
-    """Parameters that mean nothing to this lock, and more threads than it takes."""
-    lock = str(params["lock"])
-    if lock not in READER_WRITER and (params["writers"] != 1 or params["write_think_ns"] != 1000):
-        return f"writers and write_think_ns need a reader-writer lock ({', '.join(READER_WRITER)})"
-    if lock not in NUMA_AWARE and params["domain"] != "node":
-        return f"domain needs a NUMA-aware lock ({', '.join(NUMA_AWARE)})"
-    offset = str(params["line_offset"])
+    """Return why the lock has no use for these parameters, or cannot take this number of threads; else None."""
+    lock, offset = _lock(params), str(params["line_offset"])
+    if not lock.readers and (params["writers"] != 1 or params["write_think_ns"] != 1000):
+        return f"writers and write_think_ns need a reader-writer lock ({_names('readers')})"
+    if not lock.numa and params["domain"] != "node":
+        return f"domain needs a NUMA-aware lock ({_names('numa')})"
     if offset != "vary" and (int(offset) >= 4096 or int(offset) % 128):
         return f"line_offset={offset} must be a multiple of 128 below 4096, or vary"
-    most = MOST_MEMBERS.get(lock, threads)
-    if threads > most:
-        return f"lock={lock} takes at most {most} threads"
-    if params["guard"] == "shared" and lock in LARGE:
-        return f"guard=shared needs a lock that leaves room on its line; {lock} does not"
+    if lock.most_members and threads > lock.most_members:
+        return f"lock={lock.name} takes at most {lock.most_members} threads"
+    if params["guard"] == "shared" and not lock.shares_line:
+        return f"guard=shared needs a lock that leaves room on its line; {lock.name} does not"
     return None
+
+
+def _not_simulated(params: Params) -> str | None:
+    lock, known = str(params["lock"]), native.simulated_locks()
+    return None if lock in known else f"lock {lock} is not modelled; there are {', '.join(known)}"
 
 
 WORKLOAD = Workload(
@@ -65,7 +48,7 @@ WORKLOAD = Workload(
     latency="operation",
     parameters=(
         Parameter(
-            name="lock", default="ticket", choices=LOCKS, shape="LOCK", help="which lock: see `pybench locks`"
+            name="lock", default="ticket", choices=_locks, shape="LOCK", help="which lock: see `pybench locks`"
         ),
         Parameter(name="hold_ns", default=0, high=10**9, help="work while holding the lock, ns"),
         Parameter(name="think_ns", default=0, high=10**9, help="work between two operations, ns"),
@@ -77,14 +60,14 @@ WORKLOAD = Workload(
             help="bimodal: one in ten is 5.5 times the mean, the others about half of it",
         ),
         Parameter(
-            name="think_dist", quiet=True, default="fixed", choices=DISTRIBUTIONS, help="the same of think time"
+            name="think_dist", quiet=True, default="fixed", choices=DISTRIBUTIONS, help="the same for think time"
         ),
         Parameter(
             name="guard",
             quiet=True,
             default="apart",
             choices=("apart", "shared"),
-            help="what the lock guards: on a line of its own, or on the lock's (false sharing)",
+            help="the data that the lock guards: on a line of its own, or on the lock's (false sharing)",
         ),
         Parameter(
             name="line_offset",
@@ -92,17 +75,17 @@ WORKLOAD = Workload(
             default="0",
             pattern=r"vary|\d{1,4}",
             shape="N|vary",
-            help="the lock's place in its page, a multiple of 128, or another in each trial: which slice of the "
-            "cache is its home",
+            help="the lock's place in its page, a multiple of 128, or a new one in each trial: it selects the "
+            "cache slice that is the line's home",
         ),
         Parameter(
-            name="page", quiet=True, default="small", choices=("small", "huge"), help="page that the lock is on"
+            name="page", quiet=True, default="small", choices=("small", "huge"), help="page that holds the lock"
         ),
         Parameter(
             name="writers",
             default=1,
             high=4096,
-            help="reader-writer locks: how many of the threads write (never all); operations count reads",
+            help="reader-writer locks: number of threads that write (never all); operations count reads",
         ),
         Parameter(
             name="write_think_ns", default=1000, high=10**9, help="reader-writer locks: a writer's think time, ns"
@@ -111,10 +94,13 @@ WORKLOAD = Workload(
             name="domain",
             default="node",
             choices=("socket", "node", "l3"),
-            help="cna, cohort, hmcs: what counts as near",
+            help="NUMA-aware locks: what counts as near",
         ),
     ),
     conflict=conflict,
-    domain=lambda params: str(params["domain"]) if params["lock"] in NUMA_AWARE else "",
-    sleeps=lambda params: params["lock"] in SLEEPING,
+    domain=lambda params: str(params["domain"]) if _lock(params).numa else "",
+    sleeps=lambda params: _lock(params).waiting in ("sleep", "spin then park"),
+    hands_over=True,
+    by_default=True,
+    simulation=Simulation(model="lock", fixed=("line_offset", "page"), refusal=_not_simulated),
 )

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """stat: path walks alone; the control that should scale."""
 
-from pybench.workloads.parameter import Parameter, Workload
+from pybench.workloads.definition import Parameter, Workload
 
 WORKLOAD = Workload(
     name="stat",
     kernel_memory=True,
+    by_default=True,
+    control=True,
     summary="path walks alone: the control that should scale",
     operation="stat calls",
     latency="stat",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""transfer: two threads pass one cache line back and forth; what a handoff costs at the least."""
+"""transfer: two threads pass one cache line back and forth; the lower bound of a handoff."""
 
-from pybench.workloads.parameter import Parameter, Params, Workload
+from pybench.workloads.definition import Parameter, Params, Workload
 
 METHODS = {
     "cas": "both compare-and-swap one word, and wait by trying",
@@ -24,7 +24,7 @@ WORKLOAD = Workload(
             name="method",
             default="cas",
             choices=tuple(METHODS),
-            help="; ".join(f"{name}: {words}" for name, words in METHODS.items()),
+            help="; ".join(f"{name}: {description}" for name, description in METHODS.items()),
         ),
         Parameter(
             name="batch",
@@ -32,7 +32,7 @@ WORKLOAD = Workload(
             low=1,
             high=1_000_000,
             quiet=True,
-            help="round trips between two readings of the clock; 1 tells how single ones differ",
+            help="round trips between two readings of the clock; 1 shows how single ones differ",
         ),
     ),
     conflict=_conflict,

@@ -233,14 +233,15 @@ static void check_limited(const char *workload, const char *words, int crew, int
 
 static void check_spin(void) {
     char words[240];
-    for (int32_t i = 0; pb_lock_name(i); i++) {
+    const struct pb_lock_info *lock;
+    for (int32_t i = 0; (lock = pb_lock_info(i)); i++) {
         snprintf(words, sizeof words, "lock=%s hold_ns=0 think_ns=0 write_think_ns=1000 writers=1" SPIN_PLAIN,
-                 pb_lock_name(i));
+                 lock->name);
         check_variants("spin", words, 4);
         snprintf(words, sizeof words, "lock=%s hold_ns=200 think_ns=300 write_think_ns=0 writers=2 hold_dist=exponential think_dist=bimodal "
                  "guard=apart line_offset=vary page=small",
-                 pb_lock_name(i));
-        check_variants("spin", words, strcmp(pb_lock_name(i), "seqlock") ? 2 : 4); /* two writers need a third member */
+                 lock->name);
+        check_variants("spin", words, strcmp(lock->name, "seqlock") ? 2 : 4); /* two writers need a third member */
         for (int crew = PB_CREW_THREADS; crew <= PB_CREW_PROCESSES; crew++)
             check_limited("spin", words, crew, 500);
     }

@@ -45,8 +45,6 @@ static void check_run(const char *what, const struct pb_sim_spec *spec, bool lau
 }
 
 void check_simulator(void) {
-    static const char *const locks[] = {"tas", "ttas", "ttas-backoff", "ticket", "mcs", "qspinlock",
-                                        "cna", "qspinlock-cna", "seqlock", "rwsem", "atomic-add"};
     static const struct pb_sim_step steps[] = {
         {.kind = PB_SIM_LOCK, .count = 1, .phase = 1}, {.kind = PB_SIM_MOUNT_LOCK, .count = 1, .phase = 1, .ns = 200},
         {.kind = PB_SIM_UNLOCK, .count = 1, .phase = 1}, {.kind = PB_SIM_WALK, .count = 3, .phase = 2, .ns = 50},
@@ -59,9 +57,10 @@ void check_simulator(void) {
             seats[i] = (struct pb_sim_seat){i % cpus, i % cpus / 2, i % cpus / 4, i % cpus / 8, i % cpus / 8};
         for (int32_t service = PB_SIM_NONE; service <= PB_SIM_CLUSTER; service++) {
             struct pb_sim_spec spec = spec_of(seats, SEATS, service);
-            for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) {
-                strcpy(spec.lock, locks[i]);
-                check_run(locks[i], &spec, false);
+            const char *lock;
+            for (int32_t i = 0; (lock = pb_sim_lock_name(i)); i++) {
+                strcpy(spec.lock, lock);
+                check_run(lock, &spec, false);
             }
             spec.workload = PB_SIM_LAUNCH;
             spec.steps = steps;

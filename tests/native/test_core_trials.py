@@ -150,7 +150,7 @@ def test_histogram_values_ascend():
 
 @given(st.integers(min_value=0, max_value=2**40))
 def test_histogram_keeps_a_latency_within_0_8_percent(ns):
-    lib = native._load().lib
+    lib = native.library.load().lib
     bucket = lib.pb_histogram_bucket(ns)
     value = lib.pb_histogram_value(bucket)
     assert abs(value - ns) <= 0.008 * ns
@@ -161,7 +161,7 @@ def test_histogram_keeps_a_latency_within_0_8_percent(ns):
 
 @given(st.integers(min_value=2**41, max_value=2**64 - 1))
 def test_histogram_keeps_what_is_too_long_in_the_last_bucket(ns):
-    lib = native._load().lib
+    lib = native.library.load().lib
     assert lib.pb_histogram_bucket(ns) == lib.PB_HISTOGRAM_BUCKETS - 1
     assert lib.pb_histogram_value(lib.PB_HISTOGRAM_BUCKETS) == -1
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pybench import native
 from pybench.errors import MeasurementError, UsageError
 from pybench.native.engine import run
-from pybench.native.engine_spec import LOCKS, EngineSpec, Latency, Launch, Oracle, Seat, Spin, Step
+from pybench.native.engine_spec import EngineSpec, Latency, Launch, Oracle, Seat, Spin, Step
 
 FIFO = ("ticket", "mcs", "qspinlock")
 WRITERS_ALONE = ("tas", "ttas", "ttas-backoff", "ticket", "mcs", "qspinlock", "cna")
@@ -69,7 +70,7 @@ places = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(
-    lock=st.sampled_from(LOCKS),
+    lock=st.sampled_from(native.simulated_locks()),
     where=places,
     machine=machines,
     hold=st.sampled_from([0, 20, 300]),

@@ -26,7 +26,7 @@ from pybench.results.records import Cell, Trial
 from pybench.run.figures import evidence, figures
 from pybench.run.requirements import needs
 from pybench.workloads import mount, workload
-from pybench.workloads.launch import MOST_LAYERS, STRATEGIES, conflict, typical_ns
+from pybench.workloads.launch import MOST_LAYERS, STRATEGIES, host_conflict, typical_ns
 
 LAUNCH = workload("launch")
 MS = 1_000_000
@@ -348,7 +348,7 @@ def test_what_a_call_needs(reason: str, code: int, needed: str) -> None:
 
 
 def asked(threads: int = 2, **params: Any) -> str | None:
-    return conflict(LAUNCH.complete(params), threads)
+    return host_conflict(LAUNCH.complete(params), threads)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from pybench.plan.cells import Axes, make_cells, member_domains
 from pybench.results.records import Cell
 from pybench.workloads import spin
 
+ROOT = Path(__file__).parents[2]
 HOST = read_topology()
 # Two sockets; two nodes each; node and L3 of the last CPU are not known.
 BIG = Topology(
@@ -33,12 +35,19 @@ def cells(**params: str) -> list[Cell]:
 
 def test_the_locks_are_the_core_s_in_its_order() -> None:
     locks = native.locks()
-    assert tuple(locks) == spin.LOCKS
-    assert [name for name, info in locks.items() if info.numa] == list(spin.NUMA_AWARE)
-    assert [name for name, info in locks.items() if info.readers] == list(spin.READER_WRITER)
-    assert {name: info.most_members for name, info in locks.items() if info.most_members} == spin.MOST_MEMBERS
-    sleeping = [name for name, info in locks.items() if info.waiting in ("sleep", "spin then park")]
-    assert sleeping == [name for name in spin.LOCKS if name in spin.SLEEPING]
+    assert spin.WORKLOAD.parameter("lock").allowed == tuple(locks)
+    table = re.findall(r'^    LOCK\(\w+, "(.+?)"', (ROOT / "csrc/locks/locks.def").read_text(), re.MULTILINE)
+    assert list(locks) == table
+    assert [name for name, info in locks.items() if info.numa] == ["cna", "cohort", "hmcs"]
+    readers = [name for name, info in locks.items() if info.readers]
+    assert readers == ["seqlock", "rwsem", "pthread_rwlock", "brlock"]
+    assert {name: info.most_members for name, info in locks.items() if info.most_members} == {
+        "array": 1024,
+        "brlock": 1024,
+    }
+    sleeping = [name for name in locks if spin.WORKLOAD.sleeps({"lock": name})]
+    assert sleeping == [name for name, info in locks.items() if info.waiting in ("sleep", "spin then park")]
+    assert {"ticket", "mcs", "qspinlock", "qspinlock-cna"} <= set(native.simulated_locks())
 
 
 def test_every_lock_says_what_it_is() -> None:
@@ -103,7 +112,7 @@ def test_more_members_than_a_lock_takes_are_refused() -> None:
         run_trial(crowd)
 
 
-@pytest.mark.parametrize("lock", spin.NUMA_AWARE)
+@pytest.mark.parametrize("lock", ["cna", "cohort", "hmcs"])
 @pytest.mark.parametrize("crew", ["threads", "processes"])
 def test_domains_reach_the_locks(lock: str, crew: str) -> None:
     cpus = sorted(os.sched_getaffinity(0))
@@ -123,7 +132,7 @@ def test_domains_reach_the_locks(lock: str, crew: str) -> None:
         run_trial(msgspec.structs.replace(spec, domains=(0, 1)))
 
 
-@pytest.mark.parametrize("lock", spin.READER_WRITER)
+@pytest.mark.parametrize("lock", ["seqlock", "rwsem", "pthread_rwlock", "brlock"])
 @pytest.mark.parametrize("writers", [0, 1, 2])
 def test_readers_and_writers_share_a_lock(lock: str, writers: int) -> None:
     cpus = sorted(os.sched_getaffinity(0))
@@ -152,7 +161,7 @@ def test_the_verb_lists_them_in_80_columns() -> None:
     shown = pybench("locks")
     assert all(len(line.rstrip()) <= 80 for line in shown.splitlines())
     named = [line.split()[0] for line in shown.splitlines()[1:] if line[0] != " "]
-    assert named == list(spin.LOCKS)
+    assert named == list(native.locks())
     listed = json.loads(pybench("locks", "--json"))
     assert listed == [msgspec.to_builtins(info) for info in native.locks().values()]
 

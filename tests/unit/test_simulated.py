@@ -163,7 +163,7 @@ def test_what_is_not_modelled_is_refused_in_one_line() -> None:
         Runner(of)
     for words, said in (
         (["spin", "--lock", "ticket", "--page", "huge"], "--page is not modelled"),
-        (["mount"], "'mount' is not modelled; there are spin and launch"),
+        (["mount"], "'mount' is not modelled; there are launch and spin"),
         (["spin", "--place", "dual-socket", "--machine", "graviton3"], "dual-socket needs two sockets"),
         (["spin", "--machine", "r5"], "no machine 'r5'"),
         (["spin", "--sensitivity", "--draws", "5"], "--sensitivity needs 40 draws"),
