@@ -7,7 +7,7 @@
     pybench.simulate("spin", machine="r5.metal", lock=["ticket", "mcs"], threads="1,2,4..max")
     run.to_frame("cells"); run.compare(pybench.load("other.jsonl")); run.chart()
 
-docs/python.md shows more. Names are imported when they are first used, so `import pybench` costs nothing.
+docs/guides/python.md shows more. Names are imported when they are first used, so `import pybench` costs nothing.
 """
 
 import importlib

@@ -3,7 +3,7 @@
 
 The engine itself is C (csrc/sim/). It models cores with private caches, lines that move between them, the queue at
 a line's home, PAUSE, SMT siblings and a round-robin scheduler; locks are small programs on that memory. See
-docs/simulator-engine.md for what is modelled, what is not, and where the model is from.
+docs/guides/simulator-engine.md for what is modelled, what is not, and where the model is from.
 """
 
 from typing import Literal

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records of a result file. docs/results.md describes them for readers of other tools.
+"""The records of a result file. docs/reference/results.md describes them for readers of other tools.
 
 A file is JSON Lines: a header, then a record a trial in the order they ran, then an end for each time the
 sweep stopped. Readers ignore keys they do not know, so that old files stay readable, and old readers useful.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The records of a latency file: which pairs of CPUs passed a line, how, and how long a transfer took.
 
-JSON Lines, as a sweep's: a header, then a pair a line in the order they ran, then an end. docs/results.md
-describes them.
+JSON Lines, as a sweep's: a header, then a pair a line in the order they ran, then an end.
+docs/reference/results.md describes them.
 """
 
 import math

@@ -6,7 +6,7 @@ import json
 from pybench.simulator.load import FORMAT
 from pybench.simulator.machine import Machine, Number
 
-HEAD = "# Written by `pybench calibrate`. The format is in docs/simulator.md; every number has a source.\n"
+HEAD = "# Written by `pybench calibrate`. Format: docs/reference/machine-files.md. Every number has a source.\n"
 
 
 def to_toml(machine: Machine) -> str:

@@ -1,11 +1,11 @@
-"""docs/python.md as a reader would run it: its blocks, one after the other, in a fresh interpreter."""
+"""docs/guides/python.md as a reader would run it: its blocks, one after the other, in a fresh interpreter."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-DOCS = Path(__file__).parents[2] / "docs" / "python.md"
+DOCS = Path(__file__).parents[2] / "docs" / "guides" / "python.md"
 
 
 def test_the_examples_run(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab: machines of other topologies, emulated on this machine's own file system; see docs/lab.md.
+"""The lab: machines of other topologies, emulated on this machine's own file system; see docs/guides/lab.md.
 
 Only the standard library is used, so that scripts/lab needs nothing but Python.
 """

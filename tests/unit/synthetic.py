@@ -22,7 +22,7 @@ def cell(workload: str = "spin", **changes: Any) -> Cell:
 
 
 def histogram(latencies_ns: Sequence[int]) -> list[int]:
-    """The core's flat pairs, for whole latencies, one at a time as docs/results.md has it."""
+    """The core's flat pairs, for whole latencies, one at a time as docs/reference/results.md has it."""
     counts: dict[int, int] = {}
     for ns in latencies_ns:
         shift = max(int(ns).bit_length() - 7, 0)

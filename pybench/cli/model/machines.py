@@ -17,7 +17,8 @@ MAX_WIDTH = 100
 def command(machine: str | None, as_json: bool) -> None:
     """List the machines that `pybench simulate` knows; draw one, with its numbers and where each is from.
 
-    NAME is one of the list, or a file: `pybench calibrate` writes this host's, docs/simulator.md has the format.
+    NAME is one of the list, or a file: `pybench calibrate` writes this host's, docs/reference/machine-files.md has
+    the format.
     A number is measured or published by somebody, or it is assumed; each has a range, from which simulations
     draw it.
 
