@@ -13,7 +13,7 @@ from pybench._version import VERSION
 from pybench.api.run import Run
 from pybench.errors import UnsupportedError
 from pybench.host.facts import read_facts
-from pybench.host.journal import undisturbed
+from pybench.host.switches.journal import undisturbed
 from pybench.host.topology import read_topology
 from pybench.native.outcome import Outcome, TrialSpec
 from pybench.plan.cells import check_supported

@@ -115,7 +115,7 @@ def _point_to_left_switches() -> None:
     """One line, whatever the verb, if a dead run left switches of the host turned. Costs a stat if none did."""
     folder = os.environ.get("PYBENCH_STATE_DIR") or "/var/lib/pybench"
     if "restore" not in sys.argv[1:2] and os.path.exists(f"{folder}/journal.json"):  # noqa: PTH110
-        from pybench.host.journal import left_behind
+        from pybench.host.switches.journal import left_behind
 
         if line := left_behind():
             click.echo(f"pybench: {line}", err=True)

@@ -10,7 +10,7 @@ import click
 
 from pybench.cli.runs import new_name, origin, progress_bar
 from pybench.errors import MeasurementError, UsageError
-from pybench.host.journal import undisturbed
+from pybench.host.switches.journal import undisturbed
 from pybench.host.topology import Topology, read_topology
 from pybench.placement import parse_placements, place
 from pybench.plan.lists import duration_ns

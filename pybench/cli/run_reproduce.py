@@ -13,7 +13,7 @@ import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.findings.claims import check_numbers, load_claims
-from pybench.host.journal import undisturbed
+from pybench.host.switches.journal import undisturbed
 from pybench.plan.lists import duration_ns
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import click
 from pybench import native
 from pybench.cli.runs import RESULTS, new_name, origin, progress_bar
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
-from pybench.host.controls import Controls
 from pybench.host.facts import read_facts
-from pybench.host.journal import undisturbed
+from pybench.host.switches.controls import Controls
+from pybench.host.switches.journal import undisturbed
 from pybench.host.topology import Topology, read_topology
 from pybench.plan.blocks import states_of, switch_words, turns_switches
 from pybench.plan.cells import check_supported, expected_ns

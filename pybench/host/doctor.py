@@ -9,8 +9,8 @@ import msgspec
 import psutil
 
 from pybench.host.facts import read_facts
-from pybench.host.journal import STATE_DIR, Store
 from pybench.host.meters import cpu_ticks
+from pybench.host.switches.journal import STATE_DIR, StateFolder
 from pybench.host.sysfs import Tree, cgroup_folders, effective_cpuset
 from pybench.text import format_list, parse_list
 
@@ -120,7 +120,7 @@ def smt(host: Host) -> Iterator[Observation]:
 
 def switches(host: Host) -> Iterator[Observation]:
     """Check for switches that a killed run left turned."""
-    store = Store() if host.tree.live else Store(host.root / str(STATE_DIR).lstrip("/"))
+    store = StateFolder() if host.tree.live else StateFolder(host.root / str(STATE_DIR).lstrip("/"))
     if store.path.exists() and not store.held():
         seen = f"an earlier run left some turned ({store.path})"
         yield Observation("host switches", "problem", seen, "none turned", "pybench restore")

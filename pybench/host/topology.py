@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which CPUs a host has, and what they share: sockets, dies, NUMA nodes, L3 caches, cores, siblings.
+"""Read the CPUs of a host and what they share: sockets, dies, NUMA nodes, L3 caches, cores and SMT siblings.
 
-Read from the text below `sys` and `proc` alone, so a captured host reads like this one.
+Only text files below `sys` and `proc` are read, so a captured host reads like this one.
 """
 
 import os
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 import psutil
@@ -20,16 +20,16 @@ from pybench.text import format_list
 
 CPU_ROOT = "sys/devices/system/cpu"
 NODE_ROOT = "sys/devices/system/node"
-# The kernel's numbers for "no such thing": -1, and the same in 16 bits.
+# The kernel's numbers for "none": -1, also as 16 bits.
 NO_ID = {-1, 65535}
 
 
 class Cpu(msgspec.Struct, frozen=True, kw_only=True):
-    """One logical CPU. What is not known, or belongs to an offline CPU, is None.
+    """One logical CPU. A property that is unknown, or that an offline CPU does not have, is None.
 
-    `socket`, `die`, `l3` and `core` count from 0 over the whole host, in the order of their lowest CPU;
-    `node` and `socket_id` are the kernel's own numbers. `smt` is the place among the core's online
-    siblings. An offline CPU is never `allowed`.
+    `socket`, `die`, `l3` and `core` count from 0 over the whole host, in the order of their lowest CPU; `node` and
+    `socket_id` are the kernel's numbers. `smt` is the rank among the core's online siblings. An offline CPU is
+    never `allowed`.
     """
 
     number: int
@@ -48,7 +48,7 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One NUMA node; `distances` follows the order of `Topology.nodes`, and is empty when unknown."""
+    """One NUMA node. `distances` has the order of `Topology.nodes`; it is empty if unknown."""
 
     number: int
     cpus: tuple[int, ...]
@@ -57,11 +57,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
-    """A host's CPUs by number, and its NUMA nodes by number.
+    """A host's CPUs and NUMA nodes, both ascending by number.
 
-    `affinity` and `cpuset` are the online CPUs each of the two leaves this process, `memory_nodes` the
-    nodes it may take memory from; None when the host does not say. `l3_bytes` is indexed by `Cpu.l3`.
-    `missing` says in sentences what could not be read.
+    `affinity` and `cpuset` are the online CPUs that each of the two allows this process, `memory_nodes` the nodes
+    it may take memory from; each is None if the host does not report it. `l3_bytes` is indexed by `Cpu.l3`.
+    `missing` lists in sentences what could not be read.
     """
 
     cpus: tuple[Cpu, ...]
@@ -76,36 +76,36 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def online(self) -> tuple[Cpu, ...]:
-        """The CPUs that are online."""
+        """Return the CPUs that are online."""
         return tuple(cpu for cpu in self.cpus if cpu.online)
 
     @property
     def usable(self) -> tuple[Cpu, ...]:
-        """The CPUs a thread of this process may be pinned to: online, and in affinity and cpuset."""
+        """Return the CPUs that threads of this process may be pinned to: online, and in affinity and cpuset."""
         return tuple(cpu for cpu in self.cpus if cpu.online and cpu.allowed)
 
     @property
     def sockets(self) -> dict[int, tuple[Cpu, ...]]:
-        """Online CPUs by socket; a host that does not tell its sockets apart counts as one."""
+        """Return the online CPUs by socket; CPUs of unknown sockets count as on socket 0."""
         return _grouped({cpu: cpu.socket or 0 for cpu in self.online})
 
     @property
     def cores(self) -> dict[int, tuple[Cpu, ...]]:
-        """Online CPUs by core."""
+        """Return the online CPUs by core."""
         return _grouped({cpu: cpu.core for cpu in self.online if cpu.core is not None})
 
     @property
     def l3_domains(self) -> dict[int, tuple[Cpu, ...]]:
-        """Online CPUs by L3 cache, for those whose L3 is known."""
+        """Return the online CPUs of known L3 caches, by L3 cache."""
         return _grouped({cpu: cpu.l3 for cpu in self.online if cpu.l3 is not None})
 
     @property
     def threads_per_core(self) -> int:
-        """The most online siblings any core has."""
+        """Return the largest number of online siblings of a core."""
         return max((len(siblings) for siblings in self.cores.values()), default=1)
 
     def node(self, number: int) -> Node | None:
-        """Return the node of that number."""
+        """Return the node of that number, None if there is none."""
         return next((node for node in self.nodes if node.number == number), None)
 
     def by_number(self) -> dict[int, Cpu]:
@@ -113,7 +113,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
         return {cpu.number: cpu for cpu in self.cpus}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain lists and dicts, fit for JSON; `msgspec.convert(it, Topology)` is the way back."""
+        """Return plain lists and dicts for JSON; `msgspec.convert(plain, Topology)` reverses it."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
@@ -125,10 +125,34 @@ def _grouped(keys: Mapping[Cpu, int]) -> dict[int, tuple[Cpu, ...]]:
     return dict(sorted(groups.items()))
 
 
+Distance = Literal["same-cpu", "smt", "l3", "socket", "cross-socket"]
+DISTANCES: tuple[Distance, ...] = get_args(Distance)
+"""From near to far: the CPU itself, a sibling of its core, its L3 domain, its socket, another socket."""
+
+
+def distance(a: Cpu, b: Cpu) -> Distance:
+    """Return the nearest thing that two CPUs share. CPUs of unknown sockets count as on the same socket."""
+    if a.number == b.number:
+        return "same-cpu"
+    if a.core is not None and a.core == b.core:
+        return "smt"
+    if a.l3 is not None and a.l3 == b.l3:
+        return "l3"
+    if a.socket is None or b.socket is None or a.socket == b.socket:
+        return "socket"
+    return "cross-socket"
+
+
+def distances(topology: Topology, cpus: Sequence[int]) -> list[list[Distance]]:
+    """Return the distance of each pair, shape (len(cpus), len(cpus)). Raises KeyError for a missing CPU."""
+    known = topology.by_number()
+    return [[distance(known[a], known[b]) for b in cpus] for a in cpus]
+
+
 def read_topology(sysroot: Path = Path("/")) -> Topology:
     """Read the topology below `sysroot`: a folder with `sys` and `proc`, or a capture file.
 
-    Raises UsageError when there is no such host to read, or a captured file makes no sense.
+    Raises UsageError if there is no host to read, or a captured file is malformed.
     """
     with open_sysroot(sysroot) as tree:
         return topology_of(tree)
@@ -206,7 +230,7 @@ def _numbers(tree: Tree) -> tuple[list[int], list[int]]:
 
 
 def _dense(keys: Mapping[int, Hashable | None]) -> dict[int, int | None]:
-    """Number the distinct keys from 0 in the order of the lowest CPU that has each; None stays None."""
+    """Number the distinct keys from 0, in the order of their lowest CPUs; None stays None."""
     order: dict[Hashable, int] = {}
     return {n: None if key is None else order.setdefault(key, len(order)) for n, key in sorted(keys.items())}
 
@@ -217,9 +241,9 @@ def _die_keys(tree: Tree, online: list[int], packages: Mapping[int, int | None])
 
 
 def _core_keys(tree: Tree, online: list[int], packages: Mapping[int, int | None]) -> dict[int, Hashable | None]:
-    """Tell cores apart by their lowest sibling; by socket and core_id only where siblings are not listed.
+    """Identify each core by its lowest sibling, or by socket, die and core_id where siblings are not listed.
 
-    core_id alone repeats from socket to socket. A CPU that says neither is a core of its own.
+    core_id alone repeats on each socket. A CPU that reports neither is a core of its own.
     """
     keys: dict[int, Hashable | None] = {}
     for n in online:
@@ -235,11 +259,11 @@ def _core_keys(tree: Tree, online: list[int], packages: Mapping[int, int | None]
 
 
 def _l3_caches(tree: Tree, online: list[int]) -> tuple[dict[int, int | None], dict[int, int | None]]:
-    """Return the lowest CPU that shares each CPU's L3, None for one without, and each such cache's bytes."""
+    """Return the lowest CPU that shares each CPU's L3 (None without an L3), and each L3 cache's size in bytes."""
     lowest: dict[int, int | None] = dict.fromkeys(online)
     sizes: dict[int, int | None] = {}
     for n in online:
-        # From the last index down: that is where the outermost cache is.
+        # The outermost cache has the highest index.
         for index in reversed(tree.numbered(f"{CPU_ROOT}/cpu{n}/cache", "index")):
             folder = f"{CPU_ROOT}/cpu{n}/cache/index{index}"
             if tree.integer(f"{folder}/level") != 3 or tree.text(f"{folder}/type") == "Instruction":
@@ -291,7 +315,7 @@ def _memory(tree: Tree) -> int | None:
 
 
 def _core_types(tree: Tree, online: list[int]) -> dict[int, str]:
-    """Name the kinds of core of a host that mixes them; empty for one that does not."""
+    """Return the core type of each CPU of a host that mixes core types; empty for any other host."""
     types: dict[int, str] = {}
     kinds = {"cpu_core": "performance", "cpu_atom": "efficiency", "cpu_lowpower": "low-power"}
     for folder, kind in kinds.items():
@@ -329,24 +353,24 @@ def _memory_nodes(tree: Tree, nodes: tuple[Node, ...]) -> tuple[int, ...] | None
 
 
 def _unknown(tree: Tree, cpus: list[Cpu]) -> list[str]:
-    """Say what the online CPUs do not tell about themselves."""
+    """Return sentences on what the online CPUs do not report."""
     online = [cpu for cpu in cpus if cpu.online]
     has_topology = any(tree.is_dir(f"{CPU_ROOT}/cpu{cpu.number}/topology") for cpu in online)
     has_cache = any(tree.is_dir(f"{CPU_ROOT}/cpu{cpu.number}/cache") for cpu in online)
-    said = []
+    found = []
     if not has_topology:
-        said.append("no topology directory: sockets and dies unknown, each CPU taken as a core of its own")
+        found.append("no topology directory: sockets and dies unknown, each CPU taken as a core of its own")
     else:
         no_socket = [cpu.number for cpu in online if cpu.socket is None]
         if no_socket:
-            said.append(f"no socket number for CPUs {format_list(no_socket)}: taken as socket 0")
+            found.append(f"no socket number for CPUs {format_list(no_socket)}: taken as socket 0")
         if all(cpu.die is None for cpu in online):
-            said.append("no die numbers: dies unknown")
+            found.append("no die numbers: dies unknown")
     no_l3 = [cpu.number for cpu in online if cpu.l3 is None]
     if not has_cache:
-        said.append("no cache directory: L3 domains unknown")
+        found.append("no cache directory: L3 domains unknown")
     elif len(no_l3) == len(online):
-        said.append("no level-3 cache listed: L3 domains unknown")
+        found.append("no level-3 cache listed: L3 domains unknown")
     elif no_l3:
-        said.append(f"no level-3 cache listed for CPUs {format_list(no_l3)}")
-    return said
+        found.append(f"no level-3 cache listed for CPUs {format_list(no_l3)}")
+    return found

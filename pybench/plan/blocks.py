@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pybench.host.switches import AS_FOUND, HostState, off_in
+from pybench.host.switches.files import AS_FOUND, HostState, off_in
 from pybench.host.topology import Topology
 from pybench.plan.cells import KERNEL_OFF, trial_ns
 from pybench.results.records import Cell, Plan

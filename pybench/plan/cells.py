@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
-from pybench.host.switches import HostState, off_in
+from pybench.host.switches.files import HostState, off_in
 from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, place
 from pybench.plan.lists import thread_counts

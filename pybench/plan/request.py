@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
-from pybench.host.switches import why_no_smt_switch
+from pybench.host.switches.files import why_no_smt_switch
 from pybench.host.topology import Topology
 from pybench.placement import parse_placements
 from pybench.plan.cells import KERNEL_OFF, Axes, default_axes, expected_ns, make_cells

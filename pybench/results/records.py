@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from pybench.host.distance import Distance
+from pybench.host.topology import Distance
 from pybench.native.outcome import Crew, MemoryKind, Outcome
 from pybench.workloads import Value
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from pybench.errors import UsageError
-from pybench.host.distance import DISTANCES, Distance
+from pybench.host.topology import DISTANCES, Distance
 from pybench.results.transfers import Pair, PairTrial, TransferFile, read_transfers
 from pybench.stats.estimate import Interval, median_interval
 

@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from pybench.errors import UsageError
-from pybench.host.distance import Distance
-from pybench.host.topology import Topology
+from pybench.host.topology import Distance, Topology
 from pybench.results.records import End, Evidence
 
 FORMAT = 1

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from pybench.host.distance import DISTANCES, Distance
 from pybench.host.meters import Around, node_of
+from pybench.host.topology import DISTANCES, Distance
 from pybench.native.outcome import Handoffs, Members, Outcome, Phase
 from pybench.results.records import Cell, Evidence, Figures, HandoffFigure
 from pybench.stats.estimate import jain

@@ -10,11 +10,10 @@ import msgspec
 
 from pybench import native
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
-from pybench.host.controls import Controls
-from pybench.host.distance import Distance, distances
 from pybench.host.meters import Around, forget_topology
-from pybench.host.switches import HostState
-from pybench.host.topology import Topology
+from pybench.host.switches.controls import Controls
+from pybench.host.switches.files import HostState
+from pybench.host.topology import Distance, Topology, distances
 from pybench.native.outcome import Members, Outcome, TrialSpec
 from pybench.plan.blocks import block_order, host_state, rounds_in_block, states_of
 from pybench.plan.cells import round_order, trial_ns

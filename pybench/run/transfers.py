@@ -10,8 +10,7 @@ import msgspec
 
 from pybench import native
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
-from pybench.host.distance import DISTANCES, Distance, distance
-from pybench.host.topology import Topology
+from pybench.host.topology import DISTANCES, Distance, Topology, distance
 from pybench.native.outcome import TrialSpec
 from pybench.placement import limits
 from pybench.results.records import Cell

@@ -15,7 +15,7 @@ import numpy as np
 
 from pybench.errors import MeasurementError
 from pybench.host.facts import read_facts
-from pybench.host.journal import undisturbed
+from pybench.host.switches.journal import undisturbed
 from pybench.host.topology import Topology
 from pybench.results.transfer_figures import pair_figures, why_invalid
 from pybench.results.transfers import PairTrial

@@ -18,8 +18,7 @@ import msgspec
 
 from pybench._version import VERSION
 from pybench.errors import MeasurementError, UsageError
-from pybench.host.distance import DISTANCES, Distance, distances
-from pybench.host.topology import Topology
+from pybench.host.topology import DISTANCES, Distance, Topology, distances
 from pybench.native.engine import run
 from pybench.native.engine_spec import ENGINE, EngineSpec, Latency, Spin
 from pybench.native.outcome import Outcome, Phase

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from pybench.cli import main
-from pybench.host.journal import Journal, Store
-from pybench.host.switches import SwitchFiles
+from pybench.host.switches.files import SwitchFiles
+from pybench.host.switches.journal import Journal, StateFolder
 
 TOPOLOGIES = Path(__file__).parents[1] / "data/topologies"
 
@@ -42,9 +42,9 @@ def pybench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return run
 
 
-def left_journal(state: Path) -> Store:
+def left_journal(state: Path) -> StateFolder:
     """What a dead run leaves that had turned nothing that is still turned."""
-    files, store = SwitchFiles(), Store(state)
+    files, store = SwitchFiles(), StateFolder(state)
     online = files.online()
     store.save(
         Journal(
@@ -104,7 +104,7 @@ def test_a_left_journal_is_pointed_to_by_every_command_and_restored(tmp_path: Pa
     store = left_journal(tmp_path)
     for words in (["locks"], ["doctor", "--quick"]):
         ran = pybench(*words)
-        assert "put them back: pybench restore" in ran.stderr
+        assert "put them back with pybench restore" in ran.stderr
         assert ran.stderr.count("\n") == 1
     assert "host switches" in ran.stdout
     looked = pybench("restore", "--dry-run")
@@ -120,7 +120,7 @@ def test_a_left_journal_is_pointed_to_by_every_command_and_restored(tmp_path: Pa
 
 
 def test_a_run_that_turns_nothing_does_not_run_beside_one_that_does(tmp_path: Path, pybench: Pybench) -> None:
-    held = Store(tmp_path).hold()
+    held = StateFolder(tmp_path).hold()
     cpu = str(max(os.sched_getaffinity(0)))
     words = ("sweep", "spin", "--place", cpu, "--threads", "1", "--duration", "5ms", "--max-trials", "6")
     refused = pybench(*words)
@@ -141,7 +141,7 @@ def test_a_run_that_turns_nothing_does_not_run_beside_one_that_does(tmp_path: Pa
 def test_every_verb_that_measures_is_refused_beside_it_and_leaves_nothing(
     tmp_path: Path, pybench: Pybench, words: tuple[str, ...]
 ) -> None:
-    held = Store(tmp_path).hold()
+    held = StateFolder(tmp_path).hold()
     before = set(tmp_path.iterdir())
     refused = pybench(*words)
     os.close(held)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pybench.cli import main
-from pybench.host.switches import SwitchFiles
+from pybench.host.switches.files import SwitchFiles
 from pybench.results.store import Results, read
 from pybench.run import sweep as runner
 from pybench.run.trial import measure

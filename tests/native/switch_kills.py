@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 from pybench.errors import PybenchError
-from pybench.host.controls import Controls
-from pybench.host.journal import Store, left_behind
-from pybench.host.restore import put_back
-from pybench.host.switches import HostState, SwitchFiles
+from pybench.host.switches.controls import Controls
+from pybench.host.switches.files import HostState, SwitchFiles
+from pybench.host.switches.journal import StateFolder, left_behind
+from pybench.host.switches.restore import put_back
 from pybench.host.topology import Topology, read_topology
 from pybench.plan.blocks import states_of
 from pybench.plan.request import Request, make_plan
@@ -27,8 +27,8 @@ from pybench.run import sweep as runner
 
 # From the start of a sweep to its kill: long enough for some switches, and half of the kills hit one.
 LONGEST_LIFE_S = 3.0
-# One in so many kills takes the guard along, as the kill of a container does.
-GUARD_TOO = 5
+# One in so many kills takes the watchdog along, as the kill of a container does.
+WATCHDOG_TOO = 5
 LEAVES = 60.0
 FILES = SwitchFiles()
 
@@ -128,19 +128,19 @@ def forked(header: Header, topology: Topology, path: Path) -> int:
     os._exit(0)
 
 
-def guard_of(pid: int) -> int:
-    """The guard of a sweep, 0 if it has none yet."""
+def watchdog_of(pid: int) -> int:
+    """The watchdog of a sweep, 0 if it has none yet."""
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = (entry / "stat").read_text()
-            if "(pybench-guard)" in fields and int(fields.rpartition(")")[2].split()[1]) == pid:
+            if "(pybench-watch)" in fields and int(fields.rpartition(")")[2].split()[1]) == pid:
                 return int(entry.name)
     return 0
 
 
 def restore() -> str:
     """What `pybench restore` does; what is left, in words."""
-    store = Store()
+    store = StateFolder()
     held = store.hold()
     journal = store.load()
     left = []
@@ -155,7 +155,7 @@ def restore() -> str:
 def kills(count: int, seed: int, folder: Path) -> int:
     chance = random.Random(seed)
     victim, offline = prepare()
-    was, store = machine(), Store()
+    was, store = machine(), StateFolder()
     print(f"the machine: {was}", flush=True)
     header, topology = planned(victim)
     # Once here, so that what is loaded when it is first needed is there in every child.
@@ -173,10 +173,10 @@ def kills(count: int, seed: int, folder: Path) -> int:
             time.sleep(chance.uniform(0, LONGEST_LIFE_S))
         else:
             early += 1
-        guard = guard_of(pid) if number % GUARD_TOO == GUARD_TOO - 1 else 0
-        if guard:
+        watchdog = watchdog_of(pid) if number % WATCHDOG_TOO == WATCHDOG_TOO - 1 else 0
+        if watchdog:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(guard, signal.SIGKILL)
+                os.kill(watchdog, signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         now = FILES.smt(), FILES.online()
@@ -184,7 +184,7 @@ def kills(count: int, seed: int, folder: Path) -> int:
         deadline = time.monotonic() + LEAVES
         while store.held() and time.monotonic() < deadline:
             time.sleep(0.01)
-        if guard and store.path.exists():
+        if watchdog and store.path.exists():
             restored += 1
             assert "pybench restore" in left_behind()
             if words := restore():
@@ -200,7 +200,7 @@ def kills(count: int, seed: int, folder: Path) -> int:
             print(f"{number + 1} kills: {good} times as it was, {time.monotonic() - started:.0f} s", flush=True)
     print(
         f"{good} of {count} times the machine was as before; {turned} kills found switches turned, {early} hit "
-        f"the first switch, {restored} took the guard along and were put back by restore ({trials} "
+        f"the first switch, {restored} took the watchdog along and were put back by restore ({trials} "
         f"trials kept, seed {seed}; CPU {offline} was off all the time, CPU {victim} and SMT were switched)"
     )
     tidy(offline)
@@ -214,7 +214,7 @@ def power_loss(folder: Path) -> None:
     controls = Controls([HostState(smt_off=True, offline=(victim,))])
     controls.__enter__()
     controls.enter(HostState(smt_off=True, offline=(victim,)))
-    print(f"SMT {FILES.smt()}, CPUs {FILES.online()} on, {Store().path} written; the power goes", flush=True)
+    print(f"SMT {FILES.smt()}, CPUs {FILES.online()} on, {StateFolder().path} written; the power goes", flush=True)
     time.sleep(0.5)  # for the console
     Path("/proc/sysrq-trigger").write_text("b")
     time.sleep(60)
@@ -223,7 +223,7 @@ def power_loss(folder: Path) -> None:
 def after_power_loss(folder: Path) -> int:
     """The machine booted again: what is pointed to, and what restore makes of it."""
     os.environ["PYBENCH_STATE_DIR"] = str(folder)
-    journal = Store().load()
+    journal = StateFolder().load()
     if journal is None:
         print("no journal survived")
         return 1
@@ -233,7 +233,7 @@ def after_power_loss(folder: Path) -> int:
     print(
         f"restored: SMT {FILES.smt()}, CPUs {FILES.online()} on: {'as it was' if good else 'NOT as it was'} {left}"
     )
-    return 0 if good and Store().load() is None else 1
+    return 0 if good and StateFolder().load() is None else 1
 
 
 def main(words: list[str]) -> int:

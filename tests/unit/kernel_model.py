@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pybench.host.switches import CPUS, SwitchFiles
+from pybench.host.switches.files import CPUS, SwitchFiles
 from pybench.text import format_list, parse_list
 
 

@@ -16,9 +16,9 @@ from test_runner import plan_of, ran
 
 from pybench.cli.run_sweep import check_allowed
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
-from pybench.host.controls import Controls
 from pybench.host.meters import Around, compare
-from pybench.host.switches import AS_FOUND
+from pybench.host.switches.controls import Controls
+from pybench.host.switches.files import AS_FOUND
 from pybench.host.topology import Cpu, Topology
 from pybench.native.outcome import Outcome, TrialSpec
 from pybench.plan.blocks import block_order, host_state, rounds_in_block, states_of, switch_words, turns_switches
@@ -107,7 +107,7 @@ def test_a_steady_drift_moves_two_states_alike(seed: int) -> None:
 
 def made(plan: Plan, kernel: KernelModel, store: Any) -> Controls:
     return Controls(
-        states_of(plan.cells), files=kernel, store=store, guarded=False, tell=lambda _: None, pause_s=0
+        states_of(plan.cells), files=kernel, store=store, watched=False, tell=lambda _: None, pause_s=0
     )
 
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pybench.errors import BusyError, MeasurementError, UnsupportedError, UsageError
-from pybench.host.controls import Controls
-from pybench.host.journal import Journal, Store, left_behind
-from pybench.host.restore import Restored, put_back
-from pybench.host.switches import AS_FOUND, CPUS, HostState
+from pybench.host.switches.controls import Controls
+from pybench.host.switches.files import AS_FOUND, CPUS, HostState
+from pybench.host.switches.journal import Journal, StateFolder, left_behind
+from pybench.host.switches.restore import Restored, put_back
 from tests.unit.kernel_model import Crash, KernelModel
 
 SHM = Path("/dev/shm")
@@ -26,22 +26,22 @@ SHM = Path("/dev/shm")
 @contextmanager
 def host(
     cores: int = 4, threads: int = 2, smt: str = "on", off: tuple[int, ...] = (), cpusets: tuple[str, ...] = ()
-) -> Iterator[tuple[KernelModel, Store]]:
+) -> Iterator[tuple[KernelModel, StateFolder]]:
     with tempfile.TemporaryDirectory(dir=SHM if os.access(SHM, os.W_OK) else None) as folder:
         kernel = KernelModel(Path(folder) / "root", cores, threads, smt, cpusets)
         for cpu in off:
             kernel.write(f"{CPUS}/cpu{cpu}/online", "0")
-        yield kernel, Store(Path(folder) / "state")
+        yield kernel, StateFolder(Path(folder) / "state")
 
 
 def controls(
-    kernel: KernelModel, store: Store, states: list[HostState], said: list[str] | None = None
+    kernel: KernelModel, store: StateFolder, states: list[HostState], said: list[str] | None = None
 ) -> Controls:
     told = said if said is not None else []
-    return Controls(states, files=kernel, store=store, guarded=False, tell=told.append, pause_s=0)
+    return Controls(states, files=kernel, store=store, watched=False, tell=told.append, pause_s=0)
 
 
-def restore(kernel: KernelModel, store: Store) -> Restored:
+def restore(kernel: KernelModel, store: StateFolder) -> Restored:
     journal = store.load()
     restored = put_back(kernel, journal, store.save, 0) if journal else Restored()
     if not restored.left:
@@ -93,7 +93,7 @@ def test_however_a_run_ends_the_host_ends_as_it_began(
                 assert kernel.on == began[1] - away
                 assert run.wrong() == ""
         if end == "killed twice" and store.load():
-            # And so is the guard that puts it back, in the middle of that.
+            # And so is the watchdog that puts it back, in the middle of that.
             dies_at[0] = dies_at[1]
             with suppress(Crash):
                 restore(kernel, store)
@@ -167,7 +167,7 @@ def test_what_another_turns_is_told_and_not_fought(
         assert store.load() is None
 
 
-class FullDisk(Store):
+class FullDisk(StateFolder):
     """A journal that can be written so many times."""
 
     writes = 10**9
@@ -215,7 +215,7 @@ def test_a_journal_that_cannot_be_deleted_is_told() -> None:
         assert kernel.state() == began
 
 
-def test_what_stops_the_run_from_putting_back_does_not_stop_its_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_stops_the_run_from_putting_back_does_not_stop_its_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
     me = os.getpid()
 
     def broken(*args: object) -> Restored:
@@ -223,7 +223,7 @@ def test_what_stops_the_run_from_putting_back_does_not_stop_its_guard(monkeypatc
             raise RuntimeError("out of memory")
         return put_back(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pybench.host.controls.put_back", broken)
+    monkeypatch.setattr("pybench.host.switches.controls.put_back", broken)
     with host(off=(6,)) as (kernel, store):
         run = Controls([state({3}, smt_off=True)], files=kernel, store=store, tell=lambda _: None, pause_s=0)
         with pytest.raises(RuntimeError), run:
@@ -236,7 +236,7 @@ def test_what_stops_the_run_from_putting_back_does_not_stop_its_guard(monkeypatc
 def test_a_cpu_that_does_not_come_back_is_told_and_stays_in_the_journal() -> None:
     with host(cpusets=("0-7",)) as (kernel, store):
         began, run = kernel.state(), controls(kernel, store, [state({3, 5})])
-        with pytest.raises(MeasurementError, match=r"CPU 3 does not come back.*pybench restore"), run:
+        with pytest.raises(MeasurementError, match=r"CPU 3 does not turn on.*pybench restore"), run:
             run.enter(state({3, 5}))
             kernel.dead = {3}
         assert kernel.on == began[1] - {3}
@@ -250,7 +250,7 @@ def test_a_cpu_that_does_not_come_back_is_told_and_stays_in_the_journal() -> Non
 def test_siblings_that_do_not_come_back_are_told() -> None:
     with host() as (kernel, store):
         began, run = kernel.state(), controls(kernel, store, [state(smt_off=True)])
-        with pytest.raises(MeasurementError, match="CPU 3 does not come back"), run:
+        with pytest.raises(MeasurementError, match="CPU 3 does not turn on"), run:
             run.enter(state(smt_off=True))
             kernel.dead = {3}
         assert kernel.on == began[1] - {3}
@@ -301,7 +301,7 @@ def test_a_cpu_without_a_switch_is_refused(cpu: int) -> None:
 
 
 def test_one_run_at_a_time_turns_switches_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = StateFolder(tmp_path)
     assert store.share() is None  # nobody ever turned one
     pid = os.fork()
     if pid == 0:
@@ -360,7 +360,7 @@ def test_a_killed_run_is_put_back(number: signal.Signals) -> None:
 def test_a_left_journal_is_pointed_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYBENCH_STATE_DIR", str(tmp_path))
     assert left_behind() == ""
-    store = Store()
+    store = StateFolder()
     store.save(Journal(boot="b", pid=1, created="", command=[], smt="on", online=(0, 1), offline=()))
     assert "pybench restore" in left_behind()
     held = store.hold()
@@ -371,4 +371,4 @@ def test_a_left_journal_is_pointed_to(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
     (tmp_path / "journal.json").write_text('{"boot": ')
     with pytest.raises(UsageError, match=r"journal\.json.*lscpu"):
-        Store(tmp_path).load()
+        StateFolder(tmp_path).load()

@@ -2,8 +2,7 @@
 
 import pytest
 
-from pybench.host.distance import DISTANCES, distance, distances
-from pybench.host.topology import Cpu, Topology
+from pybench.host.topology import DISTANCES, Cpu, Topology, distance, distances
 
 A = Cpu(number=0, socket=0, l3=0, core=0)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pybench.analysis.summary.handoffs import summarize_handoffs
-from pybench.host.distance import DISTANCES, Distance
+from pybench.host.topology import DISTANCES, Distance
 from pybench.native.outcome import Handoffs, Members, Outcome
 from pybench.results.records import Evidence, Figures, HandoffFigure, Trial
 from pybench.run.figures import handoffs_by_distance

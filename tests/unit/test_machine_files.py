@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pybench import native
 from pybench.errors import UsageError
-from pybench.host.distance import distances
+from pybench.host.topology import distances
 from pybench.placement import place
 from pybench.simulator.calibrate import ascending
 from pybench.simulator.inputs import draw, uncertain

@@ -8,9 +8,8 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from pybench.host.distance import Distance, distance
 from pybench.host.meters import Around
-from pybench.host.topology import Topology, read_topology
+from pybench.host.topology import Distance, Topology, distance, read_topology
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 from pybench.results.records import End
 from pybench.results.transfers import PairTrial, TransferFile, TransferHeader

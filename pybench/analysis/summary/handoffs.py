@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from pybench.host.distance import DISTANCES, Distance
+from pybench.host.topology import DISTANCES, Distance
 from pybench.results.records import Trial
 from pybench.stats.estimate import Interval, median_interval, range_interval
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pybench.analysis.summary.series import Series
-from pybench.host.distance import Distance
+from pybench.host.topology import Distance
 from pybench.present.numbers import UNKNOWN, count, ratio, time_ns, timed
 
 COLUMNS = (

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pybench.analysis.summary.transfer_matrix import Axis, axis, finest, matrix
-from pybench.host.distance import Distance
+from pybench.host.topology import Distance
 from pybench.plan.lists import show_duration
 from pybench.present.numbers import time_ns, timed
 from pybench.present.provenance import bounded, host_words

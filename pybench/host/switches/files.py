@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The switches of the host that a sweep may turn: SMT as a whole, and single CPUs; and what they take along.
+"""Read and write the switches of the host that a sweep may turn: SMT as a whole, and single CPUs.
 
-A CPU that goes off takes more with it than itself: version 1 cpusets drop it for good, and tasks and interrupts
-that were bound to it alone lose their binding. `SwitchFiles` reads and writes all of these; tests put a model of
-the kernel in its place.
+A CPU that goes off changes more than itself: version 1 cpusets drop it for good, and tasks and interrupts bound to
+it alone lose their binding. `SwitchFiles` reads and writes these too; tests replace it by a model of the kernel.
 """
 
 import os
@@ -24,20 +23,20 @@ _UNESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 class HostState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell wants of the host: nothing unless told."""
+    """The switches that a cell turns; by default none."""
 
     smt_off: bool = False
-    """SMT off by the kernel's own switch."""
+    """SMT is off by the kernel's switch."""
     offline: tuple[int, ...] = ()
-    """CPUs off by their own switches, ascending."""
+    """CPUs that are off by their own switches, ascending."""
 
     @property
     def turned(self) -> bool:
-        """True if this is anything else than the host as it was found."""
+        """Return whether the state differs from the host as found."""
         return self.smt_off or bool(self.offline)
 
     def words(self) -> str:
-        """`SMT off, CPUs 4-7 off`; `as found`."""
+        """Return the state in words: `SMT off, CPUs 4-7 off`; `as found`."""
         parts = ["SMT off"] if self.smt_off else []
         if self.offline:
             parts.append(f"CPU{'s' if len(self.offline) > 1 else ''} {format_list(self.offline)} off")
@@ -48,12 +47,12 @@ AS_FOUND = HostState()
 
 
 def smt_is_on(control: str | None) -> TypeGuard[str]:
-    """Whether the SMT switch says that siblings are on: `on`, or threads a core where the kernel counts them."""
+    """Return whether the text of the SMT switch says on: `on`, or a number of threads per core above 1."""
     return control == "on" or ((control or "").isdigit() and int(control or "0") > 1)
 
 
 def why_no_smt_switch(control: str | None) -> str:
-    """Why the kernel cannot turn SMT off here, in words; `` if it can, or need not."""
+    """Return the reason why the kernel cannot turn SMT off, `` if it can or SMT is off already."""
     return {
         None: "this kernel has no switch for SMT (/sys/devices/system/cpu/smt/control)",
         "notsupported": "these CPUs have no SMT siblings, or firmware hides them (the kernel says notsupported)",
@@ -62,7 +61,7 @@ def why_no_smt_switch(control: str | None) -> str:
 
 
 class PinnedTask(NamedTuple):
-    """A task bound to some CPUs; `start` (ticks after boot) tells it from a later one of the same number."""
+    """A task bound to some CPUs; `start` (ticks after boot) identifies it if its number is reused."""
 
     tid: int
     start: int
@@ -70,18 +69,18 @@ class PinnedTask(NamedTuple):
 
 
 class SwitchFiles:
-    """The files behind the switches, below a root; paths are relative to it, without a leading slash."""
+    """The files of the switches, below a root; paths are relative to it, without a leading slash."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self.root = root
         self._tree = Tree(root)
 
     def read(self, path: str) -> str | None:
-        """A file's text, None if it is not there."""
+        """Return a file's text, None if it is missing."""
         return self._tree.text(path)
 
     def write(self, path: str, text: str) -> None:
-        """Write in one call, as the kernel wants it. Raises OSError."""
+        """Write text in one call, as the kernel requires. Raises OSError."""
         fd = os.open(self.root / path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(fd, text.encode())
@@ -89,38 +88,38 @@ class SwitchFiles:
             os.close(fd)
 
     def boot(self) -> str:
-        """What tells this boot from others."""
+        """Return the id of this boot."""
         return self.read("proc/sys/kernel/random/boot_id") or ""
 
     def smt(self) -> str | None:
-        """What the SMT switch says: on, off, forceoff, notsupported, notimplemented; None if there is none."""
+        """Return the text of the SMT switch (on, off, forceoff, notsupported, notimplemented) or None."""
         return self.read(SMT_CONTROL)
 
     def online(self) -> tuple[int, ...]:
-        """CPUs that are on, ascending."""
+        """Return the CPUs that are on, ascending."""
         return self._list(f"{CPUS}/online")
 
     def present(self) -> tuple[int, ...]:
-        """CPUs that there are, on or off, ascending."""
+        """Return the present CPUs, on or off, ascending."""
         return self._list(f"{CPUS}/present") or self.online()
 
     def switchable(self, cpu: int) -> bool:
-        """Whether the CPU can be turned off; CPU 0 mostly cannot."""
+        """Return whether the CPU can be turned off; on most hosts CPU 0 cannot."""
         return self.read(f"{CPUS}/cpu{cpu}/online") is not None
 
     def set_cpu(self, cpu: int, on: bool) -> None:
-        """Turn one CPU. Raises OSError."""
+        """Turn one CPU on or off. Raises OSError."""
         self.write(f"{CPUS}/cpu{cpu}/online", "1" if on else "0")
 
     def siblings(self) -> tuple[int, ...]:
-        """CPUs that turning SMT off is expected to take: all but the first of each core that are on."""
+        """Return the CPUs that turning SMT off is expected to turn off: all but the first sibling of each core."""
         taken: set[int] = set()
         for cpu in self.online():
             taken.update(self._list(f"{CPUS}/cpu{cpu}/topology/thread_siblings_list")[1:])
         return tuple(sorted(taken))
 
     def cpuset_lists(self) -> dict[str, str]:
-        """The CPU list of every cpuset that has one, by its file, those above before those below."""
+        """Return the CPU list of each cpuset that has one, by file, parents before children."""
         found: dict[str, str] = {}
         for top in self._cpuset_tops():
             for folder, below, names in os.walk(self.root / top):
@@ -132,7 +131,7 @@ class SwitchFiles:
         return found
 
     def empty_without(self, cpus: Iterable[int]) -> list[str]:
-        """Version 1 cpusets with tasks that would have no CPU left without these, which moves the tasks out."""
+        """Return the version 1 cpusets that have tasks but no other CPUs; the kernel would move the tasks out."""
         gone, found = set(cpus), []
         for path, text in self.cpuset_lists().items():
             folder = path.rpartition("/")[0]
@@ -141,7 +140,7 @@ class SwitchFiles:
         return found
 
     def irq_lists(self, cpus: Iterable[int]) -> dict[str, str]:
-        """Interrupts that may come to these CPUs only, by their file: without them they go anywhere."""
+        """Return the CPU lists of interrupts bound to these CPUs alone, by file; they lose it with the CPUs."""
         gone, found = set(cpus), {}
         for number in self._tree.numbered("proc/irq", ""):
             path = f"proc/irq/{number}/smp_affinity_list"
@@ -151,7 +150,7 @@ class SwitchFiles:
         return found
 
     def pinned_tasks(self, cpus: Iterable[int]) -> list[PinnedTask]:
-        """Tasks, the kernel's own aside, that are bound to these CPUs only."""
+        """Return the tasks, other than kernel threads, that are bound to these CPUs alone."""
         gone = set(cpus)
         found: list[PinnedTask] = []
         if not self._tree.live:
@@ -166,12 +165,12 @@ class SwitchFiles:
         return found
 
     def bind_again(self, task: PinnedTask) -> None:
-        """Bind a task as it was, if it is still there. Raises OSError."""
+        """Bind a task to its former CPUs, if it still runs. Raises OSError."""
         if self._start(task.tid) == task.start and os.sched_getaffinity(task.tid) != set(task.cpus):
             os.sched_setaffinity(task.tid, task.cpus)
 
     def crews(self) -> list[int]:
-        """Processes that measure right now."""
+        """Return the processes that measure now."""
         found = []
         for pid in self._tree.numbered("proc", ""):
             if self.read(f"proc/{pid}/comm") == "pybench-crew":
@@ -198,7 +197,7 @@ class SwitchFiles:
             yield from self._tree.numbered(f"proc/{pid}/task", "")
 
     def _start(self, tid: int) -> int:
-        """When a task started, ticks after boot; 0 if it is gone, or the kernel's own."""
+        """Return the start of a task in ticks after boot, 0 if it has ended or is a kernel thread."""
         fields = (self.read(f"proc/{tid}/stat") or "").rpartition(")")[2].split()
         if len(fields) < 20 or int(fields[6]) & _KERNEL_THREAD:
             return 0
@@ -206,5 +205,5 @@ class SwitchFiles:
 
 
 def off_in(state: HostState, siblings: Sequence[int]) -> tuple[int, ...]:
-    """CPUs that a state takes, ascending."""
+    """Return the CPUs that a state turns off, ascending."""
     return tuple(sorted({*state.offline, *(siblings if state.smt_off else ())}))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process that outlives the run it guards by as long as putting the host back takes.
+"""A process that puts the host's switches back if the run that turned them is killed.
 
-It is forked before the first switch is turned, in a session of its own, and sleeps on a pipe whose other end only
-the run has. However the run dies, the kernel closes that end. What it cannot survive is what kills it too: a kill
-of its whole cgroup or container, and power loss; then `pybench restore` puts the host back.
+The run forks it before it turns the first switch. It has a session of its own and sleeps on a pipe whose other end
+only the run holds; however the run dies, the kernel closes that end. A kill of the whole cgroup or container and
+power loss end the watchdog too; then `pybench restore` puts the host back.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from pathlib import Path
 
 FAREWELL = b"."
 MOST_FILES = 1 << 20
-_NAME = "pybench-guard"
+_NAME = "pybench-watch"
 
 
-class Guard:
-    """The run's side."""
+class Watchdog:
+    """The run's side of its watchdog process."""
 
     def __init__(self, put_back: Callable[[], None], keep: tuple[int, ...]) -> None:
-        """Fork the guard; `keep` are the descriptors that stay open in it, beside standard error."""
+        """Fork the process; it keeps standard error and the descriptors in `keep` open."""
         read_end, self._write_end = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
@@ -29,7 +29,7 @@ class Guard:
         os.close(read_end)
 
     def dismiss(self, *, done: bool = True) -> None:
-        """The guard may go if all is done, and puts the host back if not. Waits until it is gone."""
+        """End the process, after it has put the host back unless all is `done`. Waits until it has ended."""
         if done:
             with contextlib.suppress(OSError):
                 os.write(self._write_end, FAREWELL)
@@ -45,7 +45,7 @@ def _watch(read_end: int, put_back: Callable[[], None], keep: tuple[int, ...]) -
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
         _name_itself()
-        # A result file that stays open here stays locked; a reader of our output would wait for our end.
+        # An open result file would stay locked, and a reader of the run's output would wait for this process.
         stay = sorted({2, read_end, *keep})
         for low, high in zip([-1, *stay], [*stay, MOST_FILES], strict=True):
             os.closerange(low + 1, high)
@@ -53,12 +53,12 @@ def _watch(read_end: int, put_back: Callable[[], None], keep: tuple[int, ...]) -
             put_back()
         status = 0
     finally:
-        # Nothing of the run that we are a copy of (buffers, exit handlers) may happen again.
+        # The run's own buffers and exit handlers, of which this process has copies, must not run here.
         os._exit(status)
 
 
 def _name_itself() -> None:
-    """A name of its own in ps, and last in line when memory is short."""
+    """Set the name shown by ps, and make the out-of-memory killer choose this process last."""
     for path, text in (("/proc/self/comm", _NAME), ("/proc/self/oom_score_adj", "-1000")):
         with contextlib.suppress(OSError):
             Path(path).write_text(text)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns the host's switches for the cells of a sweep, and puts them back whatever happens to it.
+"""Turn the host's switches for the cells of a sweep, and put them back however the sweep ends.
 
-Before a switch is turned the journal has it. At the end, on Ctrl-C, SIGTERM, SIGHUP and on any exception the run
-itself puts the host back; when it is killed its guard does; after that, `pybench restore`.
+The journal records a switch before it is turned. The run puts the host back at its end, on Ctrl-C, SIGTERM, SIGHUP
+and any exception; its watchdog does so if the run is killed, and `pybench restore` if both are.
 """
 
 import contextlib
@@ -15,10 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from pybench.errors import BusyError, MeasurementError, PybenchError, UnsupportedError, UsageError
-from pybench.host.guard import Guard
-from pybench.host.journal import Journal, Store
-from pybench.host.restore import PAUSE_S, Restored, lists_back, put_back, turn
-from pybench.host.switches import (
+from pybench.host.switches.files import (
     AS_FOUND,
     SMT_CONTROL,
     HostState,
@@ -27,9 +24,13 @@ from pybench.host.switches import (
     smt_is_on,
     why_no_smt_switch,
 )
+from pybench.host.switches.journal import Journal, StateFolder
+from pybench.host.switches.restore import PAUSE_S, Restored, lists_back, put_back, turn
+from pybench.host.switches.watchdog import Watchdog
 from pybench.text import format_list
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+NEEDS_ROOT = "turning switches of the host needs root"
 
 
 def _tell(line: str) -> None:
@@ -38,9 +39,9 @@ def _tell(line: str) -> None:
 
 
 class Controls:
-    """The host's switches, in the hand of one run. A context: leaving it puts everything back.
+    """Context in which one run controls the host's switches; leaving it puts everything back.
 
-    `enter` raises MeasurementError when the host does not follow, or another process turns the same switches.
+    `enter` raises MeasurementError if the host does not reach the state, or another process turns the switches.
     """
 
     def __init__(
@@ -48,33 +49,33 @@ class Controls:
         states: Sequence[HostState],
         *,
         files: SwitchFiles | None = None,
-        store: Store | None = None,
-        guarded: bool = True,
+        store: StateFolder | None = None,
+        watched: bool = True,
         tell: Callable[[str], None] = _tell,
         pause_s: float = PAUSE_S,
     ) -> None:
         self._states = [state for state in dict.fromkeys(states) if state.turned]
         self._files = files or SwitchFiles()
-        self._store = store or Store()
-        self._guarded = guarded
+        self._store = store or StateFolder()
+        self._watched = watched
         self._tell = tell
         self._pause_s = pause_s
-        self._guard: Guard | None = None
+        self._watchdog: Watchdog | None = None
         self._lock = -1
         self._journal: Journal | None = None
         self._siblings: tuple[int, ...] = ()
         self._handlers: dict[int, object] = {}
         self.current = AS_FOUND
         self.turns = 0
-        """How often a state was entered."""
+        """Number of states entered."""
 
     def __enter__(self) -> Self:
-        self._lock = self._store.hold(told=self._tell)
+        self._lock = self._store.hold(tell=self._tell)
         try:
             self._check()
             self._journal = self._found()
-            if self._guarded:
-                self._guard = Guard(self._after_death, keep=(self._lock,))
+            if self._watched:
+                self._watchdog = Watchdog(self._after_death, keep=(self._lock,))
                 self._handlers = {number: signal.signal(number, _end) for number in _ENDING}
         except BaseException:
             self._let_go()
@@ -82,15 +83,15 @@ class Controls:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # A second Ctrl-C must not end half-way what the first one began.
+        # A second Ctrl-C must not interrupt the work that the first one started.
         handlers = {}
-        if self._guarded:
+        if self._watched:
             handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, *_ENDING)}
         restored = None
         try:
             restored = self._put_back()
         finally:
-            # What stopped the run half-way need not stop its guard.
+            # The watchdog may succeed where the run failed.
             self._let_go(done=restored is not None)
             for number, handler in (handlers | self._handlers).items():
                 signal.signal(number, handler)  # type: ignore[arg-type]
@@ -100,16 +101,16 @@ class Controls:
             raise MeasurementError("; ".join(restored.left) + "; then: pybench restore")
 
     def enter(self, state: HostState) -> None:
-        """Bring the host into a state; nothing happens if it is in it."""
+        """Bring the host into a state, unless it is in it already. Raises MeasurementError."""
         if state == self.current:
             return
         if wrong := self.wrong():
             raise MeasurementError(
-                f"another process turned this host's switches: {wrong}; stop it, then go on with --resume"
+                f"another process turned this host's switches: {wrong}", fix="stop it, then go on with --resume"
             )
         journal = self._written()
         before, self.turns = self.current, self.turns + 1
-        # Until it is reached, the host is in neither.
+        # The host is in neither state until the new one is reached.
         self._smt(journal, off=state.smt_off)
         away = self._wake(journal, state)
         for cpu in sorted(away | set(journal.offline)):
@@ -122,10 +123,10 @@ class Controls:
         self._expected = tuple(sorted(set(journal.online) - away))
         if wrong := self.wrong():
             self.current = before
-            raise MeasurementError(f"the host did not follow ({state.words()}): {wrong}")
+            raise MeasurementError(f"the host did not reach the state ({state.words()}): {wrong}")
 
     def wrong(self) -> str:
-        """What of the host is not as the current state has it, in words; `` if nothing."""
+        """Return in words how the host differs from the current state, `` if it does not."""
         journal = self._journal
         if journal is None or self.turns == 0:
             return ""
@@ -146,7 +147,7 @@ class Controls:
         elif not off and now == "off" and smt_is_on(journal.smt):
             word = journal.smt
         elif not off and now == "forceoff" and smt_is_on(journal.smt):
-            raise MeasurementError("another process forced SMT off (forceoff): only a reboot brings it back")
+            raise MeasurementError("another process forced SMT off (forceoff); only a reboot turns it on")
         else:
             return
         if not (journal.turned_smt if off else journal.woke):
@@ -158,10 +159,10 @@ class Controls:
             raise MeasurementError(f"turning SMT {word} failed: {error.strerror}") from None
 
     def _wake(self, journal: Journal, state: HostState) -> set[int]:
-        """Turn on what is to be on; return which of the CPUs found on the state takes."""
+        """Turn on the CPUs of the state; return those that the run found on and the state turns off."""
         away = set(off_in(state, self._siblings))
         for cpu in sorted(set(journal.online) - away - set(self._files.online())):
-            # Which of a core's siblings the kernel lets stay is its own choice.
+            # The kernel chooses which sibling of a core stays on.
             if state.smt_off and turn(self._files, cpu, True, self._pause_s):
                 away.add(cpu)
             else:
@@ -175,21 +176,21 @@ class Controls:
             raise MeasurementError(f"CPU {cpu} does not go {'on' if on else 'off'}: {failed}")
 
     def _check(self) -> None:
-        """Refuse what cannot be done, before anything is touched."""
+        """Raise the error of a state that cannot be reached, before anything is turned."""
         if self._store.load() is not None:
-            raise UsageError("an earlier run left switches of this host turned; first: pybench restore")
+            raise UsageError("an earlier run left switches of this host turned", fix="run pybench restore first")
         if crews := self._files.crews():
             raise BusyError(f"process {crews[0]} measures on this host", fix="wait for its end (pgrep -a pybench)")
         wants_smt = any(state.smt_off for state in self._states)
         if wants_smt and (why := why_no_smt_switch(self._files.smt())):
-            raise UnsupportedError(f"--smt off:kernel: {why}")
+            raise UnsupportedError("SMT cannot be turned off", subject="--smt off:kernel", reason=why)
         check_offline(self._files, [cpu for state in self._states for cpu in state.offline])
         for path in [SMT_CONTROL] if wants_smt else []:
             if not os.access(self._files.root / path, os.W_OK):
-                raise UnsupportedError(f"/{path} is not writable: turning switches of the host needs root")
+                raise UnsupportedError(f"/{path} is not writable", fix=NEEDS_ROOT)
 
     def _found(self) -> Journal:
-        """The host as it is, with all that it may lose."""
+        """Return a journal of the host as it is, with everything that the states may change."""
         files = self._files
         online = files.online()
         self._siblings = (
@@ -197,11 +198,12 @@ class Controls:
         )
         away = {cpu for state in self._states for cpu in off_in(state, self._siblings)} & set(online)
         if not set(online) - away:
-            raise UsageError("these switches leave no CPU on")
+            raise UsageError("these switches turn every CPU off", fix="leave one on")
         if emptied := files.empty_without(away):
             raise UnsupportedError(
-                f"cpuset {emptied[0]} has no other CPU than {format_list(sorted(away))}, and the kernel would "
-                "move its tasks out for good; give it another CPU, or stop what runs in it"
+                f"cpuset {emptied[0]} has no CPU but {format_list(sorted(away))}, and the kernel would move its "
+                "tasks out for good",
+                fix="give it another CPU, or stop its tasks",
             )
         lists = files.cpuset_lists()
         return Journal(
@@ -219,7 +221,7 @@ class Controls:
         )
 
     def _written(self) -> Journal:
-        """The journal, on the disk since before the first turn."""
+        """Return the journal, saved on disk before the first switch is turned."""
         assert self._journal is not None
         if self.turns == 0:
             self._store.save(self._journal)
@@ -241,22 +243,22 @@ class Controls:
         return restored
 
     def _after_death(self) -> None:
-        """What the guard does: the journal on the disk is what counts, not the copy that it was forked with."""
+        """Put the host back in the watchdog, by the journal on disk: the copy in memory dates from the fork."""
         try:
             journal = self._store.load()
             if journal is None:
                 return
             restored = self._restore(journal)
-            self._tell("the run could not put the host's switches back; its guard did")
+            self._tell("the run was killed; its watchdog put the host's switches back")
             for line in (*restored.noted, *restored.left):
                 self._tell(line)
         except PybenchError as error:
-            self._tell(f"neither the run nor its guard can put the host back: {error}")
+            self._tell(f"neither the run nor its watchdog can put the host back: {error}")
 
     def _let_go(self, *, done: bool = True) -> None:
-        if self._guard:
-            self._guard.dismiss(done=done)
-            self._guard = None
+        if self._watchdog:
+            self._watchdog.dismiss(done=done)
+            self._watchdog = None
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -267,13 +269,17 @@ def check_offline(files: SwitchFiles, cpus: Sequence[int]) -> None:
     present = files.present()
     for cpu in dict.fromkeys(cpus):
         if cpu not in present:
-            raise UsageError(f"--offline: CPU {cpu} does not exist; this host has {format_list(present)}")
+            raise UsageError(
+                f"CPU {cpu} does not exist", subject="--offline", fix=f"this host has {format_list(present)}"
+            )
         if not files.switchable(cpu):
             raise UnsupportedError(
-                f"--offline: the kernel does not let CPU {cpu} go off (no cpu{cpu}/online); choose others"
+                f"the kernel cannot turn CPU {cpu} off (no cpu{cpu}/online)",
+                subject="--offline",
+                fix="choose another",
             )
         if not os.access(files.root / f"sys/devices/system/cpu/cpu{cpu}/online", os.W_OK):
-            raise UnsupportedError("--offline: turning switches of the host needs root")
+            raise UnsupportedError("CPUs cannot be turned off", subject="--offline", fix=NEEDS_ROOT)
 
 
 def _end(number: int, _: types.FrameType | None) -> None:

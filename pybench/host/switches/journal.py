@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run writes down before it turns a switch of the host, so that whoever comes later can put it back.
+"""The journal that a run writes before it turns a switch of the host, by which any later process can put it back.
 
-A journal is one JSON file, replaced as a whole and synced with its folder. It lies in /var/lib/pybench, or in
-$PYBENCH_STATE_DIR, with the lock of whoever may turn switches: a lock of an open file, which the kernel lets go
-when its holders are dead.
+The journal is one JSON file in /var/lib/pybench, or in $PYBENCH_STATE_DIR, replaced as a whole and synced with its
+folder. Beside it lies the lock of the process that may turn switches: an flock, which the kernel releases when its
+holders end.
 """
 
 import fcntl
@@ -14,50 +14,51 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from pybench.errors import BusyError, MeasurementError, UnsupportedError, UsageError
-from pybench.host.switches import PinnedTask
+from pybench.host.switches.files import PinnedTask
 
 STATE_DIR = Path("/var/lib/pybench")
-# A guard that puts a wide host back takes some seconds.
+# A watchdog needs some seconds to put a wide host back.
 LONGEST_WAIT_S = 60.0
-# A process that was killed is there a moment longer.
+# A killed process exists a moment longer.
 DYING_S = 0.3
 
 
 class Journal(msgspec.Struct, kw_only=True):
-    """How the host was found, and what may have been turned since."""
+    """The host as the run found it, and the switches that it may have turned since."""
 
     format: int = 1
     boot: str
-    """The kernel's boot id: after a reboot the kernel has turned its own switches anew."""
+    """The kernel's boot id; a reboot resets the switches."""
     pid: int
     created: str
     command: list[str]
     smt: str | None
-    """What the SMT switch said."""
+    """Text of the SMT switch."""
     online: tuple[int, ...]
     offline: tuple[int, ...]
-    """CPUs that were there, but off."""
+    """CPUs that were present but off."""
     turned_smt: bool = False
-    """SMT was turned off by the run, or was about to be."""
+    """The run turned SMT off, or was about to."""
     woke: bool = False
-    """SMT was turned on again, which wakes every CPU: those that were off before are the run's to turn off."""
+    """The run turned SMT on again, which turns on every CPU, so it must turn off those that were off before."""
     turned: tuple[int, ...] = ()
-    """CPUs that went off by the run's doing, or were about to."""
+    """CPUs that the run turned off, or was about to."""
     cpusets: dict[str, str] = {}
-    """CPU lists of cpusets that may lose some of them."""
+    """CPU lists of the cpusets that may lose CPUs, by file."""
     irqs: dict[str, str] = {}
     tasks: list[PinnedTask] = []
 
 
 def state_dir() -> Path:
-    """Where journal and lock are."""
+    """Return the folder of the journal and the lock."""
     return Path(os.environ.get("PYBENCH_STATE_DIR") or STATE_DIR)
 
 
-class Store:
-    """Journal and lock in their folder."""
+class StateFolder:
+    """The folder of the journal and of the lock on the host's switches."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = state_dir() if folder is None else folder
@@ -65,18 +66,20 @@ class Store:
         self._lock = self.folder / "lock"
 
     def load(self) -> Journal | None:
-        """The journal that is there, if any. Raises UsageError if it makes no sense."""
+        """Return the journal, None if there is none. Raises UsageError if it is malformed."""
         try:
             return msgspec.json.decode(self.path.read_bytes(), type=Journal)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
             raise UsageError(
-                f"cannot read {self.path} ({error}): see by hand what is off (lscpu -e), then delete that file"
+                f"cannot read {self.path}",
+                reason=str(error),
+                fix="check by hand which CPUs are off (lscpu -e), then delete that file",
             ) from None
 
     def save(self, journal: Journal) -> None:
-        """Put the journal on the disk before anything is turned. Raises MeasurementError if that fails."""
+        """Write the journal to disk. Raises MeasurementError if that fails."""
         new = self.path.with_suffix(".new")
         try:
             fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
@@ -90,16 +93,18 @@ class Store:
             new.rename(self.path)
             self._sync_folder()
         except OSError as error:
-            raise MeasurementError(f"cannot write the journal {self.path}: {error.strerror}; make room") from None
+            raise MeasurementError(
+                f"cannot write the journal {self.path}", reason=error.strerror or "", fix="free disk space"
+            ) from None
 
     def drop(self) -> None:
-        """All is put back, and the journal goes. Raises MeasurementError if it stays."""
+        """Delete the journal, once the host is put back. Raises MeasurementError if that fails."""
         try:
             self.path.unlink(missing_ok=True)
             self._sync_folder()
         except OSError as error:
             raise MeasurementError(
-                f"cannot delete {self.path}: {error.strerror}; let that folder be written"
+                f"cannot delete {self.path}", reason=error.strerror or "", fix="make that folder writable"
             ) from None
 
     def _sync_folder(self) -> None:
@@ -109,17 +114,20 @@ class Store:
         finally:
             os.close(fd)
 
-    def hold(self, *, told: Callable[[str], None] = lambda _: None, wait_s: float = LONGEST_WAIT_S) -> int:
-        """Be the only one who may turn switches, until the descriptor returned (and its copies) are closed.
+    def hold(self, *, tell: Callable[[str], None] = lambda _: None, wait_s: float = LONGEST_WAIT_S) -> int:
+        """Take the lock for this process alone; return its descriptor, whose last copy releases it when closed.
 
-        Waits while a dead run's guard puts the host back; raises BusyError while a run measures.
+        Waits while the watchdog of a killed run puts the host back, up to `wait_s`. Raises BusyError while a run
+        measures, UnsupportedError if the folder is not writable.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise UnsupportedError(
-                f"cannot write in {self.folder} ({error.strerror}), where switches are journalled; be root"
+                f"cannot write the journal of switches in {self.folder}",
+                reason=error.strerror or "",
+                fix="be root",
             ) from None
         began, waiting = time.monotonic(), False
         while not _locked(fd, fcntl.LOCK_EX):
@@ -129,7 +137,7 @@ class Store:
                 who = f"process {holder}" if holder else "another run of pybench"
                 raise BusyError(f"{who} measures on this host or has its switches turned", fix="wait for its end")
             if not waiting and waited > DYING_S:
-                told("waiting: the host is being put back after a run that was killed")
+                tell("waiting: the watchdog of a killed run puts the host back")
                 waiting = True
             time.sleep(0.05)
         os.ftruncate(fd, 0)
@@ -137,9 +145,9 @@ class Store:
         return fd
 
     def share(self) -> int | None:
-        """Measure beside others that turn no switch, until the descriptor returned is closed.
+        """Share the lock with other runs that turn no switch, until the returned descriptor is closed.
 
-        None if nobody ever turned a switch here. Raises BusyError while another process may turn one.
+        Returns None if no run ever turned a switch here. Raises BusyError while another process may turn one.
         """
         try:
             fd = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
@@ -157,7 +165,7 @@ class Store:
         return fd
 
     def held(self) -> bool:
-        """Whether somebody may turn switches right now, or puts them back."""
+        """Return whether another process may turn switches now, or puts them back."""
         try:
             fd = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -168,7 +176,7 @@ class Store:
             os.close(fd)
 
     def holder(self) -> int:
-        """Process that last held the lock for itself, 0 if unknown."""
+        """Return the process that last held the lock alone, 0 if unknown."""
         try:
             return int(self._lock.read_text())
         except (OSError, ValueError):
@@ -177,8 +185,8 @@ class Store:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """While this lasts, no other pybench turns switches of this host. Raises BusyError while one may."""
-    shared = Store().share()
+    """Keep other pybench processes from turning switches of this host. Raises BusyError while one may."""
+    shared = StateFolder().share()
     try:
         yield
     finally:
@@ -195,17 +203,16 @@ def _locked(fd: int, how: int) -> bool:
 
 
 def _alive(pid: int) -> bool:
-    """Whether a process runs; a dead one whose parent has not looked yet does not."""
+    """Return whether a process runs; one that ended and waits for its parent does not."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+        return pid > 0 and psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
         return False
-    return pid > 0 and text.rpartition(")")[2].split()[0] not in "ZX"
 
 
 def left_behind() -> str:
-    """One line that points to switches which a dead run left turned; `` if there are none."""
-    store = Store()
+    """Return a line on the switches that a killed run left turned, `` if there are none."""
+    store = StateFolder()
     if not store.path.exists() or store.held():
         return ""
-    return "an earlier run left switches of this host turned (SMT or CPUs); put them back: pybench restore"
+    return "an earlier run left switches of this host turned (SMT or CPUs); put them back with pybench restore"

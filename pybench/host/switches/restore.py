@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the host back as a journal found it, from whatever point the run that wrote it came to.
+"""Put the host back into the state that a journal recorded, from any point of the run that wrote it.
 
-It may be done again and again, by the run itself, its guard, or `pybench restore`. What another process turned
-meanwhile is told and left alone: only what the run turned, or woke, is turned back.
+The run, its watchdog and `pybench restore` may all do so, any number of times. Only switches that the run turned
+are turned back; changes by other processes are reported and left alone.
 """
 
 import errno
@@ -12,30 +12,33 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from pybench.errors import MeasurementError
-from pybench.host.journal import Journal
-from pybench.host.switches import SMT_CONTROL, SwitchFiles, smt_is_on
+from pybench.host.switches.files import SMT_CONTROL, SwitchFiles, smt_is_on
+from pybench.host.switches.journal import Journal
 from pybench.text import format_list, parse_list
 
-# A CPU whose coming or going the kernel refuses for the moment (EBUSY, EAGAIN) is asked again.
+# The kernel may refuse to turn a CPU for a moment (EBUSY, EAGAIN); then it is tried again.
 TRIES, PAUSE_S = 20, 0.1
 _FOR_NOW = (errno.EBUSY, errno.EAGAIN, errno.EINTR)
 
 
 class Restored(msgspec.Struct, kw_only=True):
-    """What came of it, in sentences."""
+    """The outcome of putting a host back, in sentences."""
 
     done: list[str] = []
     noted: list[str] = []
-    """Left as it is, because another turned it."""
+    """Switches left alone, because another process turned them."""
     left: list[str] = []
-    """Should be put back, and could not be."""
+    """Switches that could not be put back."""
 
 
 def put_back(
     files: SwitchFiles, journal: Journal, save: Callable[[Journal], None], pause_s: float = PAUSE_S
 ) -> Restored:
-    """Put back what the journal's run turned. `save` is called before what should be written down first; where it
-    raises MeasurementError, that is noted and the rest is put back."""
+    """Put back the switches that the journal's run turned.
+
+    `save` is called before a step that the journal must record. If it raises MeasurementError, the error is noted
+    and the host is put back all the same.
+    """
     restored = Restored()
     rebooted = journal.boot != files.boot()
     _smt(files, journal, save, restored, rebooted)
@@ -58,16 +61,16 @@ def _smt(
             try:
                 save(journal)
             except MeasurementError as error:
-                # All that a later restore would not know is which CPUs this wakes; they are turned off below.
+                # A later restore would only miss which CPUs this turns on; they are turned off below.
                 restored.noted.append(f"{error}; the host is put back all the same")
         word = journal.smt
     elif smt_is_on(now) and journal.smt == "off" and rebooted:
         word = "off"
     elif now == "forceoff":
-        restored.left.append("SMT is forced off now, which another did: only a reboot brings it back")
+        restored.left.append("another process forced SMT off; only a reboot turns it on")
         return
     else:
-        restored.noted.append(f"SMT was {journal.smt} and is {now} now, which another did: left so")
+        restored.noted.append(f"SMT was {journal.smt}; another process turned it {now}: left so")
         return
     try:
         files.write(SMT_CONTROL, word)
@@ -82,9 +85,9 @@ def _cpus(files: SwitchFiles, journal: Journal, restored: Restored, rebooted: bo
     back: list[int] = []
     for cpu in sorted(set(journal.online) - online):
         if cpu not in ours:
-            restored.noted.append(f"CPU {cpu} was on and is off now, which another did: left so")
+            restored.noted.append(f"CPU {cpu} was on; another process turned it off: left so")
         elif failed := turn(files, cpu, True, pause_s):
-            restored.left.append(f"CPU {cpu} does not come back: {failed}; echo 1 > /{_file(cpu)}")
+            restored.left.append(f"CPU {cpu} does not turn on: {failed}; echo 1 > /{_file(cpu)}")
         else:
             back.append(cpu)
     if back:
@@ -92,9 +95,9 @@ def _cpus(files: SwitchFiles, journal: Journal, restored: Restored, rebooted: bo
     gone: list[int] = []
     for cpu in sorted(set(journal.offline) & online):
         if not (journal.woke or rebooted):
-            restored.noted.append(f"CPU {cpu} was off and is on now, which another did: left so")
+            restored.noted.append(f"CPU {cpu} was off; another process turned it on: left so")
         elif failed := turn(files, cpu, False, pause_s):
-            restored.left.append(f"CPU {cpu} was off and does not go off again: {failed}; echo 0 > /{_file(cpu)}")
+            restored.left.append(f"CPU {cpu} does not turn off again: {failed}; echo 0 > /{_file(cpu)}")
         else:
             gone.append(cpu)
     if gone:
@@ -110,7 +113,7 @@ def _cpus_words(cpus: list[int]) -> str:
 
 
 def turn(files: SwitchFiles, cpu: int, on: bool, pause_s: float = PAUSE_S) -> str:
-    """Turn a CPU and look that it went; why not, in words, `` if it did."""
+    """Turn a CPU on or off and verify it; return the reason if it did not follow, `` if it did."""
     why = ""
     for attempt in range(TRIES):
         if attempt:
@@ -122,14 +125,14 @@ def turn(files: SwitchFiles, cpu: int, on: bool, pause_s: float = PAUSE_S) -> st
             if error.errno not in _FOR_NOW:
                 break
         else:
-            why = "the kernel took the order and did not follow"
+            why = "the kernel accepted the write but did not turn it"
         if (cpu in files.online()) == on:
             return ""
     return why if (cpu in files.online()) != on else ""
 
 
 def lists_back(files: SwitchFiles, journal: Journal, cpus: Iterable[int], restored: Restored) -> None:
-    """Give cpusets, tasks and interrupts the CPUs back that they lost when these went off; they are on again."""
+    """Give cpusets, tasks and interrupts back the CPUs they lost when these CPUs, now on again, went off."""
     here = set(cpus)
     grown = [
         path
