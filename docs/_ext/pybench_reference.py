@@ -15,11 +15,11 @@ import click
 import msgspec
 
 from pybench import native
-from pybench.analysis.comparison.metrics import FIXED
 from pybench.analysis.scaling.models import MODELS
 from pybench.cli import cli
 from pybench.native import outcome
 from pybench.results import records, transfers
+from pybench.results.metrics import METRICS
 from pybench.run.checks import CHECKS
 from pybench.workloads import WORKLOADS
 
@@ -124,8 +124,9 @@ def checks() -> str:
 
 
 def metrics() -> str:
-    rows = [(code(m.name), {"rate": "operations/s", "ns": "ns"}.get(m.unit, m.unit), m.better) for m in FIXED]
-    rows.insert(1, ("`p50`, `p99`, `p99.9`, ...", "ns", "faster"))
+    units = {"rate": "operations/s"}
+    rows = [(code(m.name), units.get(m.unit, m.unit), m.better) for m in METRICS.values()]
+    rows.append(("`p50`, `p95`, ...: any percentile", "ns", "faster"))
     return table(("metric", "unit", "better is"), rows)
 
 
