@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Take a host's `sys` and `proc` files along in one .tar.gz, and read them anywhere."""
+"""Pack the `sys` and `proc` files that describe a host into one .tar.gz, and read them on any machine."""
 
 import gzip
 import io
@@ -13,8 +13,7 @@ from pathlib import Path, PurePosixPath
 from pybench.errors import UsageError
 from pybench.host.sysfs import Tree, cpuset_files
 
-# What is worth knowing about a host, as globs below the root. Nothing here holds a serial number,
-# a host name or an address.
+# Globs below the root. No file here holds a serial number, a host name or an address.
 PATTERNS = (
     "sys/devices/system/cpu/*",
     "sys/devices/system/cpu/smt/*",
@@ -65,16 +64,16 @@ PATTERNS = (
     "proc/sys/kernel/osrelease",
     "proc/sys/kernel/sched_autogroup_enabled",
 )
-# Write-only or meaningless elsewhere.
-NOT_WORTH = {"probe", "release", "uevent", "modalias"}
+# Write-only, or without meaning on another machine.
+LEFT_OUT = {"probe", "release", "uevent", "modalias"}
 MAX_CAPTURE_BYTES = 64 << 20
 
 
 def capture(target: Path, sysroot: Path = Path("/")) -> int:
-    """Write the files that describe the host below `sysroot` to `target`, a .tar.gz; return how many.
+    """Write the files that describe the host below `sysroot` to `target`, a .tar.gz; return the number of files.
 
-    Of `proc/self/mountinfo` only the cgroup lines are kept. The same files give the same bytes.
-    Raises UsageError when `target` exists or cannot be written; then nothing is left behind.
+    Of `proc/self/mountinfo` only the cgroup lines are kept. The same files give the same bytes. Raises UsageError,
+    and leaves no file behind, if `target` exists or cannot be written.
     """
     files = _files(Tree(sysroot))
     try:
@@ -85,9 +84,9 @@ def capture(target: Path, sysroot: Path = Path("/")) -> int:
                 target.unlink()
                 raise
     except FileExistsError:
-        raise UsageError(f"{target} exists already; name a new file or remove it first") from None
+        raise UsageError(f"{target} exists already", fix="name a new file or remove it first") from None
     except OSError as error:
-        raise UsageError(f"{target}: cannot be written: {error.strerror}") from None
+        raise UsageError("cannot be written", subject=str(target), reason=error.strerror or "") from None
     return len(files)
 
 
@@ -96,12 +95,12 @@ def _files(tree: Tree) -> dict[str, bytes]:
     paths.update(cpuset_files(tree))
     files: dict[str, bytes] = {}
     for path in sorted(paths):
-        if PurePosixPath(path).name in NOT_WORTH:
+        if PurePosixPath(path).name in LEFT_OUT:
             continue
         try:
             files[path] = (tree.root / path).read_bytes()
         except OSError:
-            continue  # a folder, or a file this user or this kernel does not let be read
+            continue  # a folder, or a file that this user or this kernel cannot read
     mounts = files.get("proc/self/mountinfo")
     if mounts is not None:
         kept = [line for line in mounts.splitlines(keepends=True) if b" - cgroup" in line]
@@ -132,20 +131,20 @@ def open_sysroot(sysroot: Path) -> Iterator[Tree]:
         yield Tree(sysroot)
         return
     if not sysroot.is_file():
-        raise UsageError(f"{sysroot}: no such folder or capture file")
+        raise UsageError("no such folder or capture file", subject=str(sysroot))
     with tempfile.TemporaryDirectory(prefix="pybench-sysroot-") as folder:
         root = Path(folder)
         try:
             _unpack(sysroot, root)
         except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError):
             raise UsageError(
-                f"{sysroot} is no .tar.gz that `pybench topology --capture` could have made"
+                "not a capture file", subject=str(sysroot), fix="make one with `pybench topology --capture FILE`"
             ) from None
         yield Tree(root, shown=sysroot)
 
 
 def _unpack(source: Path, root: Path) -> None:
-    """Write the regular files of an archive below `root`; links, devices and other paths are left out."""
+    """Write the regular files of an archive below `root`, without links, devices and other paths."""
     total = 0
     with tarfile.open(source, mode="r:*") as archive:
         for member in archive:
@@ -162,7 +161,7 @@ def _unpack(source: Path, root: Path) -> None:
 
 
 def _inside(name: str) -> PurePosixPath | None:
-    """Return an archive member's path from `sys` or `proc` on; None for what does not belong there."""
+    """Return an archive member's path from `sys` or `proc` on; None if it lies elsewhere."""
     parts = [part for part in PurePosixPath(name).parts if part not in ("/", ".")]
     if ".." in parts or "\0" in name:
         return None

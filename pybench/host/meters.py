@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the host counts while a trial runs: read just before and just after it, and subtracted.
+"""Read the host's counters just before and just after a trial, and subtract them.
 
-Each parser is a function of captured text, so that other machines' text tests it. Together they take well under
-1 ms a side; what would take longer on a wide host (`/proc/interrupts` of hundreds of CPUs) is left out there.
+Each parser takes captured text, so that tests can use the text of other machines. All readings together take well
+under 1 ms on each side of a trial; a source that takes longer on a wide host (`/proc/interrupts` of hundreds of
+CPUs) is left out there.
 """
 
 import functools
@@ -19,34 +20,34 @@ from pybench.host.sysfs import Tree, cgroup_folders
 from pybench.text import named, parse_list
 
 CPUS = "/sys/devices/system/cpu"
-# A ten-thousandth of a second would already be a thousandth of a short trial; above it a source is left out.
-DEAREST_READ_S = 0.5e-3
-# Files of one CPU each (frequency, throttling) are read for so many CPUs, evenly chosen.
+# A source that takes longer to read is left out: it would be 1 % of a trial of 50 ms.
+LONGEST_READ_S = 0.5e-3
+# Files per CPU (frequency, throttling) are read for at most this many CPUs, evenly chosen.
 MOST_CPUS_READ = 8
 TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 
 
 class Ticks(NamedTuple):
-    """Time of one or more CPUs since boot by /proc/stat, in ticks (of 1/100 s nearly everywhere)."""
+    """Time of one or more CPUs since boot by /proc/stat, in ticks (1/100 s on nearly all hosts)."""
 
     busy: int = 0
-    """In tasks, interrupts and softirqs."""
+    """Time in tasks, interrupts and softirqs."""
     serving: int = 0
-    """Of that, in interrupts and softirqs."""
+    """The part of `busy` in interrupts and softirqs."""
     idle: int = 0
     steal: int = 0
 
     def plus(self, other: "Ticks") -> "Ticks":
-        """Both together."""
+        """Return the sum of both."""
         return Ticks(*(a + b for a, b in zip(self, other, strict=True)))
 
     def minus(self, other: "Ticks") -> "Ticks":
-        """What was added since `other`. A counter that ran backwards (idle does, on some kernels) adds nothing."""
+        """Return the growth since `other`. A counter that decreased (idle does, on some kernels) counts as 0."""
         return Ticks(*(max(a - b, 0) for a, b in zip(self, other, strict=True)))
 
 
 def cpu_ticks(text: str) -> dict[int, Ticks]:
-    """Ticks of each CPU in /proc/stat."""
+    """Return the ticks of each CPU in /proc/stat."""
     found = {}
     for line in text[: text.find("\nintr ")].splitlines():
         name, *rest = line.split()
@@ -56,13 +57,13 @@ def cpu_ticks(text: str) -> dict[int, Ticks]:
     return found
 
 
-# How /proc/interrupts names them on x86 and Arm.
+# Names of interrupts in /proc/interrupts on x86 and Arm.
 _KINDS = {"LOC": "timer", "RES": "reschedule", "CAL": "call", "TLB": "call", "IWI": "call"}
 _ARM_KINDS = {"Rescheduling": "reschedule", "Function": "call", "Timer": "timer", "IRQ": "call"}
 
 
 def interrupts(text: str, cpus: Iterable[int]) -> dict[str, dict[int, int]]:
-    """Interrupts of each CPU by kind, from /proc/interrupts: `timer`, `reschedule`, `call`, `device`, `other`."""
+    """Return the interrupts of each CPU by kind (`timer`, `reschedule`, `call`, `device`, `other`)."""
     lines = text.splitlines()
     columns = [int(word[3:]) for word in lines[0].split()] if lines else []
     wanted = [(index, cpu) for cpu in cpus if cpu in columns for index in (columns.index(cpu) + 1,)]
@@ -70,7 +71,7 @@ def interrupts(text: str, cpus: Iterable[int]) -> dict[str, dict[int, int]]:
     for line in lines[1:]:
         fields = line.split(None, len(columns) + 1)
         if len(fields) <= len(columns):
-            continue  # ERR and MIS have one count for all
+            continue  # ERR and MIS have one count for all CPUs
         words = fields[-1] if len(fields) > len(columns) + 1 else ""
         counts = found.setdefault(_kind(fields[0].rstrip(":"), words), {})
         for index, cpu in wanted:
@@ -87,7 +88,7 @@ def _kind(label: str, words: str) -> str:
 
 
 def softirqs(text: str, cpus: Iterable[int]) -> dict[str, dict[int, int]]:
-    """Softirqs of each CPU by name, from /proc/softirqs."""
+    """Return the softirqs of each CPU by name, from /proc/softirqs."""
     lines = text.splitlines()
     columns = [int(word[3:]) for word in lines[0].split()] if lines else []
     wanted = [(columns.index(cpu) + 1, cpu) for cpu in cpus if cpu in columns]
@@ -96,14 +97,14 @@ def softirqs(text: str, cpus: Iterable[int]) -> dict[str, dict[int, int]]:
 
 
 def throttled(text: str) -> tuple[int, int]:
-    """(times throttled, ns throttled) from a cgroup's cpu.stat, of either version."""
+    """Return (times throttled, ns throttled) from a cgroup's cpu.stat, version 1 or 2."""
     fields = dict(line.split() for line in text.splitlines() if len(line.split()) == 2)
     ns = int(fields.get("throttled_usec", 0)) * 1000 or int(fields.get("throttled_time", 0))
     return int(fields.get("nr_throttled", 0)), ns
 
 
 def pressure_ns(text: str) -> int:
-    """Time in which some task waited for a CPU, from /proc/pressure/cpu."""
+    """Return the ns in which some task waited for a CPU, from /proc/pressure/cpu."""
     for line in text.splitlines():
         if line.startswith("some "):
             return int(line.rpartition("total=")[2]) * 1000
@@ -111,7 +112,7 @@ def pressure_ns(text: str) -> int:
 
 
 def running(text: str) -> tuple[float, int]:
-    """(1-minute load average, tasks that run or want to, the reader not counted) from /proc/loadavg."""
+    """Return (1-minute load average, runnable tasks other than the reader) from /proc/loadavg."""
     fields = text.split()
     if len(fields) < 4:
         return 0.0, 0
@@ -119,7 +120,7 @@ def running(text: str) -> tuple[float, int]:
 
 
 def read_file(path: str) -> str:
-    """A file's text, empty if it cannot be read. Lighter than pathlib: it stands beside every trial."""
+    """Return a file's text, empty if it cannot be read. Cheaper than pathlib, as it runs with every trial."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -142,7 +143,7 @@ def _number(path: str) -> int:
 
 @functools.cache
 def siblings_of(cpu: int) -> tuple[int, ...]:
-    """The CPU's SMT siblings, itself among them."""
+    """Return the CPU's SMT siblings, including itself."""
     try:
         return parse_list(read_file(f"{CPUS}/cpu{cpu}/topology/thread_siblings_list")) or (cpu,)
     except ValueError:
@@ -151,7 +152,7 @@ def siblings_of(cpu: int) -> tuple[int, ...]:
 
 @functools.cache
 def node_of(cpu: int) -> int:
-    """The CPU's NUMA node, -1 where the host does not say."""
+    """Return the CPU's NUMA node, -1 if the host does not report it."""
     try:
         names = os.listdir(f"{CPUS}/cpu{cpu}")  # noqa: PTH208
     except OSError:
@@ -162,7 +163,7 @@ def node_of(cpu: int) -> int:
 
 @functools.cache
 def _throttle_files() -> tuple[str, ...]:
-    """cpu.stat of this process's cgroup and of those above it, whose quota binds it too."""
+    """Return cpu.stat of this process's cgroup and its ancestors, whose quotas apply too."""
     return tuple(f"/{folder}/cpu.stat" for folder in cgroup_folders(Tree(Path("/")), "cpu"))
 
 
@@ -170,43 +171,43 @@ def _throttle_files() -> tuple[str, ...]:
 def _interrupts_are_cheap() -> bool:
     started = time.perf_counter()
     interrupts(read_file("/proc/interrupts"), (0,))
-    return time.perf_counter() - started < DEAREST_READ_S
+    return time.perf_counter() - started < LONGEST_READ_S
 
 
 def forget_topology() -> None:
-    """CPUs went off or came: who is whose sibling is to be read again."""
+    """Forget siblings and nodes after CPUs went off or on."""
     siblings_of.cache_clear()
     node_of.cache_clear()
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
-    """What the host counted around one trial, set-up and clean-up included. Rates are a second."""
+    """The host's counters over one trial, including its set-up and clean-up. Rates are per second."""
 
     elapsed_ns: int = 0
     load: float = 0.0
     running: int = 0
-    """Tasks that ran or wanted to just before, this process not counted."""
+    """Runnable tasks just before the trial, without this process."""
     topology: list[str] = []
-    """CPUs that went off, came, or were taken from this process under way; those of the trial that are off."""
+    """In words: CPUs that went off or on, or were taken from this process, and CPUs of the trial that are off."""
     barred: list[int] = []
-    """CPUs of the trial that this process may not use now, by affinity or cpuset."""
+    """CPUs of the trial that affinity or cpuset forbid to this process now."""
     steal: float = 0.0
-    """Share of the trial's CPUs' time."""
+    """Share of the time of the trial's CPUs."""
     tick_share: float = 0.0
-    """One tick of /proc/stat as a share of that time: below it, steal cannot be told."""
+    """One tick of /proc/stat as a share of that time, the resolution of `steal`."""
     other_work: float = 0.0
-    """Share of the trial's CPUs' time in tasks that are not of the crew, less what ticks cannot tell."""
+    """Share of the time of the trial's CPUs in tasks outside the crew, less the resolution of ticks."""
     siblings_busy: float = 0.0
-    """Largest busy share of an SMT sibling that has no member."""
+    """Largest busy share of an SMT sibling without a member."""
     elsewhere: float = 0.0
-    """CPUs busy beyond those of the trial and their siblings."""
+    """Number of busy CPUs other than those of the trial and their siblings."""
     interrupts: dict[str, float] = {}
-    """Kind -> the largest rate on a CPU of the trial; softirqs by their own names."""
+    """Kind -> largest rate on a CPU of the trial; softirqs by their names."""
     throttled: float = 0.0
-    """Share of the time in which a quota of the cgroup kept its tasks waiting, on all CPUs together."""
+    """Share of the time in which a quota of the cgroup throttled its tasks, summed over CPUs."""
     thermal_throttles: int = 0
     frequency_khz: list[int] = []
-    """[before, after], mean over the trial's CPUs; left out where the host does not say."""
+    """[before, after], mean over the trial's CPUs; empty if the host does not report it."""
     pressure: float = 0.0
     """Share of the time in which some task of the host waited for a CPU."""
 
@@ -226,10 +227,10 @@ class _Snapshot(msgspec.Struct):
 
 
 class Meters:
-    """Reads what the host counts around a trial on some CPUs."""
+    """Reader of the host's counters around a trial on some CPUs."""
 
     def __init__(self, cpus: Sequence[int]) -> None:
-        """Read once: the start of what `around()` covers."""
+        """Take the first reading."""
         self._cpus = sorted(set(cpus))
         step = max(len(self._cpus) // MOST_CPUS_READ, 1)
         self._some = self._cpus[::step][:MOST_CPUS_READ]
@@ -238,12 +239,12 @@ class Meters:
 
     @staticmethod
     def _running() -> tuple[float, int]:
-        """The least of some looks over 20 ms: a kernel thread that ends the trial before is no load."""
-        looks = [running(read_file("/proc/loadavg"))]
-        while looks[-1][1] and len(looks) < 7:
-            time.sleep(0.0003 * 2 ** (len(looks) - 1))
-            looks.append(running(read_file("/proc/loadavg")))
-        return min(looks, key=lambda look: look[1])
+        """Return the smallest of some readings over 20 ms: a kernel thread that ends the last trial is no load."""
+        readings = [running(read_file("/proc/loadavg"))]
+        while readings[-1][1] and len(readings) < 7:
+            time.sleep(0.0003 * 2 ** (len(readings) - 1))
+            readings.append(running(read_file("/proc/loadavg")))
+        return min(readings, key=lambda reading: reading[1])
 
     def _read(self) -> _Snapshot:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -270,26 +271,26 @@ class Meters:
         )
 
     def around(self) -> Around:
-        """What was counted since the start."""
-        around = compare(self._before, self._read(), self._cpus, self.load, self.running)
+        """Return the growth of the counters since the first reading."""
+        around = difference(self._before, self._read(), self._cpus, self.load, self.running)
         if around.topology:
             forget_topology()
         return around
 
 
-def compare(
+def difference(
     before: _Snapshot, after: _Snapshot, cpus: Sequence[int], load: float = 0.0, waiting: int = 0
 ) -> Around:
-    """The difference of two readings, for a trial on these CPUs."""
+    """Return the difference of two readings, for a trial on these CPUs."""
     elapsed = max(after.time_ns - before.time_ns, 1)
     spent = {cpu: ticks.minus(before.ticks[cpu]) for cpu, ticks in after.ticks.items() if cpu in before.ticks}
     own = [spent[cpu] for cpu in cpus if cpu in spent]
     total = _sum(own)
     time_ns = max(total.busy + total.idle + total.steal, elapsed * max(len(own), 1) // TICK_NS, 1) * TICK_NS
     crew_ns = after.crew_ns - before.crew_ns + after.own_ns - before.own_ns
-    # Each CPU's busy time is cut to whole ticks at both ends.
+    # The busy time of each CPU is rounded down to whole ticks in both readings.
     others_ns = (total.busy - len(own)) * TICK_NS - crew_ns
-    # What the crew did beyond the time of its own CPUs, as its leader does in set-up and clean-up, was elsewhere.
+    # CPU time of the crew beyond that of its CPUs was elsewhere: its leader's, in set-up and clean-up.
     crew_elsewhere_ns = max(crew_ns - total.busy * TICK_NS, 0)
     idle_siblings = {s for cpu in cpus for s in siblings_of(cpu)} - set(cpus)
     rest = [ticks for cpu, ticks in spent.items() if cpu not in cpus and cpu not in idle_siblings]
@@ -321,7 +322,7 @@ def _online() -> frozenset[int]:
 
 
 def _changes(before: _Snapshot, after: _Snapshot, cpus: Sequence[int]) -> list[str]:
-    """What changed of the CPUs, and which of the trial's are off, in words."""
+    """Return in words how the CPUs changed, and which CPUs of the trial are off."""
     went, came = before.online - after.online, after.online - before.online
     off = set(cpus) - after.online - went if after.online else set()
     taken = before.allowed - after.allowed - went
@@ -335,11 +336,11 @@ def _sum(ticks: Iterable[Ticks]) -> Ticks:
 
 
 def _least_ns(ticks: Ticks, elapsed_ns: int) -> int:
-    """The least time that a CPU was surely busy.
+    """Return a lower bound of the time that a CPU was busy, in ns.
 
-    What is not idle is busy: idle time is counted to the microsecond where idle CPUs have no ticks, and only cut
-    to whole ticks when read. Busy ticks are samples, of which short trials have few: they only bound it, since
-    idle time stands still on some kernels.
+    Time that is not idle is busy: idle time is exact to the microsecond where idle CPUs have no ticks, and rounded
+    down to whole ticks when read. Busy ticks are samples, of which short trials have few, so they only bound the
+    result: on some kernels idle time stands still.
     """
     return max(min(elapsed_ns - (ticks.idle + ticks.steal + 1) * TICK_NS, (ticks.busy + 1) * TICK_NS), 0)
 

@@ -28,11 +28,11 @@ class Tree:
         self.odd: list[str] = []
 
     def is_dir(self, path: str) -> bool:
-        """Tell whether a folder of that name exists."""
+        """Return whether a folder of that name exists."""
         return (self.root / path).is_dir()
 
     def text(self, path: str) -> str | None:
-        """Return a file's text without surrounding white space, or None when it cannot be read."""
+        """Return a file's text without surrounding white space, None if it cannot be read."""
         try:
             return (self.root / path).read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
@@ -45,16 +45,16 @@ class Tree:
             return None
         if re.fullmatch(r"-?[0-9]{1,18}", text):
             return int(text)
-        self.malformed(path, f"{text[:40]!r} is no whole number")
+        self.malformed(path, f"{text[:40]!r} is not a whole number")
         return None
 
     def numbers(self, path: str) -> tuple[int, ...] | None:
-        """Return the numbers of a file in the kernel's list format, ascending and without repeats."""
+        """Return the numbers of a file in the kernel's list format, ascending, each once."""
         text = self.text(path)
         return None if text is None else self.as_numbers(path, text)
 
     def as_numbers(self, path: str, text: str) -> tuple[int, ...] | None:
-        """Return the numbers of a list found in the file at `path`, ascending and without repeats."""
+        """Return the numbers of a list found in the file at `path`, ascending, each once."""
         try:
             return tuple(sorted(set(parse_list(text))))
         except ValueError as error:
@@ -62,7 +62,7 @@ class Tree:
             return None
 
     def numbered(self, folder: str, prefix: str) -> list[int]:
-        """Return N of every entry `prefixN` of a folder, ascending; empty when there is no folder."""
+        """Return N of every entry `prefixN` of a folder, ascending; empty if there is no folder."""
         pattern = re.compile(re.escape(prefix) + r"([0-9]{1,9})")
         try:
             found = [pattern.fullmatch(entry.name) for entry in (self.root / folder).iterdir()]
@@ -100,7 +100,7 @@ def _unescape(text: str) -> PurePosixPath:
 def _cgroup_mounts(tree: Tree) -> Iterator[_Mount]:
     text = tree.text("proc/self/mountinfo")
     if text is None:
-        # Where every distribution mounts them; what is not there costs one failed open.
+        # The places where every distribution mounts them; a missing one costs one failed open.
         slash, usual = PurePosixPath("/"), PurePosixPath("/sys/fs/cgroup")
         yield _Mount("cgroup2", usual, slash, ())
         yield _Mount("cgroup", usual / "cpuset", slash, ("cpuset",))
@@ -114,7 +114,7 @@ def _cgroup_mounts(tree: Tree) -> Iterator[_Mount]:
 
 
 def _cgroup_paths(tree: Tree, controller: str) -> dict[str, PurePosixPath]:
-    """Return where this process is: one path a hierarchy that can hold that controller."""
+    """Return the cgroup of this process in each kind of hierarchy that can hold the controller."""
     paths: dict[str, PurePosixPath] = {}
     for line in (tree.text("proc/self/cgroup") or "").splitlines():
         number, _, rest = line.partition(":")
@@ -129,7 +129,7 @@ def _cgroup_paths(tree: Tree, controller: str) -> dict[str, PurePosixPath]:
 def _folders(mount: _Mount, path: PurePosixPath) -> list[str]:
     """Return the folders from a process's own cgroup up to the mount point, as paths below the root."""
     inside = path.relative_to(mount.root) if path.is_relative_to(mount.root) else PurePosixPath()
-    # ".." is what a cgroup namespace shows for a process outside it; then only the mount point can speak.
+    # A cgroup namespace shows ".." for a process outside it; then only the mount point is known.
     own = mount.point if ".." in inside.parts else mount.point / inside
     if not own.is_absolute() or ".." in own.parts:
         return []
@@ -138,8 +138,10 @@ def _folders(mount: _Mount, path: PurePosixPath) -> list[str]:
 
 
 def cgroup_folders(tree: Tree, controller: str) -> list[str]:
-    """Return the folders of this process's cgroups that a v1 controller or v2 governs, its own first, then those
-    above; paths are below the root. A cgroup that is not visible from here is left out."""
+    """Return the folders of this process's cgroups of a v1 controller and of v2, each followed by its ancestors.
+
+    Paths are below the root. Cgroups that are not visible from here are left out.
+    """
     own = _cgroup_paths(tree, controller)
     mounts = [
         mount
@@ -169,7 +171,7 @@ def cpuset_files(tree: Tree) -> list[str]:
 
 
 def effective_cpuset(tree: Tree) -> tuple[int, ...] | None:
-    """Return the CPUs this process's cpusets leave it, ascending; None when no cpuset can be read."""
+    """Return the CPUs that this process's cpusets allow, ascending; None if no cpuset can be read."""
     lists = [tree.numbers(path) for path in cpuset_files(tree)]
     known = [set(numbers) for numbers in lists if numbers is not None]
     return tuple(sorted(set.intersection(*known))) if known else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's own account: an instance of tracefs, made for one measurement and removed whatever happens."""
+"""Record kernel events in a tracefs instance of one's own, which is removed however the process ends."""
 
 import contextlib
 import ctypes
@@ -17,9 +17,9 @@ CLONE_NEWNS, MS_REC_PRIVATE = 0x20000, 0x4000 | 1 << 18
 
 
 def mount_tracefs() -> None:
-    """Have a tracefs at its usual place, in a mount namespace of this process's own if it is not mounted.
+    """Mount tracefs at its usual place, in a private mount namespace, unless it is mounted already.
 
-    Raises UnsupportedError.
+    Raises UnsupportedError without root or without tracefs.
     """
     try:
         if (TRACEFS / "instances").is_dir():
@@ -28,15 +28,17 @@ def mount_tracefs() -> None:
         pass
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC_PRIVATE, None):
-        raise UnsupportedError(f"no mount namespace: {os.strerror(ctypes.get_errno())}; run it as root")
+        raise UnsupportedError("no mount namespace", reason=os.strerror(ctypes.get_errno()), fix="run it as root")
     if libc.mount(b"tracefs", os.fsencode(TRACEFS), b"tracefs", 0, None):
-        raise UnsupportedError(f"tracefs cannot be mounted: {os.strerror(ctypes.get_errno())}; run it as root")
+        raise UnsupportedError(
+            "tracefs cannot be mounted", reason=os.strerror(ctypes.get_errno()), fix="run it as root"
+        )
     if not (TRACEFS / "instances").is_dir():
         raise UnsupportedError("tracefs has no instances here")
 
 
 def _remove_when_over(instance: Path) -> tuple[int, int]:
-    """Fork who removes the instance once we are gone or close the pipe, however that comes; (process, pipe)."""
+    """Fork a process that removes the instance once this one ends or closes the pipe; return (process, pipe)."""
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid:
@@ -52,20 +54,20 @@ def _remove_when_over(instance: Path) -> tuple[int, int]:
             instance.rmdir()
         if not instance.exists():
             break
-        time.sleep(0.05)  # somebody still reads from it
+        time.sleep(0.05)  # another process still reads from it
     os._exit(0)
 
 
 @contextlib.contextmanager
 def tracing(events: Sequence[str], kilobytes: int, *, stacks: bool = False) -> Iterator[Path]:
-    """An instance that records `events` (`syscalls/sys_exit_mount`) of this process's children, with addresses
-    as they are, and who called (`stacks`); `kilobytes` of buffer a CPU.
+    """Record `events` (`syscalls/sys_exit_mount`) of this process's children; yield the instance's folder.
 
-    For a process with no other threads. Raises UnsupportedError: no root, no tracefs, no such events.
+    Addresses are not hashed; `stacks` adds the callers; each CPU has `kilobytes` of buffer. The process must have
+    no other threads. Raises UnsupportedError without root, tracefs, or such events.
     """
     mount_tracefs()
     instance = TRACEFS / "instances" / f"pybench-{os.getpid()}"
-    guard, pipe = _remove_when_over(instance)
+    remover, pipe = _remove_when_over(instance)
     try:
         instance.mkdir()
         (instance / "buffer_size_kb").write_text(str(kilobytes))
@@ -79,16 +81,16 @@ def tracing(events: Sequence[str], kilobytes: int, *, stacks: bool = False) -> I
             (instance / f"events/{event}/enable").write_text("1")
         yield instance
     except FileNotFoundError as error:
-        raise UnsupportedError(f"{error.filename} is not there: the kernel was built without it") from None
+        raise UnsupportedError(f"no {error.filename}", reason="the kernel was built without it") from None
     except PermissionError as error:
-        raise UnsupportedError(f"{error.filename}: permission denied; run it as root") from None
+        raise UnsupportedError("permission denied", subject=str(error.filename), fix="run it as root") from None
     finally:
         os.close(pipe)
-        os.waitpid(guard, 0)
+        os.waitpid(remover, 0)
 
 
 def stop(instance: Path) -> int:
-    """Stop recording; how many events did not fit into the buffers."""
+    """Stop recording; return the number of events that did not fit into the buffers."""
     (instance / "tracing_on").write_text("0")
     stats = [path.read_text() for path in instance.glob("per_cpu/cpu*/stats")]
     return sum(int(n) for text in stats for n in re.findall(r"^(?:overrun|dropped events): (\d+)", text, re.M))

@@ -16,7 +16,7 @@ from test_runner import plan_of, ran
 
 from pybench.cli.run_sweep import check_allowed
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
-from pybench.host.meters import Around, compare
+from pybench.host.meters import Around, difference
 from pybench.host.switches.controls import Controls
 from pybench.host.switches.files import AS_FOUND
 from pybench.host.topology import Cpu, Topology
@@ -188,7 +188,7 @@ def test_what_changed_of_the_cpus_is_told() -> None:
             **{name: getattr(before, name) for name in before.__struct_fields__}
             | {"online": frozenset(online), "allowed": frozenset(allowed)}
         )
-        return compare(before, changed, [0]).topology
+        return difference(before, changed, [0]).topology
 
     before.online = before.allowed = frozenset({0, 1, 2})
     assert after({0, 1, 2}, {0, 1, 2}) == []

@@ -133,7 +133,7 @@ def test_a_file_that_is_no_capture(tmp_path: Path, temporary: None, damage: str)
     source = tmp_path / "host.tar.gz"
     whole = (DATA / "two-sockets-8.tar.gz").read_bytes()
     source.write_bytes({"text": b"hello", "truncated": whole[:3000], "empty": b""}[damage])
-    with pytest.raises(UsageError, match=r"is no \.tar\.gz"):
+    with pytest.raises(UsageError, match="not a capture file"):
         read_topology(source)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pybench.host.facts import COLLECTORS, read_facts
+from pybench.host.sysfs import Tree
 
 XEON = """processor\t: 0
 vendor_id\t: GenuineIntel
@@ -84,7 +85,7 @@ def test_arm_has_numbers_for_a_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("topic", COLLECTORS)
 def test_an_empty_tree_is_no_error(tmp_path: Path, topic: str) -> None:
-    assert isinstance(COLLECTORS[topic](tmp_path), dict)
+    assert isinstance(COLLECTORS[topic](Tree(tmp_path)), dict)
 
 
 def test_this_machine() -> None:

@@ -11,8 +11,8 @@ from pybench.host.meters import (
     TICK_NS,
     Meters,
     Ticks,
-    compare,
     cpu_ticks,
+    difference,
     interrupts,
     pressure_ns,
     running,
@@ -117,7 +117,7 @@ def test_whose_time_it_was(crew: int, others: int, stolen: int) -> None:
     length = crew + others + stolen
     before = snapshot(0, 0, {9001: Ticks(5, 0, 5, 5)})
     after = snapshot(length * 10, crew * 10, {9001: Ticks(5 + crew + others, 0, 5, 5 + stolen)})
-    seen = compare(before, after, (9001,))
+    seen = difference(before, after, (9001,))
     tick = TICK_NS / 1e6 / 10 / length
     assert others / length - tick - 1e-9 <= seen.other_work <= others / length + 1e-9
     assert seen.steal == pytest.approx(stolen / length)
@@ -129,7 +129,7 @@ def test_what_ran_elsewhere_and_on_a_sibling(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(meters, "siblings_of", lambda cpu: pairs.get(cpu, (cpu,)))
     idle = {cpu: Ticks() for cpu in (9001, 9002, 9003, 9004)}
     busy = {9001: Ticks(20), 9002: Ticks(11, 0, 9), 9003: Ticks(21), 9004: Ticks(0, 0, 20)}
-    seen = compare(snapshot(0, 0, idle), snapshot(200, 200, busy), (9001,))
+    seen = difference(snapshot(0, 0, idle), snapshot(200, 200, busy), (9001,))
     assert seen.siblings_busy == pytest.approx(0.5)
     # Short by the tick that idle time may have been cut by.
     assert seen.elsewhere == pytest.approx(0.95)
@@ -139,12 +139,12 @@ def test_what_ran_elsewhere_and_on_a_sibling(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_the_crew_s_leader_does_elsewhere_is_the_crew_s() -> None:
     idle = {cpu: Ticks() for cpu in (9001, 9003)}
     busy = {9001: Ticks(20), 9003: Ticks(15, 0, 5)}
-    assert compare(snapshot(0, 0, idle), snapshot(200, 340, busy), (9001,)).elsewhere == pytest.approx(0.0)
-    assert compare(snapshot(0, 0, idle), snapshot(200, 200, busy), (9001,)).elsewhere == pytest.approx(0.7)
+    assert difference(snapshot(0, 0, idle), snapshot(200, 340, busy), (9001,)).elsewhere == pytest.approx(0.0)
+    assert difference(snapshot(0, 0, idle), snapshot(200, 200, busy), (9001,)).elsewhere == pytest.approx(0.7)
 
 
 def test_idle_time_that_stands_still_is_no_work() -> None:
-    seen = compare(
+    seen = difference(
         snapshot(0, 0, {9001: Ticks(), 9003: Ticks()}), snapshot(200, 0, {9001: Ticks(), 9003: Ticks(2)}), (9001,)
     )
     assert seen.elsewhere <= 3 / 20
@@ -155,7 +155,7 @@ def test_rates_are_of_the_worst_cpu() -> None:
     after = snapshot(
         500, counts={"device": {0: 1100, 1: 1000}, "timer": {0: 5, 1: 5}}, throttled_ns=50_000_000, thermal=2
     )
-    seen = compare(before, after, (0, 1))
+    seen = difference(before, after, (0, 1))
     assert seen.interrupts == {"device": 2000.0}
     assert seen.throttled == pytest.approx(0.1)
     assert seen.thermal_throttles == 2

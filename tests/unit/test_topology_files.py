@@ -104,7 +104,7 @@ def test_a_malformed_file_of_the_live_machine_is_remembered(tmp_path: Path) -> N
     tree = Tree(tmp_path)
     tree.live = True
     assert tree.integer("number") is None
-    assert tree.odd == [f"{tmp_path / 'number'}: 'none' is no whole number"]
+    assert tree.odd == [f"{tmp_path / 'number'}: 'none' is not a whole number"]
 
 
 @pytest.mark.parametrize("folders", [[], ["sys/devices/system"], ["sys/devices/system/cpu"]])
