@@ -1,21 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulation from Python: a sweep planned for a machine that is not here, and kept if a path is given."""
+"""Simulations of a sweep on another machine, kept if a path is given; results are marked as simulated."""
 
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pybench.api.run import Run
-from pybench.errors import MeasurementError, UsageError
+from pybench.errors import UsageError
 from pybench.plan.request import checked, place_texts, words
-from pybench.results.names import command_of
-from pybench.results.records import End
-from pybench.results.store import Results, Writer
-from pybench.simulator.load import load_machine
-from pybench.simulator.run import DRAWS, Runner, header
-from pybench.simulator.study import plan_study
+from pybench.simulator.machine_file import load_machine
+from pybench.simulator.simulation import simulate_study
+from pybench.simulator.study import DRAWS, DURATION, WARMUP, plan_study
 
 
 def simulate(
@@ -27,8 +22,8 @@ def simulate(
     smt: str | Sequence[str] = (),
     draws: int = DRAWS,
     seed: int = 1,
-    duration: str = "1ms",
-    warmup: str = "100us",
+    duration: str = DURATION,
+    warmup: str = WARMUP,
     steps: str | None = None,
     oversubscribe: bool = False,
     workers: int | None = None,
@@ -37,13 +32,14 @@ def simulate(
 ) -> Run:
     """Simulate every combination of the axes on a machine, and keep it in the file `output` if one is named.
 
-    `machine` is one of `pybench machines`, or a machine file. Axes and parameters are those of `measure()`;
-    left out, they are those of `pybench simulate`. Each of `draws` trials a cell is one draw of the machine's
-    uncertain inputs, so intervals are the central 95 % of those. The same call gives the same figures to the bit,
-    whatever the number of `workers` (processes; None: one a CPU). What the machine lacks is left out and named in
-    `results[0].header.plan.left_out`.
+    `machine` is one of `pybench machine list`, or a machine file. Axes and parameters are those of `measure()`;
+    by default those of `pybench simulate`. Each of `draws` trials per cell is one draw of the machine's
+    uncertain inputs, so intervals are the central 95 % of those. The same call gives the same results to the bit,
+    whatever the number of `workers` (processes; None: one per CPU). What the machine lacks is left out and
+    named in `results[0].header.plan.left_out`.
 
-    Raises UsageError for what cannot be meant or is not modelled, MeasurementError if every simulation failed.
+    Raises UsageError for what cannot be meant or is not modelled, MeasurementError if every simulation failed, and
+    Interrupted (a KeyboardInterrupt), with the results so far, on Ctrl-C.
     """
     for name, number, least, most in (
         ("draws", draws, 1, 100_000),
@@ -62,25 +58,10 @@ def simulate(
             "oversubscribe": oversubscribe,
             "duration": duration,
             "warmup": warmup,
+            "seed": seed,
+            "min_trials": draws,
+            "max_trials": draws,
         }
     )
-    study = plan_study(
-        load_machine(str(machine)),
-        request,
-        draws=draws,
-        seed=seed,
-        duration=request.duration,
-        warmup=request.warmup,
-        steps=None if steps is None else str(steps),
-    )
-    began = time.monotonic()
-    first, trials = header(study, command_of(sys.argv)), list(Runner(study, workers).trials())
-    end = End(reason="limit", seconds=round(time.monotonic() - began, 3))
-    if output:
-        with Writer(Path(output), resumable=False) as writer:
-            for record in (first, *trials, end):
-                writer.write(record)
-    if not any(trial.figures for trial in trials):
-        raise MeasurementError(f"every simulation failed: {trials[0].outcome.reason}")
-    path = Path(output) if output else Path(f"simulated {study.machine.name} {first.created}")
-    return Run([Results(path=path, header=first, trials=trials, ends=[end], truncated=False, good_bytes=0)])
+    study = plan_study(load_machine(str(machine)), request, steps=None if steps is None else str(steps))
+    return Run([simulate_study(study, path=Path(output) if output else None, workers=workers)])

@@ -123,6 +123,8 @@ def _point_to_left_switches() -> None:
 
 def main() -> None:
     """Run the command line; turn every expected failure into one line and its exit status."""
+    # Result files record the command as a user types it.
+    sys.argv[0] = "pybench"
     try:
         outlast()
         _point_to_left_switches()
@@ -140,6 +142,8 @@ def main() -> None:
         click.echo(f"pybench: {error.format_message()}", err=True)
         status = 2
     except PybenchError as error:
+        for note in getattr(error, "__notes__", ()):
+            click.echo(note, err=True)
         click.echo(f"pybench: {error}", err=True)
         status = error.exit_status
     except (KeyboardInterrupt, click.Abort):

@@ -13,7 +13,7 @@ from pybench.findings.simulation import Wish, simulate
 from pybench.results.cells import with_defaults
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
-from pybench.simulator.load import load_machine
+from pybench.simulator.machine_file import load_machine
 from pybench.stats.estimate import Interval, median_interval, ratio_interval
 from pybench.stats.ratios import LEAST_TRIALS
 

@@ -12,8 +12,8 @@ from pybench.findings.claim import Assumption, exactly
 from pybench.findings.lab import Lab
 from pybench.findings.published import launches
 from pybench.findings.simulation import Wish, simulate_as_they_stand
-from pybench.simulator.load import load_machine
 from pybench.simulator.machine import Number
+from pybench.simulator.machine_file import load_machine
 
 Figure = Callable[[list[float]], float]
 

@@ -13,15 +13,16 @@ import msgspec
 from pybench.api.run import Run
 from pybench.errors import MeasurementError, UsageError
 from pybench.findings.claim import LEAST_DRAWS
-from pybench.plan.cells import Axes
+from pybench.plan.request import Request
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results, Writer
-from pybench.simulator.load import load_machine
+from pybench.simulator.launch_steps import DEFAULT_STEPS
 from pybench.simulator.machine import Machine, Number
-from pybench.simulator.run import Runner, Study, header, make_study
-from pybench.simulator.steps import DEFAULT_STEPS
+from pybench.simulator.machine_file import load_machine
+from pybench.simulator.simulation import Simulation
+from pybench.simulator.study import Study, header, make_study
 
-DURATION_NS, WARMUP_NS = 400_000, 60_000
+DURATION, WARMUP = "400us", "60us"
 # Draws of the uncertain inputs, if there is time.
 MOST_DRAWS = 12
 
@@ -65,7 +66,7 @@ def simulate(
     for index, study in enumerate(studies):
         # What earlier ones left of their time goes to those that come.
         until = began + share * (index + 1)
-        runner = Runner(study)
+        runner = Simulation(study)
         cells = len(study.plan.cells)
         stream = runner.trials(end)
         for trial in stream:
@@ -91,7 +92,7 @@ def simulate_as_they_stand(wishes: Sequence[Wish], seed: int) -> list[Run]:
 
     def one(wish: Wish) -> Run:
         study = _study(wish, seed, draws=1)
-        return _run(study, list(Runner(study, workers=0).trials()), None)
+        return _run(study, list(Simulation(study, workers=0).trials()), None)
 
     # Threads will do: the engine lets others run meanwhile.
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -103,17 +104,20 @@ def _study(wish: Wish, seed: int, draws: int) -> Study:
     steps = load_machine(DEFAULT_STEPS) if wish.workload == "launch" else None
     if steps is not None:
         steps = _with_fixed(steps, wish.fixed, quiet=True)
-    axes = Axes(
+    request = Request(
         workloads=(wish.workload,),
-        params=wish.params,
+        param=wish.params,
         threads=wish.threads,
-        places=wish.places,
+        place=wish.places,
         smt=wish.smt,
         oversubscribe=wish.oversubscribe,
+        duration=DURATION,
+        warmup=WARMUP,
+        seed=seed,
+        min_trials=draws,
+        max_trials=draws,
     )
-    return make_study(
-        machine, axes, steps_from=steps, seed=seed, draws=draws, duration_ns=DURATION_NS, warmup_ns=WARMUP_NS
-    )
+    return make_study(machine, request, steps_from=steps)
 
 
 def _with_fixed(machine: Machine, fixed: dict[str, float], quiet: bool = False) -> Machine:
@@ -128,7 +132,7 @@ def _with_fixed(machine: Machine, fixed: dict[str, float], quiet: bool = False) 
 
 
 def _run(study: Study, trials: list[Trial], path: Path | None) -> Run:
-    head = header(study, ["pybench", "reproduce"])
+    head = header(study)
     if path is not None:
         with Writer(path, resumable=False) as writer:
             writer.write(head)

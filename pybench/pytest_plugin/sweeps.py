@@ -40,7 +40,7 @@ class SweepFigures(Measured):
     """The sweep of a test. Asked for a cell that allows no conclusion, it ends the test as inconclusive."""
 
     def __init__(self, measured: Measured, request: pytest.FixtureRequest) -> None:
-        super().__init__(measured.results[0], measured.portable)
+        super().__init__(measured.results[0], measured.planned)
         self._node: Any = request.node
         self._strict = bool(request.config.getoption("pybench_strict"))
 

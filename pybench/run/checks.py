@@ -85,7 +85,7 @@ def _spare_cpus(cell: Cell) -> int:
 
 
 def _by_time(cell: Cell) -> bool:
-    return workload(cell.workload).typical_ns is None
+    return not workload(cell.workload).ends_by_itself
 
 
 def _interrupted(cell: Cell, seen: Evidence) -> bool:

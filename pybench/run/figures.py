@@ -95,7 +95,7 @@ def evidence(
     change, loss = _speed(members.work_ns, usual.work_ns)
     main = _main(members)
     total = sum(members.operations[i] for i in main)
-    own_end = workload(cell.workload).typical_ns is not None
+    own_end = workload(cell.workload).ends_by_itself
     longest = max((phase.max_ns for phase in outcome.phases.values()), default=0)
     return Evidence(
         start_skew_ns=max(members.start_ns),

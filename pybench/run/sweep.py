@@ -15,13 +15,11 @@ from pybench.host.switches.controls import Controls
 from pybench.host.switches.files import HostState
 from pybench.host.topology import Distance, Topology, distances
 from pybench.native.outcome import Members, Outcome, TrialSpec
-from pybench.plan.blocks import block_order, host_state, rounds_in_block, states_of
-from pybench.plan.cells import round_order, trial_ns
+from pybench.plan.order import block_order, host_state, round_order, rounds_in_block, states_of, trial_ns
 from pybench.results.records import Cell, End, Plan, Trial, trial_of
 from pybench.run.figures import Usual, figures, handoffs_by_distance
-from pybench.run.requirements import unsupported_words
-from pybench.run.transfers import quick_look
-from pybench.run.trial import RunTrial, StartMeters, measure, start_meters
+from pybench.run.line_transfers import quick_look
+from pybench.run.trial import RunTrial, StartMeters, measure, start_meters, unsupported_words
 from pybench.stats.estimate import median_interval
 from pybench.workloads import workload
 
@@ -183,21 +181,21 @@ class Sweep:
             return by_trials
         return max(by_trials, min((time.monotonic() - self._started) * 1e9 / plan.budget_ns, 1.0))
 
-    def raise_if_nothing_measured(self, trials: Iterable[Trial]) -> None:
-        """Raise UnsupportedError or MeasurementError if no trial at all gave a figure."""
-        seen = list(trials)
-        if not seen or any(trial.figures for trial in seen):
+    def raise_if_nothing(self, trials: Sequence[Trial]) -> None:
+        """Raise UnsupportedError or MeasurementError if there are trials, and none gave a figure."""
+        if not trials or any(trial.figures for trial in trials):
             return
-        if all(trial.outcome.status == "unsupported" for trial in seen):
-            words = sorted({unsupported_words(trial.outcome.reason, trial.outcome.errno) for trial in seen})
+        if all(trial.outcome.status == "unsupported" for trial in trials):
+            words = sorted({unsupported_words(trial.outcome.reason, trial.outcome.errno) for trial in trials})
             raise UnsupportedError(f"this host cannot do it: {'; '.join(words)}")
-        reasons = sorted({trial.outcome.reason or trial.outcome.note for trial in seen})
+        reasons = sorted({trial.outcome.reason or trial.outcome.note for trial in trials})
         raise MeasurementError(f"every trial failed: {'; '.join(reasons)}")
 
     def _look_at_transfers(self, indices: Sequence[int]) -> None:
         """What a line transfer takes now, by distance, if cells of this round will hand a lock over."""
         cells = [self.plan.cells[i] for i in indices]
-        cpus = sorted({cpu for cell in cells if cell.workload == "spin" and cell.threads > 1 for cpu in cell.cpus})
+        handing = (cell for cell in cells if cell.threads > 1 and workload(cell.workload).hands_over)
+        cpus = sorted({cpu for cell in handing for cpu in cell.cpus})
         if self._topology is not None and len(cpus) > 1:
             self._transfer_ns = quick_look(self._topology, cpus, self._run_trial, self._meters)
 
@@ -255,7 +253,7 @@ def lean(outcome: Outcome) -> Outcome:
 
 def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:
     """What the core is asked for one repeat of a cell."""
-    own_end = workload(cell.workload).typical_ns is not None
+    own_end = workload(cell.workload).ends_by_itself
     return TrialSpec(
         workload=cell.workload,
         params=cell.params,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine as the simulator knows it: its shape, and its times, each a number with a range and a source.
 
-Files are TOML; docs/reference/machine-files.md describes them, `pybench.simulator.load` reads and checks them.
+Files are TOML: docs/reference/machine-files.md describes them, and `machine_file` reads and checks them.
 """
 
 import math

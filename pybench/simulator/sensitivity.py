@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from pybench.errors import UsageError
 from pybench.results.records import Cell, InputRange
 from pybench.results.store import Results
-from pybench.simulator.inputs import draw
+from pybench.simulator.draws import draw
 from pybench.stats.estimate import Floats
 
 LEAST_DRAWS = 10

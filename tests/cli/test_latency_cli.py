@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from pybench.host.topology import read_topology
+from pybench.plan.transfer_pairs import TRIES
 from pybench.results.transfer_figures import load_transfers
 from pybench.results.transfers import read_transfers
 from pybench.run import trial
-from pybench.run.transfers import TRIES, measure_transfers
+from pybench.run.line_transfers import measure_transfers
 from tests.cli.cli_runs import ALL_VALID, ENVIRONMENT, MAIN, PYBENCH, here, pybench, python
 
 needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two CPUs")
@@ -80,7 +81,7 @@ def test_a_matrix_without_a_clean_trial_is_status_4_and_kept(tmp_path: Path) -> 
     words = ["--place", two(), "--method", "cas", "--rounds", "2", "--output", "l.jsonl"]
     ran = pybench("latency", *words, start=invalid, cwd=tmp_path)
     assert ran.returncode == 4, ran.stderr
-    assert "no pair gave a valid measurement: steal (kept in l.jsonl)" in ran.stderr
+    assert "kept in l.jsonl\npybench: no pair gave a valid measurement: steal" in ran.stderr
     trials = read_transfers(tmp_path / "l.jsonl").trials
     # Each of the two rounds was tried again as often as it may be.
     assert [(t.round, t.attempt) for t in trials] == [(n, attempt) for n in range(2) for attempt in range(TRIES)]

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from pybench.cli import cli
 from pybench.errors import UsageError
 from pybench.results.store import read
-from pybench.simulator.load import read_machine, shipped
+from pybench.simulator.machine_file import read_machine, shipped
 
 PYBENCH = [sys.executable, "-c", "from pybench.cli import main; main()"]
 SHORT = ["--duration", "20us", "--warmup", "2us"]
@@ -129,7 +129,7 @@ def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
         (["simulate", "--machine", "r5.metal", "launch", "--steps", "r5.metal"], "--steps FILE"),
         (["calibrate", "-o", str(wrong)], "exists; name another -o, or give --force"),
         (["calibrate", "-o", str(tmp_path / "x.txt")], "a machine file ends in .toml"),
-        (["calibrate", "-o", str(tmp_path / "no" / "x.toml")], "is no folder"),
+        (["calibrate", "-o", str(tmp_path / "no" / "x.toml")], "is not a folder"),
     ):
         with pytest.raises((UsageError, click.UsageError)) as refused:
             cli.main(words, standalone_mode=False)

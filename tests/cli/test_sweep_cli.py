@@ -165,7 +165,7 @@ def test_help_fits_80_columns(verb: str) -> None:
 
 def test_no_verb_waits_for_scipy_to_load() -> None:
     """Which takes longer than all the rest of most commands; who fits something imports it then."""
-    modules = [*(module for module, _ in VERBS.values()), "pybench.cli.run_sweep", "pybench.cli.run_latency"]
+    modules = [*(module for module, _ in VERBS.values()), "pybench.cli.sweeps", "pybench.api.latency"]
     code = f"import importlib, sys; [importlib.import_module(m) for m in {modules}]; print(*sys.modules)"
     ran = subprocess.run(python(code), text=True, capture_output=True, check=True, timeout=100)
     assert "pybench.run.sweep" in ran.stdout.split()

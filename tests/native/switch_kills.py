@@ -19,8 +19,9 @@ from pybench.host.switches.files import HostState, SwitchFiles
 from pybench.host.switches.journal import StateFolder, left_behind
 from pybench.host.switches.restore import put_back
 from pybench.host.topology import Topology, read_topology
-from pybench.plan.blocks import states_of
-from pybench.plan.request import Request, make_plan
+from pybench.plan.order import states_of
+from pybench.plan.planner import make_plan
+from pybench.plan.request import Request
 from pybench.results.records import Header
 from pybench.results.store import Writer, read
 from pybench.run import sweep as runner
@@ -100,7 +101,7 @@ def planned(victim: int) -> tuple[Header, Topology]:
         allow_host_changes=True,
     )
     topology = read_topology()
-    plan = make_plan(request, topology)
+    plan = make_plan(request, topology).plan
     return Header(pybench="", created="", command=[], host={}, topology={"cpus": []}, plan=plan), topology
 
 

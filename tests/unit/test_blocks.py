@@ -11,22 +11,22 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_controls import host, state
-from test_runner import plan_of, ran
 
-from pybench.cli.run_sweep import check_allowed
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
 from pybench.host.meters import Around, difference
 from pybench.host.switches.controls import Controls
 from pybench.host.switches.files import AS_FOUND
 from pybench.host.topology import Cpu, Topology
 from pybench.native.outcome import Outcome, TrialSpec
-from pybench.plan.blocks import block_order, host_state, rounds_in_block, states_of, switch_words, turns_switches
-from pybench.plan.cells import Axes, make_cells
-from pybench.plan.request import Request, make_plan
+from pybench.plan.order import block_order, host_state, rounds_in_block, states_of, switch_words, turns_switches
+from pybench.plan.planner import make_plan
+from pybench.plan.request import Request
 from pybench.results.records import Cell, Plan
 from pybench.run import sweep as runner
+from pybench.run.measure import check_allowed
 from tests.unit.kernel_model import KernelModel
+from tests.unit.test_controls import host, state
+from tests.unit.test_runner import plan_of, ran
 
 QUIET: Any = lambda _: Around  # noqa: E731 - a host that nothing else runs on
 
@@ -66,10 +66,14 @@ def switched_plan(**changes: object) -> Plan:
 
 
 def test_cells_are_planned_on_the_cpus_that_their_state_leaves() -> None:
-    axes = Axes(
-        workloads=("spin",), threads="max", places=("all",), smt=("on", "off", "off:kernel"), offline=((), (1, 3))
+    request = Request(
+        workloads=("spin",),
+        threads="max",
+        place=("all",),
+        smt=("on", "off", "off:kernel"),
+        offline=("none", "1,3"),
     )
-    cells, _ = make_cells(axes, two_sockets())
+    cells = make_plan(request, two_sockets()).plan.cells
     seen = {(cell.smt, cell.place): set(cell.cpus) for cell in cells}
     assert seen == {
         ("on", "all"): {0, 1, 2, 4, 5, 6, 7},

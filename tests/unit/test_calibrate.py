@@ -7,8 +7,8 @@ import pytest
 
 from pybench.native.engine import transfer_paces
 from pybench.native.outcome import Outcome, Phase
-from pybench.simulator import calibrate_launch
-from pybench.simulator.singles import lateness
+from pybench.simulator.calibration import launch as calibrate_launch
+from pybench.simulator.calibration.lateness import lateness
 from tests.unit.hosts import HOSTS, read
 
 STEP = Phase(calls=1, operations=1, wall_ns=2, max_ns=2, histogram=[], cpu_ns=1)

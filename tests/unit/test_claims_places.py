@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from pybench.api.measure import request_of
 from pybench.api.run import Run
 from pybench.findings.claim import Evidence
 from pybench.findings.claims import load_claims
 from pybench.findings.lab import Lab
-from pybench.plan.portable import plan_portable
+from pybench.plan.planner import make_plan
 from pybench.results.records import Cell, Trial
-from pybench.simulator.load import load_machine
+from pybench.simulator.machine_file import load_machine
 from tests.unit.synthetic import results, trial
 
 Factor = Callable[[Cell], float]
@@ -25,8 +26,7 @@ def planted(factor: Factor, machine: str, monkeypatch: pytest.MonkeyPatch) -> La
     lab.topology = load_machine(machine).topology()
 
     def measure(workload: str, output: object = None, **axes: Any) -> Run:
-        plan = plan_portable(lab.topology, workload, **axes).plan
-        assert plan
+        plan = make_plan(request_of(workload, **axes), lab.topology, "leave out").plan
         trials = [made(index, cell, repeat) for index, cell in enumerate(plan.cells) for repeat in range(8)]
         return Run([results("planted.jsonl", plan.cells, trials)])
 

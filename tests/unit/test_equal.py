@@ -10,8 +10,10 @@ import pytest
 from pybench.analysis.comparison.equal import compare_equal
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology, read_topology
-from pybench.plan.equal import Sides, equal_plan, smt_sides, socket_sides
 from pybench.plan.request import Request
+from pybench.plan.sides import Sides, plan_sides
+from pybench.plan.smt_sides import smt_sides
+from pybench.plan.socket_sides import socket_sides
 from pybench.present.views.equal import verdict_lines
 from pybench.results.records import Cell
 from tests.unit.synthetic import columns, noisy
@@ -28,7 +30,7 @@ def machine(name: str) -> Topology:
 
 def planned(topology: Topology, sides: Sides) -> tuple[dict[int, Cell], dict[int, Cell]]:
     """Cells by threads of the side `one` and of the other."""
-    plan, ones = equal_plan(REQUEST, topology, sides)
+    plan, ones = plan_sides(REQUEST, topology, sides)
     return {cell.threads: cell for cell in plan.cells[:ones]}, {cell.threads: cell for cell in plan.cells[ones:]}
 
 
@@ -106,7 +108,7 @@ def test_the_verdict_is_what_was_planted() -> None:
             ["the second socket adds nothing", "one socket or two makes no difference"],
         ),
     ):
-        plan, ones = equal_plan(msgspec.structs.replace(REQUEST, param={"lock": ("mcs",)}), topology, sides)
+        plan, ones = plan_sides(msgspec.structs.replace(REQUEST, param={"lock": ("mcs",)}), topology, sides)
         factors = [speed["one"] if i < ones else speed["more"] for i in range(len(plan.cells))]
         file = columns(noisy("planted", plan.cells, factors=factors, noise=0.002, trials=12))[0]
         compared = compare_equal(file, sides.kind, ones, sides.factor)

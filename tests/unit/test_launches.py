@@ -24,7 +24,7 @@ from pybench.present.views.launch import BLOCKS, conclusions, launch_report, spa
 from pybench.present.views.sweep import result_tables
 from pybench.results.records import Cell, Trial
 from pybench.run.figures import evidence, figures
-from pybench.run.requirements import needs
+from pybench.run.trial import needs
 from pybench.workloads import mount, workload
 from pybench.workloads.launch import MOST_LAYERS, STRATEGIES, host_conflict, typical_ns
 

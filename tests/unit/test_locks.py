@@ -14,7 +14,8 @@ from pybench import native
 from pybench.errors import UsageError
 from pybench.host.topology import Cpu, Topology, read_topology
 from pybench.native import TrialSpec, run_trial
-from pybench.plan.cells import Axes, make_cells, member_domains
+from pybench.plan.planner import make_plan, member_domains
+from pybench.plan.request import Request
 from pybench.results.records import Cell
 from pybench.workloads import spin
 
@@ -29,8 +30,9 @@ BIG = Topology(
 
 
 def cells(**params: str) -> list[Cell]:
-    axes = Axes(workloads=("spin",), params={k: (v,) for k, v in params.items()}, threads="max", places=("all",))
-    return make_cells(axes, HOST)[0]
+    own = {name: (value,) for name, value in params.items()}
+    request = Request(workloads=("spin",), param=own, threads="max", place=("all",), smt=("on",))
+    return make_plan(request, HOST).plan.cells
 
 
 def test_the_locks_are_the_core_s_in_its_order() -> None:

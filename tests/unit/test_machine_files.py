@@ -12,13 +12,12 @@ from pybench import native
 from pybench.errors import UsageError
 from pybench.host.topology import distances
 from pybench.placement import place
-from pybench.simulator.calibrate import ascending
-from pybench.simulator.inputs import draw, uncertain
-from pybench.simulator.load import load_machine, read_machine, shipped
-from pybench.simulator.lone import made_of
+from pybench.simulator.calibration.calibrate import ascending
+from pybench.simulator.calibration.core import made_of
+from pybench.simulator.calibration.trials import measured
+from pybench.simulator.draws import draw, uncertain
 from pybench.simulator.machine import CpuPlace, Machine, Number, Shape, grid, seats
-from pybench.simulator.measuring import measured
-from pybench.simulator.write import to_toml
+from pybench.simulator.machine_file import load_machine, read_machine, shipped, to_toml
 
 GOOD = shipped()["r5.metal"].read_text()
 SHAPES = {  # what the machines are, as their makers say: CPUs, sockets, cores, L3 caches

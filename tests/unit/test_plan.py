@@ -9,24 +9,27 @@ from hypothesis import strategies as st
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import read_topology
-from pybench.plan.cells import Axes, check_supported, make_cells, round_order
-from pybench.plan.request import Request, from_options, make_plan, read_config
+from pybench.plan.order import round_order
+from pybench.plan.planner import make_plan
+from pybench.plan.request import Request, from_options, read_config
 from pybench.results.records import Cell, Plan
+from pybench.run.measure import check_supported
 
 HOST = read_topology()
 CPUS = len(HOST.usable)
 
 
 def cells_of(**axes: object) -> list[Cell]:
-    return make_cells(Axes(**axes), HOST)[0]  # type: ignore[arg-type]
+    axes = {"place": ("single-socket",), "smt": ("on",)} | axes
+    return make_plan(Request(**axes), HOST).plan.cells  # type: ignore[arg-type]
 
 
 def test_every_combination_is_a_cell_once() -> None:
     cells = cells_of(
         workloads=("spin",),
-        params={"lock": ("tas", "mcs"), "hold_ns": ("0", "100", "100")},
+        param={"lock": ("tas", "mcs"), "hold_ns": ("0", "100", "100")},
         threads="1",
-        crews=("threads", "processes"),
+        crew=("threads", "processes"),
     )
     seen = {(c.params["lock"], c.params["hold_ns"], c.crew) for c in cells}
     assert seen == set(itertools.product(("tas", "mcs"), (0, 100), ("threads", "processes")))
@@ -43,7 +46,7 @@ def test_a_cell_names_its_cpus_and_all_its_parameters() -> None:
 
 def test_a_parameter_can_be_meant_for_one_workload() -> None:
     cells = cells_of(
-        workloads=("mount", "stat"), threads="1", params={"mount.children": ("0", "5"), "depth": ("3",)}
+        workloads=("mount", "stat"), threads="1", param={"mount.children": ("0", "5"), "depth": ("3",)}
     )
     assert [(c.workload, c.params.get("children"), c.params.get("depth")) for c in cells] == [
         ("mount", 0, None),
@@ -55,34 +58,39 @@ def test_a_parameter_can_be_meant_for_one_workload() -> None:
 def test_more_threads_than_cpus_must_be_asked_for() -> None:
     with pytest.raises(UsageError, match="--oversubscribe"):
         cells_of(workloads=("spin",), threads=str(CPUS + 1))
-    (cell,) = cells_of(workloads=("spin",), threads=str(2 * CPUS), oversubscribe=True, places=("all",))
+    (cell,) = cells_of(workloads=("spin",), threads=str(2 * CPUS), oversubscribe=True, place=("all",))
     assert cell.oversubscribed
     assert sorted(cell.cpus) == sorted([c.number for c in HOST.usable] * 2)
 
 
 def test_impossible_combinations_are_left_out_with_their_reason() -> None:
-    cells, left_out = make_cells(
-        Axes(workloads=("mount",), threads="1", params={"api": ("mount", "open_tree"), "idmap": ("yes",)}), HOST
+    request = Request(
+        workloads=("mount",),
+        threads="1",
+        place=("all",),
+        smt=("on",),
+        param={"api": ("mount", "open_tree"), "idmap": ("yes",)},
     )
-    assert [cell.params["api"] for cell in cells] == ["open_tree"]
-    assert left_out == ["mount, threads=1: idmap=yes needs api=open_tree: mount(2) cannot map ids"]
+    plan = make_plan(request, HOST).plan
+    assert [cell.params["api"] for cell in plan.cells] == ["open_tree"]
+    assert plan.left_out == ["mount, threads=1: idmap=yes needs api=open_tree: mount(2) cannot map ids"]
 
 
 def test_nothing_left_is_an_error_with_the_reason() -> None:
     with pytest.raises(UsageError, match="idmap=yes needs api=open_tree"):
-        cells_of(workloads=("mount",), threads="1", params={"idmap": ("yes",)})
+        cells_of(workloads=("mount",), threads="1", param={"idmap": ("yes",)})
 
 
 @pytest.mark.parametrize(
     ("axes", "words"),
     [
         ({"workloads": ("spine",)}, "no workload 'spine'; there are launch, mount, spin, stat"),
-        ({"workloads": ("spin",), "params": {"lock": ("tass",)}}, "lock='tass' is not known; choose from tas"),
-        ({"workloads": ("spin",), "params": {"hold": ("1",)}}, "spin has no parameter 'hold'; it has lock"),
-        ({"workloads": ("spin",), "params": {"hold_ns": ("-1",)}}, "hold_ns='-1' must be a whole number, 0 to"),
-        ({"workloads": ("spin",), "params": {"stat.depth": ("1",)}}, "'stat' is not among the workloads"),
-        ({"workloads": ("mount",), "params": {"umount": ("batch:0",)}}, "choose from sync|detach|batch:N"),
-        ({"workloads": ("spin",), "places": ("999",)}, "CPU 999 does not exist"),
+        ({"workloads": ("spin",), "param": {"lock": ("tass",)}}, "lock='tass' is not known; choose from tas"),
+        ({"workloads": ("spin",), "param": {"hold": ("1",)}}, "spin has no parameter 'hold'; it has lock"),
+        ({"workloads": ("spin",), "param": {"hold_ns": ("-1",)}}, "hold_ns='-1' must be a whole number, 0 to"),
+        ({"workloads": ("spin",), "param": {"stat.depth": ("1",)}}, "'stat' is not among the workloads"),
+        ({"workloads": ("mount",), "param": {"umount": ("batch:0",)}}, "choose from sync|detach|batch:N"),
+        ({"workloads": ("spin",), "place": ("999",)}, "CPU 999 does not exist"),
     ],
 )
 def test_what_cannot_be_meant_is_told_in_one_line(axes: dict[str, object], words: str) -> None:
@@ -97,7 +105,7 @@ def test_mount_table_beyond_the_kernel_limit_is_seen_before_the_run() -> None:
     if not limit.exists() or int(limit.read_text()) > 180_000:
         pytest.skip("this kernel's fs.mount-max is above what the parameters allow")
     with pytest.raises(UsageError, match=r"sysctl fs\.mount-max="):
-        cells_of(workloads=("mount",), threads="1", params={"table": ("90000",), "children": ("90000",)})
+        cells_of(workloads=("mount",), threads="1", param={"table": ("90000",), "children": ("90000",)})
 
 
 def plan_of(n: int, seed: int) -> Plan:
@@ -119,7 +127,7 @@ def test_rounds_differ() -> None:
 
 
 def test_without_arguments_all_workloads_are_swept_within_a_budget() -> None:
-    plan = make_plan(Request(), HOST)
+    plan = make_plan(Request(), HOST).plan
     assert {cell.workload for cell in plan.cells} == {"mount", "spin", "stat"}
     assert plan.budget_ns > 0
     if CPUS <= 2:
@@ -134,7 +142,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
     )
     options = {"params": ("hold_ns=5",), "duration": "10ms", "budget": None, "places": ()}
     request = from_options(read_config(config), (), options)
-    plan = make_plan(request, HOST)
+    plan = make_plan(request, HOST).plan
     assert {(c.params["lock"], c.params["hold_ns"], c.place) for c in plan.cells} == set(
         itertools.product(("tas", "mcs"), (5,), ("all", "single-socket"))
     )
@@ -206,7 +214,7 @@ def test_what_is_empty_or_too_much_does_not_mean_the_default(request_: Request, 
 @given(st.integers(0, 2**32))
 def test_the_seed_that_is_given_is_the_plans(seed: int) -> None:
     request = from_options(Request(seed=5), ("spin",), {"seed": seed, "threads": "1"})
-    assert make_plan(request, HOST).seed == seed
+    assert make_plan(request, HOST).plan.seed == seed
 
 
 def test_a_lock_that_the_built_core_lacks_is_told() -> None:

@@ -125,7 +125,7 @@ def test_failed_trials_have_no_figures_and_end_in_an_error_if_there_is_nothing_e
     assert len(trials) == 14
     assert all(t.figures is None and t.evidence is None for t in trials)
     with pytest.raises(MeasurementError, match="killed by signal 9"):
-        sweep.raise_if_nothing_measured(trials)
+        sweep.raise_if_nothing(trials)
 
 
 def test_what_the_host_cannot_do_is_tried_once_a_cell() -> None:
@@ -136,7 +136,7 @@ def test_what_the_host_cannot_do_is_tried_once_a_cell() -> None:
     trials = list(sweep.trials())
     assert len(trials) == 3
     with pytest.raises(UnsupportedError, match="need root"):
-        sweep.raise_if_nothing_measured(trials)
+        sweep.raise_if_nothing(trials)
 
 
 def test_what_could_not_be_done_is_tried_again_when_a_sweep_goes_on() -> None:
@@ -158,7 +158,7 @@ def test_what_could_not_be_done_is_tried_again_when_a_sweep_goes_on() -> None:
 
 def test_one_measured_trial_is_enough_to_go_on() -> None:
     sweep = Sweep(plan_of(1), run_trial=lambda _: ran(10))
-    sweep.raise_if_nothing_measured(list(sweep.trials()))
+    sweep.raise_if_nothing(list(sweep.trials()))
 
 
 def test_an_interrupted_trial_is_done_again_not_recorded() -> None:

@@ -19,15 +19,16 @@ from pybench.api.simulate import simulate
 from pybench.cli import cli
 from pybench.errors import PybenchError, UsageError
 from pybench.native.engine_spec import ENGINE
-from pybench.plan.cells import Axes, make_cells
+from pybench.plan.request import Request
 from pybench.results.columns import read_columns
 from pybench.results.export import export
 from pybench.results.metrics import metrics
-from pybench.results.records import End, Plan, Simulated
-from pybench.results.store import Results, Writer, read
-from pybench.simulator.load import load_machine
-from pybench.simulator.run import Runner, Study, header
+from pybench.results.records import Simulated
+from pybench.results.store import Results, read
+from pybench.simulator.machine_file import load_machine
 from pybench.simulator.sensitivity import sensitivity
+from pybench.simulator.simulation import Simulation, simulate_study
+from pybench.simulator.study import Study, header, plan_study
 from pybench.stats.estimate import median_interval, range_interval, ratio_range
 from pybench.stats.ratios import AT_LEVEL, draws_ratio, draws_side
 from tests.unit import synthetic
@@ -44,20 +45,23 @@ def study(
     locks: tuple[str, ...] = ("ticket", "ttas"),
 ) -> Study:
     one = load_machine(machine)
-    axes = Axes(
-        workloads=("spin",), params={"lock": locks}, threads=threads, places=("single-socket",), elsewhere=True
+    request = Request(
+        workloads=("spin",),
+        param={"lock": locks},
+        threads=threads,
+        place=("single-socket",),
+        smt=("on",),
+        seed=seed,
+        duration="30us",
+        warmup="3us",
+        min_trials=draws,
+        max_trials=draws,
     )
-    cells, left_out = make_cells(axes, one.topology())
-    plan = Plan(cells=cells, seed=seed, duration_ns=30_000, warmup_ns=3_000, left_out=left_out)
-    return Study(plan=plan, machine=one, draws=draws)
+    return plan_study(one, request)
 
 
 def simulated(path: Path, of: Study, workers: int = 1) -> Results:
-    with Writer(path) as writer:
-        writer.write(header(of, ["pybench", "simulate"]))
-        for trial in Runner(of, workers).trials():
-            writer.write(trial)
-        writer.write(End(reason="limit", seconds=1.0))
+    simulate_study(of, path=path, workers=workers)
     return read(path)
 
 
@@ -85,9 +89,9 @@ def shown(*words: str) -> str:
 
 def test_the_same_study_gives_the_same_trials_to_the_bit_with_any_number_of_workers() -> None:
     of = study(draws=3, threads="1,2")
-    once, again = ([msgspec.json.encode(t) for t in Runner(of, workers).trials()] for workers in (1, 3))
+    once, again = ([msgspec.json.encode(t) for t in Simulation(of, workers).trials()] for workers in (1, 3))
     assert once == again
-    other = [msgspec.json.encode(t) for t in Runner(study(draws=3, threads="1,2", seed=6), 1).trials()]
+    other = [msgspec.json.encode(t) for t in Simulation(study(draws=3, threads="1,2", seed=6), 1).trials()]
     assert other != once
 
 
@@ -158,9 +162,8 @@ def test_python_and_the_command_line_simulate_the_same_to_the_bit(tmp_path: Path
 
 
 def test_what_is_not_modelled_is_refused_in_one_line() -> None:
-    of = study(locks=("clh",), draws=2)
     with pytest.raises(UsageError, match="lock clh is not modelled; there are tas"):
-        Runner(of)
+        study(locks=("clh",), draws=2)
     for words, said in (
         (["spin", "--lock", "ticket", "--page", "huge"], "--page is not modelled"),
         (["mount"], "'mount' is not modelled; there are launch and spin"),
@@ -245,7 +248,7 @@ def test_pages_and_charts_are_marked(files: tuple[Path, Path]) -> None:
     assert page.index("SIMULATED, not measured") < page.index("What was found")
     both = make_report(results)
     assert "model was not measured" in both.conclusions[0].text
-    assert all("beside measured" in view.chart.to_dict()["title"]["text"] for view in both.views)
+    assert all("and measured files" in view.chart.to_dict()["title"]["text"] for view in both.views)
     assert both.banner[0].startswith("model.jsonl: SIMULATED")
     measured = make_report(results[1:])
     assert not measured.banner and "SIMULATED" not in measured.title
@@ -364,8 +367,8 @@ def test_a_ratio_of_draws_reaches_to_their_ends() -> None:
 def test_sensitivity_finds_the_input_that_decides() -> None:
     """One thread of seqlock reads lines of its own: hits and the loop decide, and no transfer can."""
     of = study(draws=60, threads="1", locks=("atomic-add",))
-    trials = list(Runner(of, 1).trials())
-    results = Results(path=Path("x"), header=header(of, []), trials=trials, ends=[], truncated=False, good_bytes=0)
+    trials = list(Simulation(of, 1).trials())
+    results = Results(path=Path("x"), header=header(of), trials=trials, ends=[], truncated=False, good_bytes=0)
     (told,) = sensitivity(results)
     deciding = [one.name for one in told.inputs if one.told]
     assert set(deciding[:2]) == {"core.atomic_ns", "core.loop_ns"}

@@ -17,18 +17,11 @@ from rich.console import Console
 from pybench.analysis.summary.transfer_matrix import axis, matrix
 from pybench.errors import UnsupportedError, UsageError
 from pybench.native.outcome import Outcome
+from pybench.plan.transfer_pairs import expected_ns, order_of_round, pairs_by_class, plan_transfers, sample
 from pybench.present.views.transfers import Levels, transfer_report
 from pybench.results.transfer_figures import load_transfers, pair_figures, summarize, transfers_of
 from pybench.results.transfers import PairTrial, read_transfers
-from pybench.run.transfers import (
-    TransferRun,
-    expected_ns,
-    order_of_round,
-    pairs_by_class,
-    plan_transfers,
-    sample,
-    spread,
-)
+from pybench.run.line_transfers import TransferRun, spread
 from tests.unit.topologies import MACHINES, Host, server
 from tests.unit.transfer_files import NS, calm, file_of, header_of, outcome, topology_of, write_file
 

@@ -11,9 +11,10 @@ import msgspec
 from pybench.host.meters import Around
 from pybench.host.topology import Distance, Topology, distance, read_topology
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
+from pybench.plan.transfer_pairs import plan_transfers
 from pybench.results.records import End
 from pybench.results.transfers import PairTrial, TransferFile, TransferHeader
-from pybench.run.transfers import TransferRun, plan_transfers
+from pybench.run.line_transfers import TransferRun
 from tests.unit.topologies import MACHINES, SCRATCH, Host, write
 
 NS: dict[Distance, float] = {"same-cpu": 900, "smt": 7.6, "l3": 47, "socket": 110, "cross-socket": 134}

@@ -17,7 +17,7 @@ from pybench.analysis.summary.handoffs import HandoffSummary, summarize_handoffs
 from pybench.native.outcome import Outcome
 from pybench.results.records import Cell, Figures, Trial
 from pybench.run.checks import Finding, cell_findings
-from pybench.run.requirements import unsupported_words
+from pybench.run.trial import unsupported_words
 from pybench.stats.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
 
 NOTHING = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybench compare-smt: what SMT does to contention on this host."""
+"""Compare this host with and without SMT, and give a verdict."""
 
 from typing import Any
 
 import click
 
-from pybench.cli.measure.equal import run, sweep_options
-from pybench.cli.measure.sweep import SectionedCommand
+from pybench.cli.options import SectionedCommand
+from pybench.cli.sides import compare_sides, sides_options
 from pybench.workloads import WORKLOADS
 
 
@@ -15,7 +15,7 @@ from pybench.workloads import WORKLOADS
 @click.option("--place", metavar="WORDS", help="CPUs to compare on: socket:0, all, core:0-3. [the first socket]")
 @click.option("--kernel", is_flag=True, help="Turn SMT off by the kernel's switch, not leave siblings idle.")
 @click.option("--allow-host-changes", is_flag=True, help="Allow --kernel. SMT is put back, whatever happens.")
-@sweep_options
+@sides_options
 def command(
     workloads: tuple[str, ...], place: str | None, kernel: bool, allow_host_changes: bool, **options: Any
 ) -> None:
@@ -32,6 +32,4 @@ def command(
 
     Exit status 3: no core has siblings, or SMT is off.
     """
-    from pybench.plan.equal import smt_sides
-
-    run(workloads, options, lambda t: smt_sides(t, place, kernel=kernel), allowed=allow_host_changes)
+    compare_sides("smt", workloads, options, place=place, kernel=kernel, allow_host_changes=allow_host_changes)

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybench compare-sockets: what the second socket does to contention on this host."""
+"""Compare one socket of this host with two, and give a verdict."""
 
 from typing import Any
 
 import click
 
-from pybench.cli.measure.equal import run, sweep_options
-from pybench.cli.measure.sweep import SectionedCommand
+from pybench.cli.options import SectionedCommand
+from pybench.cli.sides import compare_sides, sides_options
 from pybench.workloads import WORKLOADS
 
 
 @click.command(cls=SectionedCommand)
 @click.argument("workloads", nargs=-1, metavar=f"[{'|'.join(WORKLOADS)}]...")
-@sweep_options
+@sides_options
 def command(workloads: tuple[str, ...], **options: Any) -> None:
     """Compare one socket of this host with two, and end in a verdict.
 
@@ -26,6 +26,4 @@ def command(workloads: tuple[str, ...], **options: Any) -> None:
 
     Exit status 3: this host has one socket.
     """
-    from pybench.plan.equal import socket_sides
-
-    run(workloads, options, socket_sides)
+    compare_sides("sockets", workloads, options)

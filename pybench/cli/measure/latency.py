@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybench latency: how long a cache line takes from CPU to CPU."""
+"""Measure how long a cache line takes from CPU to CPU, as a heat map."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pybench.cli.options import output_option
 from pybench.errors import UsageError
+
+WIDTH = 80
 
 
 @click.command()
@@ -30,7 +34,7 @@ from pybench.errors import UsageError
 )
 @click.option("--all", "every_pair", is_flag=True, help="Measure all pairs, however long it takes.")
 @click.option("--seed", type=int, metavar="N", help="Seed of order and sample. [random, and recorded]")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="[results/latency-....jsonl]")
+@output_option
 @click.option(
     "--chart",
     type=click.Path(path_type=Path),
@@ -61,8 +65,8 @@ def command(chart: Path | None, show: Path | None, **options: Any) -> None:
     pybench latency --place dual-socket --method cas --all
     pybench latency --show results/latency-....jsonl --chart heat.svg
     """
-    from pybench.cli.run_latency import measure, show_file
     from pybench.present.transfer_chart import check_chart
+    from pybench.results.transfers import read_transfers
 
     if chart:
         check_chart(chart)
@@ -70,6 +74,56 @@ def command(chart: Path | None, show: Path | None, **options: Any) -> None:
         given = [name for name, value in options.items() if value not in (None, False)]
         if given:
             raise UsageError("--show measures nothing; leave out the other options but --chart")
-        show_file(show, chart)
+        _print(read_transfers(show), chart)
         return
-    measure(chart=chart, **options)
+    _measure(chart, **options)
+
+
+def _measure(
+    chart: Path | None, place: str | None, methods: str | None, output: Path | None, **options: Any
+) -> None:
+    from pybench.api.latency import latency
+    from pybench.cli.progress import Bar
+    from pybench.present.views.transfers import plan_words
+    from pybench.results.names import new_name
+    from pybench.run.loop import Interrupted
+
+    path = output or new_name("latency")
+    interrupted = False
+    # A trial takes some ms, less than drawing.
+    bar = Bar("measuring", lambda header: [plan_words(header.plan)], every_s=0.2)
+    try:
+        file = latency(
+            "all" if place is None else place,
+            methods=("cas", "store") if methods is None else methods,
+            output=path,
+            observer=bar,
+            **options,
+        )
+    except Interrupted as stop:
+        file, interrupted = stop.results, True
+    if any(trial.valid for trial in file.trials):
+        click.echo(err=True)
+        _print(file, chart)
+        click.echo(f"kept in {path}", err=True)
+    else:
+        click.echo(f"interrupted before a pair gave a valid measurement; kept in {path}", err=True)
+    if interrupted:
+        sys.exit(130)
+
+
+def _print(file: Any, chart: Path | None) -> None:
+    """Print the tables of a latency file, and draw it."""
+    from pybench.present.terminal.output import make_console
+    from pybench.present.transfer_chart import write_chart
+    from pybench.present.views.transfers import transfer_report
+    from pybench.results.emulated import NOTE, is_emulated
+
+    console = make_console()
+    if is_emulated(file.header.host):
+        console.print(NOTE, markup=False, style="bold")
+    for part in transfer_report(file, min(console.width, WIDTH)):
+        console.print(part, width=min(console.width, WIDTH))
+    if chart:
+        write_chart(file, chart)
+        click.echo(f"drawn in {chart}", err=True)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybench launch: the front door to the container launch storm."""
-
-from pathlib import Path
+"""Measure container launches, many at once, by each strategy."""
 
 import click
 
+from pybench.cli.options import output_option
 from pybench.workloads.launch import STRATEGIES
 
 CONTAINERS = "1,2,5,10,20,50,100,200"
@@ -36,7 +35,7 @@ ANY_OTHER = "Any other parameter of the launch workload."
 @click.option("--budget", metavar="TIME", help="Bound on the whole. [10m; 50s with --quick]")
 @click.option("--seed", type=int, help="Seed of the order of trials.")
 @click.option("--oversubscribe", is_flag=True, help="Allow more threads than CPUs.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Result file. [results/...jsonl]")
+@output_option
 @click.option(
     "--report/--no-report",
     default=None,
@@ -65,7 +64,7 @@ def command(
     pybench launch --strategy binds,parent --containers 100 --passes 2
     pybench launch --containers 50 --place single-socket,dual-socket --readers 0,1
     """
-    from pybench.cli.run_sweep import start_sweep
+    from pybench.cli.sweeps import run_request
     from pybench.plan.request import Request, from_options
 
     given = {name: str(rest.pop(name)) for name in ("layers", "passes", "probers", "readers")}
@@ -77,4 +76,4 @@ def command(
     }
     options |= {name: default if told is None else told for name, (told, default) in defaults.items()}
     options |= {"params": params, "places": place, "smt": smt}
-    start_sweep(from_options(Request(), ("launch",), options), report)
+    run_request(from_options(Request(), ("launch",), options), report)

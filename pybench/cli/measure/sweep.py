@@ -1,55 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybench sweep: measure, keep, show."""
+"""Measure workloads over thread counts, placements and parameters."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pybench.cli.options import SectionedCommand, output_option, parameter_options, place_option
 from pybench.errors import UsageError
 from pybench.workloads import WORKLOADS
-
-
-def option_of(name: str) -> str:
-    """The option of a parameter."""
-    return f"--{name.replace('_', '-')}"
-
-
-place_option = click.option(
-    "--place",
-    "places",
-    multiple=True,
-    metavar="WORDS,...",
-    help="Placements, as `pybench topology --place` takes them. [single-socket, and dual-socket if there are two]",
-)
-
-
-def parameter_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An option for each parameter of any workload; one name is one option for all that have it."""
-    unique = {p.name: p for kind in WORKLOADS.values() for p in kind.parameters}
-    for p in unique.values():
-        function = click.option(option_of(p.name), f"param_{p.name}")(function)
-    return function
-
-
-class SectionedCommand(click.Command):
-    """A command whose --help keeps the workloads' parameters apart from its own options."""
-
-    kinds = tuple(WORKLOADS)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sweep's own options, then the parameters of each workload."""
-        own = [p for p in self.get_params(ctx) if not (p.name or "").startswith("param_")]
-        with formatter.section("Options"):
-            formatter.write_dl([r for p in own if (r := p.get_help_record(ctx))], col_max=26)
-        for kind in (WORKLOADS[name] for name in self.kinds):
-            with formatter.section(f"Parameters of {kind.name}"):
-                formatter.write_text(kind.summary)
-                rows = [
-                    (f"{option_of(p.name)} {p.metavar},...", f"{p.help} [{p.default}]") for p in kind.parameters
-                ]
-                formatter.write_dl(rows, col_max=26)
 
 
 @click.command(cls=SectionedCommand)
@@ -80,7 +39,7 @@ class SectionedCommand(click.Command):
     metavar="NAME=V,...",
     help="Any parameter as an axis; mount.NAME for one workload's alone.",
 )
-@parameter_options
+@parameter_options()
 @click.option("--duration", default=None, metavar="TIME", help="Length of a trial. [200ms]")
 @click.option("--warmup", default=None, metavar="TIME", help="Run before each trial, not counted. [20ms]")
 @click.option(
@@ -96,7 +55,7 @@ class SectionedCommand(click.Command):
 @click.option("--seed", type=int, help="Seed of the order of trials. [random, and recorded]")
 @click.option("--oversubscribe", is_flag=True, help="Allow more threads than CPUs; they are marked.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A sweep from a TOML file.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Result file. [results/...jsonl]")
+@output_option
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
@@ -126,15 +85,17 @@ def command(
     pybench sweep spin --smt on,off,off:kernel --allow-host-changes
     pybench sweep --resume results/sweep-....jsonl
     """
-    from pybench.cli.run_sweep import resume_sweep, start_sweep
+    from pybench.api.sweep import resume as go_on
+    from pybench.cli.sweeps import SweepBar, name_report, print_measured, run_request
     from pybench.plan.request import Request, from_options, is_given, read_config
 
     if resume:
         allowed = bool(options.pop("allow_host_changes"))
         if workloads or config or any(map(is_given, options.values())):
             raise UsageError("--resume goes on with the file's own plan; leave out the other options")
-        resume_sweep(resume, report, allow_host_changes=allowed)
+        measured = print_measured(lambda: go_on(resume, allow_host_changes=allowed, observer=SweepBar()))
+        name_report(measured, report)
         return
     request = read_config(config) if config else Request()
     request = from_options(request, workloads, options)
-    start_sweep(request, report)
+    run_request(request, report)

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import click
 
-from pybench.errors import MeasurementError, UsageError
-
 
 @click.command(name="calibrate")
 @click.option(
@@ -30,33 +28,10 @@ def command(output: Path | None, force: bool) -> None:
     pybench machines here.toml
     pybench simulate --machine here.toml spin --lock ticket --threads 1,2
     """
-    import platform
+    from pybench.api.calibrate import calibrate
 
-    from pybench.host.topology import read_topology
-    from pybench.simulator.calibrate import calibrate
-    from pybench.simulator.load import read_machine
-    from pybench.simulator.write import to_toml
-
-    path = output or Path(f"{platform.node() or 'this-host'}.toml")
-    if path.suffix != ".toml":
-        raise UsageError(f"{path}: a machine file ends in .toml")
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists; name another -o, or give --force")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent} is no folder; make it, or name another -o")
-    done = calibrate(read_topology(), lambda what: click.echo(f"measuring {what}", err=True))
-    try:
-        path.write_text(to_toml(done.machine), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; name another -o") from None
-    # What was written is what will be read.
-    try:
-        machine = read_machine(path)
-    except UsageError as error:
-        path.unlink()
-        raise MeasurementError(
-            f"the measurements make no machine: {error}; measure again on an idle host"
-        ) from None
+    path, done = calibrate(output, force=force, tell=lambda what: click.echo(f"measuring {what}", err=True))
+    machine = done.machine
     numbers = machine.numbers()
     assumed = [name for name, number in numbers.items() if number.assumed]
     for distance, spread in machine.transfer.items():

@@ -6,7 +6,7 @@ import msgspec
 
 from pybench.present.terminal.output import make_console
 from pybench.present.views.machines import machine_document, machine_report, machines_table
-from pybench.simulator.load import load_machine, read_machine, shipped
+from pybench.simulator.machine_file import load_machine, read_machine, shipped
 
 MAX_WIDTH = 100
 

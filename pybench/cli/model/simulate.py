@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybench simulate: the axes of a sweep on a machine that is not here."""
+"""Simulate a sweep on another machine; output is marked SIMULATED."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pybench.cli.measure.sweep import SectionedCommand, option_of, place_option
-from pybench.workloads import WORKLOADS
+from pybench.cli.options import SectionedCommand, output_option, parameter_options, place_option
+from pybench.errors import UsageError
 
+if TYPE_CHECKING:
+    from pybench.simulator.machine import Machine
+    from pybench.simulator.study import Study
+
+# Fewer draws tell no correlation from chance.
+LEAST_FOR_SENSITIVITY = 40
+AXES = ("threads", "places", "smt", "params", "oversubscribe", "duration", "warmup")
 MODELLED = ("spin", "launch")
 
 
@@ -16,12 +25,6 @@ class SimulateCommand(SectionedCommand):
     """A command whose --help has the parameters of the workloads that are modelled."""
 
     kinds = MODELLED
-
-
-def _parameter_options(function: Any) -> Any:
-    for name in {p.name: p for kind in MODELLED for p in WORKLOADS[kind].parameters}:
-        function = click.option(option_of(name), f"param_{name}")(function)
-    return function
 
 
 @click.command(cls=SimulateCommand)
@@ -38,7 +41,7 @@ def _parameter_options(function: Any) -> Any:
 @place_option
 @click.option("--smt", metavar="on,off", help="With SMT siblings, or one a core. [on, and off if there are any]")
 @click.option("--param", "params", multiple=True, metavar="NAME=V,...", help="Any parameter as an axis.")
-@_parameter_options
+@parameter_options(MODELLED)
 @click.option("--draws", type=click.IntRange(1, 100_000), metavar="N", help="Draws of the uncertain inputs. [10]")
 @click.option(
     "--sensitivity", is_flag=True, help="Say which uncertain number decides the answer; makes it 40 draws or more."
@@ -49,7 +52,7 @@ def _parameter_options(function: Any) -> Any:
 @click.option("--steps", metavar="NAME|FILE", help="launch: machine file with the durations of its steps.")
 @click.option("--oversubscribe", is_flag=True, help="Allow more threads than CPUs; they are marked.")
 @click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes. [one a CPU]")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Result file. [results/...jsonl]")
+@output_option
 @click.option("--dry-run", is_flag=True, help="Show the cells, and simulate nothing.")
 def command(workloads: tuple[str, ...], **options: Any) -> None:
     """Simulate workloads on a MACHINE, over thread counts, placements and parameters.
@@ -67,6 +70,88 @@ def command(workloads: tuple[str, ...], **options: Any) -> None:
     pybench simulate --machine m7i.metal-48xl launch --strategy binds,parent
     pybench compare measured.jsonl simulated.jsonl
     """
-    from pybench.cli.run_simulate import start
+    from pybench.plan.request import Request, from_options
+    from pybench.simulator.study import DRAWS, DURATION, WARMUP, plan_study
 
-    start(workloads, options)
+    machines = _machines(options["machines"])
+    draws = options["draws"] or DRAWS
+    if options["sensitivity"]:
+        if options["draws"] and options["draws"] < LEAST_FOR_SENSITIVITY:
+            raise UsageError(f"--sensitivity needs {LEAST_FOR_SENSITIVITY} draws or more: leave --draws out")
+        draws = max(draws, LEAST_FOR_SENSITIVITY)
+    base = Request(duration=DURATION, warmup=WARMUP, seed=options["seed"], min_trials=draws, max_trials=draws)
+    asked = {k: v for k, v in options.items() if k in AXES or k.startswith("param_")}
+    request = from_options(base, workloads or ("spin",), asked)
+    studies = [plan_study(machine, request, steps=options["steps"]) for machine in machines]
+    if options["dry_run"]:
+        for study in studies:
+            _print_plan(study)
+        return
+    paths = [_path(study, options["output"], len(studies) > 1) for study in studies]
+    for study, path in zip(studies, paths, strict=True):
+        _simulate(study, path, options["workers"], sensitivity=options["sensitivity"])
+    if len(paths) > 1:
+        click.echo(f"\nside by side: pybench compare {' '.join(map(str, paths))}", err=True)
+
+
+def _machines(texts: Sequence[str]) -> "list[Machine]":
+    from pybench.simulator.machine_file import load_machine
+
+    names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--machine names none; see `pybench machines`")
+    machines = [load_machine(name) for name in dict.fromkeys(names)]
+    known = [machine.name for machine in machines]
+    if len(set(known)) < len(known):
+        raise UsageError(f"two of these machines have one name ({', '.join(known)}); change it in a file")
+    return machines
+
+
+def _path(study: "Study", output: Path | None, several: bool) -> Path:
+    from pybench.results.names import new_name
+
+    name = study.machine.name
+    if output is None:
+        return new_name(f"simulated-{study.plan.cells[0].workload}", name)
+    return output.with_name(f"{output.stem}-{name}{output.suffix or '.jsonl'}") if several else output
+
+
+def _print_plan(study: "Study") -> None:
+    from pybench.present.terminal.output import make_console
+    from pybench.present.views.plan import plan_table
+
+    console = make_console()
+    console.print(f"to simulate: {study.machine.title}", markup=False, style="bold")
+    console.print(plan_table(study.plan))
+    for reason in study.plan.left_out:
+        console.print(f"left out: {reason}", markup=False)
+    cells = len(study.plan.cells)
+    console.print(f"{cells} cells x {study.draws} draws = {cells * study.draws} simulations", markup=False)
+
+
+def _simulate(study: "Study", path: Path, workers: int | None, *, sensitivity: bool) -> None:
+    from pybench.cli.progress import Bar
+    from pybench.present.provenance import banner
+    from pybench.run.loop import Interrupted
+    from pybench.simulator.simulation import simulate_study
+
+    bar, interrupted = Bar("simulating", lambda header: [banner(header)], auto_refresh=True), False
+    try:
+        results = simulate_study(study, path=path, workers=workers, observer=bar)
+    except Interrupted as stop:
+        results, interrupted = stop.results, True
+    if results.trials:
+        # The libraries of the fits take longer to load than short simulations.
+        from pybench.cli.read.show import print_results
+
+        print_results(results)
+        if sensitivity and not interrupted:
+            from pybench.present.terminal.output import make_console
+            from pybench.present.views.sensitivity import sensitivity_report
+
+            console = make_console()
+            for part in sensitivity_report(results):
+                console.print(part)
+    click.echo(f"{len(results.trials)} simulations in {results.ends[-1].seconds:.1f} s, kept in {path}", err=True)
+    if interrupted:
+        sys.exit(130)

@@ -17,7 +17,7 @@ from pybench.findings.published import (
     spread,
 )
 from pybench.findings.scan import number, scan
-from pybench.simulator.steps import DEFAULT_STEPS
+from pybench.simulator.launch_steps import DEFAULT_STEPS
 
 SINGLE = (MESH, CHIPLET)
 ALIKE = 1.5

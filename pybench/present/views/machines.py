@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pybench.present.terminal.machine import picture, title
+from pybench.simulator.launch_steps import STEPS
 from pybench.simulator.machine import Machine, Number
-from pybench.simulator.steps import STEPS
 
 # What a number is, for people, where its name does not say it all.
 MEANING = {

@@ -14,12 +14,12 @@ from rich.text import Text
 from pybench.analysis.summary.transfer_matrix import Axis, axis, finest, matrix
 from pybench.host.topology import Distance
 from pybench.plan.lists import show_duration
+from pybench.plan.transfer_pairs import expected_ns
 from pybench.present.numbers import time_ns, timed
 from pybench.present.provenance import bounded, host_words
 from pybench.results.transfer_figures import PairFigure, Transfers, pair_figures, summarize
 from pybench.results.transfers import PairTrial, TransferFile, TransferHeader, TransferPlan
 from pybench.run.checks import explain
-from pybench.run.transfers import expected_ns
 from pybench.workloads.transfer import METHODS
 
 DISTANCE_WORDS: dict[Distance, str] = {

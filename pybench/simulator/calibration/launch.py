@@ -7,9 +7,9 @@ from pybench.errors import MeasurementError, UnsupportedError
 from pybench.host.topology import Topology
 from pybench.native.outcome import Outcome
 from pybench.placement import place
+from pybench.simulator.calibration.trials import assumed, measured, ns_an_operation, plain, valid_outcomes
+from pybench.simulator.launch_steps import STEPS
 from pybench.simulator.machine import Number
-from pybench.simulator.measuring import assumed, measured, ns_an_operation, plain, valid_outcomes
-from pybench.simulator.steps import STEPS
 
 LAUNCH_LAYERS, LAUNCH_CONTAINERS = 50, 10
 

@@ -17,14 +17,16 @@ from pybench.errors import MeasurementError
 from pybench.host.facts import read_facts
 from pybench.host.switches.journal import undisturbed
 from pybench.host.topology import Topology
+from pybench.plan.transfer_pairs import plan_transfers
 from pybench.results.transfer_figures import pair_figures, why_invalid
 from pybench.results.transfers import PairTrial
-from pybench.run.transfers import TransferRun, plan_transfers
-from pybench.simulator.calibrate_launch import launch_steps
-from pybench.simulator.lone import lone
+from pybench.run.line_transfers import measure_matrix
+from pybench.simulator.calibration.core import lone
+from pybench.simulator.calibration.lateness import singles
+from pybench.simulator.calibration.launch import launch_steps
+from pybench.simulator.calibration.trials import REPEATS, assumed, measured, ns_an_operation, plain, valid_outcomes
 from pybench.simulator.machine import CpuPlace, Machine, Number, ServiceKind, Shape, Spread
-from pybench.simulator.measuring import REPEATS, assumed, measured, ns_an_operation, plain, valid_outcomes
-from pybench.simulator.singles import singles
+from pybench.simulator.machine_file import CORE, SCHEDULER, SERVICE
 
 BUDGET_NS = 50 * 10**9
 TRANSFER_SHARE = 0.4
@@ -42,7 +44,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @undisturbed()
-def calibrate(topology: Topology, say: Say = lambda _: None, *, budget_ns: int = BUDGET_NS) -> Calibration:
+def measure_host(topology: Topology, say: Say = lambda _: None, *, budget_ns: int = BUDGET_NS) -> Calibration:
     """Measure this host. Raises MeasurementError if it is too disturbed to be measured, UsageError while another
     run turns its switches."""
     began = time.monotonic()
@@ -88,7 +90,7 @@ def _transfers(topology: Topology, budget_ns: int) -> dict[str, Spread]:
     if len(cpus) < 2:
         return {"socket": _no_transfer()}
     plan = plan_transfers(topology, cpus, methods=("cas",), budget_ns=budget_ns, seed=1)
-    trials = list(TransferRun(plan, topology).trials())
+    trials = measure_matrix(plan, topology).trials
     rounds: dict[str, list[list[float]]] = {}
     for number in range(plan.rounds):
         mine = [trial for trial in trials if trial.round == number]
@@ -215,9 +217,7 @@ def _shape(topology: Topology) -> Shape:
 
 
 def _in_order(times: dict[str, Number]) -> dict[str, Number]:
-    """As a file is read: core, service, scheduler, each in its own order."""
-    from pybench.simulator.load import CORE, SCHEDULER, SERVICE
-
+    """Return the numbers in the order of a machine file: core, service, scheduler, each in its own."""
     order = [f"core.{key}" for key in CORE] + [f"service.{key}" for key in SERVICE["central"]]
     order += [f"scheduler.{key}" for key in SCHEDULER]
     return {name: times[name] for name in order if name in times}

@@ -11,8 +11,8 @@ from pybench import native
 from pybench.native.engine import run
 from pybench.native.engine_spec import EngineSpec, Latency, Seat, Spin
 from pybench.native.outcome import Outcome
+from pybench.simulator.calibration.trials import measured, ns_an_operation, valid_outcomes
 from pybench.simulator.machine import Number
-from pybench.simulator.measuring import measured, ns_an_operation, valid_outcomes
 
 # Their lone operations are a turn of the loop, an atomic beside it, three hits beside it, and an atomic behind a
 # store, in the model as in fact.

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from pybench.host.topology import Topology
 from pybench.native.engine import LATE_SHARE
 from pybench.placement import place
+from pybench.simulator.calibration.trials import REPEATS, assumed, measured, valid_outcomes
 from pybench.simulator.machine import Number
-from pybench.simulator.measuring import REPEATS, assumed, measured, valid_outcomes
 from pybench.stats.histograms import counted_ns
 
 SLOWEST, LEFT_OUT = 0.1, 0.001

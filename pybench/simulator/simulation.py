@@ -1,159 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plan on a machine: every cell simulated once a draw of the uncertain inputs, as the same records as a sweep's.
+"""The simulating backend of the run loop: each cell simulated once per draw, as the records of a sweep.
 
 One trial is one draw. All cells of a draw have the same inputs, so that what moves two cells alike cancels in
 their ratio. The same plan, machine, seed and number of draws give the same trials to the bit, whatever the number
 of workers.
 """
 
-import datetime
 import functools
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pybench._version import VERSION
-from pybench.errors import MeasurementError, UsageError
+from pybench.errors import MeasurementError
 from pybench.host.topology import DISTANCES, Distance, Topology, distances
-from pybench.native.engine import run
-from pybench.native.engine_spec import ENGINE, EngineSpec, Latency, Spin
+from pybench.native import engine
+from pybench.native.engine_spec import EngineSpec, Latency, Spin
 from pybench.native.outcome import Outcome, Phase
-from pybench.plan.cells import Axes, make_cells
-from pybench.results.records import Cell, Header, InputRange, Plan, Simulated, Trial, trial_of
+from pybench.results.records import Cell, End, Trial, trial_of
+from pybench.results.store import Results
 from pybench.run.figures import figures, handoffs_by_distance
+from pybench.run.loop import Interrupted, Observer, Ran, run
 from pybench.run.sweep import lean
-from pybench.simulator import steps
-from pybench.simulator.inputs import Shares, draw, uncertain
-from pybench.simulator.machine import LOOP_FIELDS, Machine, seats, with_machine
+from pybench.simulator import launch_steps
+from pybench.simulator.draws import Shares
+from pybench.simulator.machine import LOOP_FIELDS, seats, with_machine
 from pybench.simulator.pool import in_order
-from pybench.workloads import SIMULATED, workload
+from pybench.simulator.study import Study, check, header, is_launch
+from pybench.workloads import workload
 
-DURATION_NS = 1_000_000
-WARMUP_NS = 100_000
-DRAWS = 10
-# Threads that share a CPU tell of preemption only over many time slices.
+# Threads that share a CPU show preemption only over many time slices.
 SLICES = 20
-# Of a launch, which ends by itself.
+# Bound of a launch, which ends by itself.
 MOST_LAUNCH_NS = 600e9
 
 
-class Study(msgspec.Struct, frozen=True, kw_only=True):
-    """All that decides what is simulated."""
-
-    plan: Plan
-    machine: Machine
-    steps_from: Machine | None = None
-    """The machine in whose file the durations of launch steps are; None if the plan has no launch."""
-    draws: int = DRAWS
-
-    @property
-    def launches(self) -> bool:
-        """True if some cell is a launch."""
-        return any(cell.workload == "launch" for cell in self.plan.cells)
-
-    @property
-    def inputs(self) -> Machine:
-        """The machine with the launch steps that are used."""
-        given = self.steps_from.launch if self.steps_from else {}
-        return msgspec.structs.replace(self.machine, launch=dict(given))
-
-    def drawn(self) -> list[str]:
-        """The inputs that are drawn; none for a single draw."""
-        return uncertain(self.inputs, self.launches) if self.draws > 1 else []
-
-    def shares(self) -> list[Shares]:
-        """The draws, each a share of the range of each uncertain input."""
-        return draw(uncertain(self.inputs, self.launches), self.draws, self.plan.seed)
-
-
-def make_study(
-    machine: Machine,
-    axes: Axes,
+def simulate_study(
+    study: Study,
     *,
-    steps_from: Machine | None,
-    seed: int,
-    draws: int,
-    duration_ns: int,
-    warmup_ns: int,
-) -> Study:
-    """The cells of these axes on a machine, each under so many draws. Raises UsageError as `make_cells` does."""
-    cells, left_out = make_cells(axes, machine.topology())
-    plan = Plan(
-        cells=cells,
-        seed=seed,
-        duration_ns=duration_ns,
-        warmup_ns=warmup_ns,
-        min_trials=draws,
-        max_trials=draws,
-        left_out=left_out,
-    )
-    return Study(plan=plan, machine=machine, steps_from=steps_from, draws=draws)
+    path: Path | None = None,
+    workers: int | None = None,
+    observer: Observer | None = None,
+) -> Results:
+    """Simulate a study, into a new file if `path` names one; `workers` as `Simulation` has them.
+
+    Raises UsageError if the file cannot be made, MeasurementError if every simulation failed, and Interrupted,
+    with the results so far, on Ctrl-C.
+    """
+    first = header(study)
+    where = path or Path(f"simulated {study.machine.name} {first.created}")
+
+    def made(of: Ran[Trial]) -> Results:
+        return Results(where, first, of.trials, [of.end], truncated=False, good_bytes=0)
+
+    try:
+        return made(run(Simulation(study, workers), first, path=path, observer=observer))
+    except Interrupted as stop:
+        raise Interrupted(made(stop.results)) from None
 
 
-def check(study: Study) -> None:
-    """Raise UsageError, in one line, for a plan that the model has nothing for."""
-    for cell in study.plan.cells:
-        kind = workload(cell.workload)
-        if kind.simulation is None:
-            raise UsageError(f"{cell.workload} is not modelled; there are {' and '.join(SIMULATED)}")
-        for name in kind.simulation.fixed:
-            if cell.params[name] != kind.parameter(name).default:
-                option = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{option} is not modelled; leave it at {kind.parameter(name).default!r}")
-        if (reason := kind.simulation.refusal(cell.params)) is not None:
-            raise UsageError(reason)
-        if cell.workload == "launch":
-            if cell.params["strategy"] not in steps.STRATEGIES:
-                known = ", ".join(steps.STRATEGIES)
-                raise UsageError(f"strategy {cell.params['strategy']} is not modelled; there are {known}")
-            if not study.steps_from or not study.steps_from.launch:
-                raise UsageError(
-                    "a launch needs the durations of its steps: --steps FILE, as `pybench calibrate` writes"
-                )
-
-
-def header(study: Study, command: Sequence[str]) -> Header:
-    """The first record of a file."""
-    machine = study.inputs
-    return Header(
-        pybench=VERSION,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        command=list(command),
-        host={
-            "simulated": True,
-            "name": f"simulated {machine.name}",
-            "kernel": {"release": "simulated", "version": None, "cmdline": [], "machine": machine.architecture},
-            "cpu": {"model": machine.cpu_model, "microcode": None},
-            "frequency": {"governors": [], "driver": None, "boost": None},
-            "hypervisor": {"virtual": False, "vendor": None, "product": None},
-        },
-        topology=machine.topology().to_dict(),
-        plan=study.plan,
-        simulated=Simulated(
-            machine=machine.name,
-            title=machine.title,
-            digest=machine.digest,
-            engine=ENGINE,
-            seed=study.plan.seed,
-            draws=study.draws,
-            inputs={
-                name: InputRange(number.value, number.low, number.high, number.source)
-                for name, number in machine.numbers().items()
-            },
-            drawn=study.drawn(),
-            steps=f"{study.steps_from.name} ({study.steps_from.digest})" if study.steps_from else "",
-        ),
-    )
-
-
-class Runner:
+class Simulation:
     """Simulates a study's trials, several at once; the results do not depend on how many.
 
-    `workers` is how many processes do; None: one a CPU, 0: this one, which Ctrl-C then ends after a trial only.
+    `workers` is the number of processes. None means one per CPU; 0 means this one, where Ctrl-C takes effect only
+    after a trial.
     """
 
     def __init__(self, study: Study, workers: int | None = None) -> None:
@@ -161,11 +76,14 @@ class Runner:
         self.study = study
         self.done = 0
         self.total = study.draws * len(study.plan.cells)
+        self._started = time.monotonic()
         self._workers = len(os.sched_getaffinity(0)) if workers is None else workers
 
     def trials(self, until: float | None = None) -> Iterator[Trial]:
-        """Every cell of the first draw, then of the next, in the plan's order; those done by the time `until` (of
-        time.monotonic(), s). Raises MeasurementError if a worker process is killed."""
+        """Simulate every cell under the first draw, then under the next, in the plan's order.
+
+        Stops at the time `until` (of time.monotonic(), in s). Raises MeasurementError if a worker is killed.
+        """
         repeats, cells = range(self.study.draws), range(len(self.study.plan.cells))
         jobs = ((cell, repeat, index) for index, (repeat, cell) in enumerate(itertools.product(repeats, cells)))
         if not self._workers:
@@ -185,8 +103,19 @@ class Runner:
         return lambda job: msgspec.json.encode(simulator.trial(*job))
 
     def progress(self) -> float:
-        """Share of the work done, 0 to 1."""
+        """Return the share of the work done, 0 to 1."""
         return self.done / self.total
+
+    def end(self, interrupted: bool = False) -> End:
+        """Return the record of why the run stopped."""
+        seconds = round(time.monotonic() - self._started, 3)
+        return End(reason="interrupted" if interrupted else "limit", seconds=seconds)
+
+    def raise_if_nothing(self, trials: Sequence[Trial]) -> None:
+        """Raise MeasurementError if there are trials, and every simulation failed."""
+        if trials and not any(trial.figures for trial in trials):
+            reasons = sorted({trial.outcome.reason for trial in trials})
+            raise MeasurementError(f"every simulation failed: {'; '.join(reasons)}")
 
 
 _decoder = msgspec.json.Decoder(Trial)
@@ -205,7 +134,7 @@ class _Simulator:
         )
 
     def trial(self, index: int, repeat: int, sequence: int) -> Trial:
-        """One cell under one draw."""
+        """Simulate one cell under one draw."""
         cell = self._study.plan.cells[index]
         spec = engine_spec(self._study, self._topology, cell, self._shares[repeat], repeat)
         trial = trial_of(
@@ -219,7 +148,7 @@ class _Simulator:
             simulated=True,
         )
         try:
-            ran = run(spec)
+            ran = engine.run(spec)
         except MeasurementError as error:
             return msgspec.structs.replace(trial, outcome=Outcome(status="failed", reason=str(error)))
         outcome = _as_measured(cell, ran.outcome)
@@ -238,7 +167,7 @@ class _Simulator:
 
 
 def engine_spec(study: Study, topology: Topology, cell: Cell, shares: Shares, repeat: int) -> EngineSpec:
-    """What the engine is asked for one cell under one draw."""
+    """Return what the engine simulates for one cell under one draw."""
     plan, machine = study.plan, study.inputs
     domains = () if cell.domains is msgspec.UNSET else cell.domains
     seated = seats(topology, cell.cpus, domains)
@@ -247,10 +176,10 @@ def engine_spec(study: Study, topology: Topology, cell: Cell, shares: Shares, re
         at = (machine.times | machine.launch)[name]
         return at.at(shares[name]) if name in shares else at.value
 
-    if cell.workload == "launch":
+    if is_launch(cell):
         values = {name.removeprefix("launch."): number(name) for name in machine.launch}
         own = machine.name == (study.steps_from.name if study.steps_from else "")
-        work: Any = steps.launch(
+        work: Any = launch_steps.launch(
             str(cell.params["strategy"]),
             values,
             containers=int(cell.params["containers"]),
@@ -290,20 +219,20 @@ def engine_spec(study: Study, topology: Topology, cell: Cell, shares: Shares, re
 
 
 def _all_distances(transfer: dict[str, Latency]) -> dict[str, Latency]:
-    """Cores of one L3 are told as cores of one socket where a socket has one L3."""
+    """Return the latencies with that of an L3; where a socket has one L3, it is that of the socket."""
     if "l3" in transfer or "socket" not in transfer:
         return transfer
     return {**transfer, "l3": transfer["socket"]}
 
 
 def _as_measured(cell: Cell, outcome: Outcome) -> Outcome:
-    """A launch with the phases and counts that a measured one has."""
-    if cell.workload != "launch":
+    """Return a launch with the phases and counts that a measured one has."""
+    if not is_launch(cell):
         return outcome
     launched = outcome.counters.get("launched", 0)
     empty = Phase(calls=0, operations=0, wall_ns=0, max_ns=0, histogram=[])
     names = ("launch", "userns", "build", "overlay", "release", "clean")
-    each = steps.mount_operations(
+    each = launch_steps.mount_operations(
         str(cell.params["strategy"]), int(cell.params["layers"]), int(cell.params["passes"])
     )
     return msgspec.structs.replace(

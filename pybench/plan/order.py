@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cells that want different states of the host: in which blocks they are measured, and what is switched when.
+"""The order in which a plan's trials run: seeded, interleaved rounds, in blocks by what they want of the host.
 
-Turning SMT or CPUs costs time and disturbs the host, so cells of one state run together in a block. Blocks of all
-states follow each other again and again, the next turn beginning with the state in which the last one ended (A B,
-B A, A B for two): that saves a switch a turn, and a host that drifts steadily moves all states alike.
+Turning SMT or CPUs takes time and disturbs the host, so cells that want one state run together in a block. Blocks
+of all states follow each other again and again, and each turn begins with the state in which the last one ended
+(A B, B A, A B for two): that saves a switch a turn, and a host that drifts steadily moves all states alike.
 """
 
 import math
@@ -14,35 +14,58 @@ import msgspec
 
 from pybench.host.switches.files import AS_FOUND, HostState, off_in
 from pybench.host.topology import Topology
-from pybench.plan.cells import KERNEL_OFF, trial_ns
+from pybench.plan.request import KERNEL_OFF
 from pybench.results.records import Cell, Plan
 from pybench.text import counted, format_list, named
+from pybench.workloads import workload
 
-# What a switch costs in all, about: on a host of 96 CPUs the kernel takes one to three seconds.
+# Set-up and clean-up of a trial: measured 5 to 70 ms, mostly 10.
+TRIAL_OVERHEAD_NS = 15_000_000
+# About what a switch takes: one to three seconds on a host of 96 CPUs.
 SHORTEST_BLOCK_NS = 5 * 10**9
-# Of the trials that every cell gets at the least, so that no state is measured in one piece.
+# Turns of each state within the minimum of trials, so that no state is measured in one piece.
 LEAST_TURNS = 4
 
 
+def round_order(plan: Plan, round_number: int, cells: Sequence[int]) -> list[int]:
+    """Return each cell once, shuffled by seed and round, so that drift spreads over all cells alike."""
+    order = sorted(cells)
+    random.Random(f"{plan.seed}:{round_number}").shuffle(order)
+    return order
+
+
+def trial_ns(plan: Plan, cell: Cell) -> int:
+    """Return about how long one trial of a cell takes, in ns."""
+    typical = workload(cell.workload).typical_ns
+    own = typical(cell.params, cell.threads) if typical else plan.duration_ns + plan.warmup_ns
+    return own + TRIAL_OVERHEAD_NS
+
+
+def expected_ns(plan: Plan) -> tuple[int, int]:
+    """Return the shortest and longest time that a plan takes, in ns, without its budget."""
+    one_round = sum(trial_ns(plan, cell) for cell in plan.cells)
+    return one_round * plan.min_trials, one_round * plan.max_trials
+
+
 def host_state(cell: Cell) -> HostState:
-    """What a cell wants of the host."""
+    """Return the state of the host that a cell wants."""
     offline = () if cell.offline is msgspec.UNSET else cell.offline
     return HostState(smt_off=cell.smt == KERNEL_OFF, offline=offline)
 
 
 def states_of(cells: Sequence[Cell]) -> list[HostState]:
-    """The states that these cells want, each once, in their order."""
+    """Return the states that these cells want, each once, in their order."""
     return list(dict.fromkeys(map(host_state, cells)))
 
 
 def turns_switches(plan: Plan) -> bool:
-    """True if a plan asks for any switch of the host."""
+    """Return True if a plan turns any switch of the host."""
     return any(state.turned for state in states_of(plan.cells))
 
 
 def rounds_in_block(plan: Plan) -> int:
-    """How many trials of each of its cells a block holds: as many as make a switch worth its time, and few enough
-    that every state gets `LEAST_TURNS` turns within the least trials."""
+    """Return how many trials of each of its cells a block holds: enough to be worth a switch, and few enough that
+    every state gets `LEAST_TURNS` turns within the minimum of trials."""
     states = states_of(plan.cells)
     if len(states) < 2:
         return 1
@@ -51,7 +74,7 @@ def rounds_in_block(plan: Plan) -> int:
 
 
 def block_order(plan: Plan, turn: int, states: Sequence[HostState]) -> list[HostState]:
-    """The order of the states in one turn: by the plan's seed, but beginning where the turn before ended."""
+    """Return the order of the states in one turn: seeded, but beginning where the turn before ended."""
     order: list[HostState] = []
     for number in range(turn + 1):
         shuffled = sorted(states, key=lambda state: (state.smt_off, state.offline))
@@ -64,7 +87,7 @@ def block_order(plan: Plan, turn: int, states: Sequence[HostState]) -> list[Host
 
 
 def switch_words(plan: Plan, topology: Topology) -> list[str]:
-    """What a plan switches, when, and that it is put back: lines for people; none if it switches nothing."""
+    """Return lines that say what a plan switches, when, and that it is put back; none if it switches nothing."""
     states = states_of(plan.cells)
     if not any(state.turned for state in states):
         return []

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Machine files: where they are, how they are read, and what is wrong with them, in one line each."""
+"""Machine files: where they are, and how they are read, checked and written."""
 
 import difflib
 import hashlib
+import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from typing import Any, get_args
 import msgspec
 
 from pybench.errors import UsageError
+from pybench.simulator.launch_steps import STEPS
 from pybench.simulator.machine import (
     MOST_CPUS,
     CpuPlace,
@@ -24,9 +26,9 @@ from pybench.simulator.machine import (
     Spread,
     grid,
 )
-from pybench.simulator.steps import STEPS
 
 FORMAT = 1
+HEAD = "# Written by `pybench calibrate`. Format: docs/reference/machine-files.md. Every number has a source.\n"
 DISTANCES = ("smt", "l3", "socket", "cross-socket")
 # What stands in each table, and the bounds of each number: (least, most).
 CORE = {
@@ -338,3 +340,41 @@ class _Reader:
         return {
             f"launch.{key}": self._number(f"launch.{key}", table.get(key), STEP_NS, inherited) for key in STEPS
         }
+
+
+def to_toml(machine: Machine) -> str:
+    """The text; reading it back gives the same machine, but for its digest. CPUs are listed one by one."""
+    lines = [HEAD + f"format = {FORMAT}"]
+    for key in ("name", "title", "cpu_model", "architecture"):
+        lines.append(f"{key} = {_quoted(getattr(machine, key))}")
+    if machine.notes:
+        lines += ["notes = [", *(f"  {_quoted(note)}," for note in machine.notes), "]"]
+    lines += ["# [number, socket, node, L3 (-1: unknown), core]", "cpus = ["]
+    lines += [f"  [{c.number}, {c.socket}, {c.node}, {c.l3}, {c.core}]," for c in machine.shape.cpus]
+    lines += ["]", "", "[shape]", f"source = {_quoted(machine.shape.source)}"]
+    lines += [f"l3_mib = {machine.shape.l3_mib!r}", f"memory_gib = {machine.shape.memory_gib!r}"]
+    lines += ["", "[service]", f'kind = "{machine.service}"', f"source = {_quoted(machine.service_source)}"]
+    lines += _group(machine.times, "service")
+    for distance, spread in machine.transfer.items():
+        lines += ["", f"[transfer.{distance}]"]
+        lines += [f"{part} = {_number_text(getattr(spread, part))}" for part in ("p5", "median", "p95")]
+    for name in ("core", "scheduler"):
+        lines += ["", f"[{name}]", *_group(machine.times, name)]
+    if machine.launch:
+        lines += ["", "[launch]", *_group(machine.launch, "launch")]
+    return "\n".join(lines) + "\n"
+
+
+def _group(numbers: dict[str, Number], name: str) -> list[str]:
+    own = {key.partition(".")[2]: number for key, number in numbers.items() if key.partition(".")[0] == name}
+    return [f"{key} = {_number_text(number)}" for key, number in own.items()]
+
+
+def _number_text(number: Number) -> str:
+    parts = (f"{part} = {getattr(number, part)!r}" for part in ("value", "low", "high"))
+    return f"{{ {', '.join(parts)}, source = {_quoted(number.source)} }}"
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string: JSON's escapes are TOML's too, and DEL needs one."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

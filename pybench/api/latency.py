@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A matrix of line transfers from Python: how long a cache line takes from each CPU to each other one."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from pybench.errors import UsageError
+from pybench.host.topology import read_topology
+from pybench.placement import parse_placements
+from pybench.placement import place as placed
+from pybench.plan.lists import duration_ns
+from pybench.plan.transfer_pairs import BUDGET_NS, DURATION_NS, plan_transfers
+from pybench.results.transfers import TransferFile
+from pybench.run.line_transfers import measure_matrix
+from pybench.run.loop import Observer
+
+
+def latency(
+    place: str = "all",
+    *,
+    methods: str | Sequence[str] = ("cas", "store"),
+    rounds: int | None = None,
+    duration: str | None = None,
+    budget: str | None = None,
+    every_pair: bool = False,
+    seed: int | None = None,
+    output: str | Path | None = None,
+    observer: Observer | None = None,
+) -> TransferFile:
+    """Measure the one-way line transfer between the CPUs of a placement, and keep it in `output` if one is named.
+
+    Measures all pairs if they fit the budget ("1m") or `every_pair` is set, else a sample of each distance class.
+    Raises UsageError for what cannot be meant, UnsupportedError on a host with one usable CPU, MeasurementError if
+    no trial is valid, and Interrupted (a KeyboardInterrupt), with the trials so far, on Ctrl-C.
+    """
+    if every_pair and budget:
+        raise UsageError("--all measures however long it takes, --budget does not; keep one of the two")
+    texts = parse_placements(place)
+    if len(texts) != 1:
+        raise UsageError(f"--place {place!r} is {len(texts)} placements; a matrix is of one")
+    topology = read_topology()
+    placement = placed(topology, texts[0])
+    plan = plan_transfers(
+        topology,
+        placement.cpus,
+        place=placement.text,
+        methods=[word.strip() for word in methods.split(",")] if isinstance(methods, str) else methods,
+        rounds=rounds,
+        duration_ns=duration_ns(duration) if duration else DURATION_NS,
+        budget_ns=duration_ns(budget) if budget else BUDGET_NS,
+        every_pair=every_pair,
+        seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
+    )
+    return measure_matrix(plan, topology, path=Path(output) if output else None, observer=observer)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What compare-smt and compare-sockets share: options, the run, and the verdict."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from pybench.cli.options import output_option, parameter_options
+
+
+def sides_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a sweep that both verbs have."""
+    path = click.Path(path_type=Path)
+    for option in reversed(
+        (
+            click.option(
+                "--param", "params", multiple=True, metavar="NAME=V", help="Set a parameter of a workload."
+            ),
+            click.option("--duration", metavar="TIME", help="Run each trial for TIME. [200ms]"),
+            click.option(
+                "--target", type=click.FloatRange(0.001, 1), help="Repeat until the interval is this share. [0.03]"
+            ),
+            click.option("--min-trials", type=click.IntRange(6), help="Run at least N trials per cell. [6]"),
+            click.option("--max-trials", type=click.IntRange(6), help="Run at most N valid trials per cell. [30]"),
+            click.option("--budget", metavar="TIME", help="End the sweep after TIME. [3m]"),
+            click.option("--seed", type=int, metavar="N", help="Seed the order of trials. [random, and recorded]"),
+            output_option,
+            click.option("--dry-run", is_flag=True, help="Print the cells, and measure nothing."),
+            click.option("--sysroot", type=path, help="Plan for the host in this tree, with --dry-run."),
+        )
+    ):
+        function = option(function)
+    return parameter_options()(function)
+
+
+def compare_sides(
+    kind: Literal["smt", "sockets"],
+    workloads: tuple[str, ...],
+    options: Mapping[str, Any],
+    *,
+    place: str | None = None,
+    kernel: bool = False,
+    allow_host_changes: bool = False,
+) -> None:
+    """Measure both sides, interleaved, and print their comparison and a verdict; with --dry-run only the plan."""
+    from pybench.analysis.comparison.equal import compare_equal
+    from pybench.api.sweep import SidesPlan
+    from pybench.cli.sweeps import SweepBar, name_report, print_measured, show_plan
+    from pybench.plan.request import Request, from_options
+    from pybench.plan.sides import BUDGET
+    from pybench.present.terminal.output import make_console
+    from pybench.present.views.comparison import compare_report
+    from pybench.present.views.equal import verdict_lines
+    from pybench.results.columns import columns_of
+    from pybench.results.emulated import NOTE, is_emulated
+
+    base = Request(budget=BUDGET, allow_host_changes=allow_host_changes)
+    planned = SidesPlan(kind, from_options(base, workloads, options), place=place, kernel=kernel)
+    if planned.request.dry_run:
+        show_plan(planned.plan, planned.topology)
+        return
+    results = print_measured(lambda: planned.measure(SweepBar()))
+    name_report(results, None)
+    file = columns_of(results)
+    factor = planned.sides.factor
+    compared = compare_equal(file, kind, planned.ones, factor)
+    console = make_console()
+    if is_emulated(file.header.host):
+        console.print(NOTE, markup=False, style="bold")
+    for part in compare_report(compared):
+        console.print(part)
+    console.print("\nVerdict", style="bold")
+    for line in verdict_lines(compared, kind, factor):
+        console.print(line, markup=False)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A measured sweep on the terminal: its plan, its first figures, its tables, and its report."""
+
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import msgspec
+
+from pybench.api.sweep import plan, sweep
+from pybench.cli.progress import Bar
+from pybench.errors import UnsupportedError, UsageError
+from pybench.host.topology import Topology
+from pybench.plan.order import expected_ns, switch_words
+from pybench.plan.request import Request
+from pybench.present.labels import varying
+from pybench.present.provenance import describe_host
+from pybench.present.terminal.output import make_console
+from pybench.present.views.plan import budget_words, first_figure, plan_table
+from pybench.results.names import RESULTS
+from pybench.results.records import Header, Plan, Trial
+from pybench.results.store import Results
+from pybench.run.loop import Interrupted
+
+# First figures that fit a screen.
+MOST_FIRST_FIGURES = 24
+
+
+class SweepBar(Bar):
+    """The bar of a sweep, and the first figure of each cell."""
+
+    def __init__(self) -> None:
+        super().__init__("measuring", _lines)
+        self._seen: set[int] = set()
+        self._varying: list[str] = []
+
+    def begin(self, header: Header, path: Path | None, done: int) -> None:
+        """Print what is measured, and start the bar."""
+        self._varying = varying(header.plan.cells)
+        super().begin(header, path, done)
+
+    def trial(self, trial: Trial, progress: Callable[[], float]) -> None:
+        """Move the bar; print a cell's first figure."""
+        if trial.cell not in self._seen and len(self._seen) < MOST_FIRST_FIGURES:
+            self._seen.add(trial.cell)
+            self.console.print(first_figure(trial, self._varying), markup=False, soft_wrap=True)
+        super().trial(trial, progress)
+
+
+def _lines(header: Header) -> list[str]:
+    topology = msgspec.convert(header.topology, Topology)
+    words = budget_words(header.plan, *expected_ns(header.plan))
+    return [describe_host(header), words, *switch_words(header.plan, topology)]
+
+
+def show_plan(made: Plan, topology: Topology) -> None:
+    """Print the cells of a plan, the time they take, and the switches it turns."""
+    console = make_console()
+    console.print(plan_table(made))
+    for reason in made.left_out:
+        console.print(f"left out: {reason}", markup=False)
+    console.print(budget_words(made, *expected_ns(made)), markup=False)
+    for line in switch_words(made, topology):
+        console.print(line, markup=False)
+
+
+def run_request(request: Request, report: bool | None) -> None:
+    """Measure a request and print its results; or, dry, only its plan."""
+    if request.dry_run:
+        show_plan(*plan(request))
+        return
+    measured = print_measured(lambda: sweep(request, observer=SweepBar()))
+    name_report(measured, report)
+
+
+def print_measured(measure: Callable[[], Results]) -> Results:
+    """Measure, print the tables, and return the results; after Ctrl-C say how to go on, and exit."""
+    interrupted = False
+    try:
+        results = measure()
+    except Interrupted as stop:
+        results, interrupted = stop.results, True
+    if results.trials:
+        click.echo(err=True)
+        # The libraries of the fits take longer to load than a first figure to measure.
+        from pybench.cli.read.show import print_results
+
+        print_results(results)
+    click.echo(f"kept in {results.path}", err=True)
+    if interrupted:
+        click.echo(f"interrupted; go on with: pybench sweep --resume {results.path}", err=True)
+        sys.exit(130)
+    return results
+
+
+def name_report(results: Results, wanted: bool | None) -> None:
+    """Write the report of a sweep and name it; where it is not wanted, name the command that makes it.
+
+    By default (None) a sweep that is kept under its own name gets one. A sweep with --output is often one of many
+    that a script runs, which has no use for a page each.
+    """
+    path = results.path
+    page = path.with_suffix(".html")
+    can = all(map(find_spec, ("altair", "jinja2", "vl_convert")))
+    if not results.trials:
+        return
+    if wanted or (wanted is None and path.parent == RESULTS and can):
+        from pybench.cli.read.report import write_report
+
+        try:
+            write_report((path,), page)
+        except (UsageError, UnsupportedError) as error:
+            click.echo(f"no report: {error}", err=True)
+        else:
+            click.echo(f"report: {page}", err=True)
+        return
+    click.echo(f"a page of it: pybench report {path}", err=True)

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The planner: from a request to a plan, for this host, for any host, or for a machine of the simulator."""
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from pybench.errors import UnsupportedError, UsageError
+from pybench.host.switches.files import HostState, off_in, why_no_smt_switch
+from pybench.host.topology import Cpu, Topology
+from pybench.placement import Placement, place
+from pybench.plan.lists import duration_ns, thread_counts, warmup_ns
+from pybench.plan.order import expected_ns
+from pybench.plan.request import KERNEL_OFF, Request, check_values
+from pybench.results.records import Cell, Plan
+from pybench.text import counted, format_list, parse_list
+from pybench.workloads import WORKLOADS, Params, Workload, workload
+
+# The sweep without arguments fits into a minute, unless each cell then got too few trials for an interval.
+DEFAULT_BUDGET_NS = 45 * 10**9
+
+Absent = Literal["refuse", "leave out", "leave out of machine"]
+"""What to do about a value of an axis that the host does not have: raise, or leave it out and name it in the plan.
+`leave out of machine` plans for a machine of the simulator, which the limits of this kernel do not bind."""
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """A value of an axis that the host does not have."""
+
+    axis: str
+    value: str
+    reason: str
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan, and what of the request it leaves out."""
+
+    plan: Plan
+    missing: list[Missing]
+    aliases: dict[str, str]
+    """A placement as it was written -> as cells have it."""
+
+
+def make_plan(request: Request, topology: Topology, absent: Absent = "refuse") -> Planned:
+    """Plan a request on a host: cells, seed, times.
+
+    Raises UsageError for what cannot be meant on any host and if no cell is left, and UnsupportedError for what
+    this host cannot do; with `absent` other than `refuse` only if that is all of the request.
+    """
+    leave_out = absent != "refuse"
+    check_values(request, ("on", "off") if leave_out else ("on", "off", KERNEL_OFF))
+    if KERNEL_OFF in request.smt and (why := why_no_smt_switch(topology.smt_control)):
+        raise UnsupportedError(f"--smt {KERNEL_OFF}: {why}")
+    cells = _Cells(with_defaults(request, topology), topology, absent)
+    plan = Plan(
+        cells=cells.made(),
+        seed=random.SystemRandom().randrange(2**32) if request.seed is None else request.seed,
+        duration_ns=duration_ns(request.duration),
+        warmup_ns=warmup_ns(request.warmup),
+        operations=request.operations,
+        target=request.target,
+        min_trials=request.min_trials,
+        max_trials=request.max_trials,
+        max_invalid=request.max_invalid,
+        budget_ns=0 if request.budget is None else duration_ns(request.budget),
+        left_out=cells.left_out(),
+    )
+    if not request.budget and not request.workloads:
+        budget = max(DEFAULT_BUDGET_NS, expected_ns(plan)[0] * 5 // 4)
+        plan = msgspec.structs.replace(plan, budget_ns=budget)
+    return Planned(plan=plan, missing=list(cells.missing), aliases=cells.aliases)
+
+
+def with_defaults(request: Request, topology: Topology) -> Request:
+    """Return the request with the axes of this host's representative sweep where it names none."""
+    sockets = {cpu.socket for cpu in topology.usable}
+    siblings = any(cpu.smt for cpu in topology.usable)
+    return msgspec.structs.replace(
+        request,
+        workloads=request.workloads or tuple(name for name, kind in WORKLOADS.items() if kind.by_default),
+        threads="1,2,4..max" if request.threads is None else request.threads,
+        place=request.place or (("single-socket", "dual-socket") if len(sockets) > 1 else ("single-socket",)),
+        smt=request.smt or (("on", "off") if siblings else ("on",)),
+        crew=request.crew or ("threads",),
+    )
+
+
+class _Cells:
+    """The cells of a request on a host, and what had to be left out."""
+
+    def __init__(self, request: Request, topology: Topology, absent: Absent) -> None:
+        self.request = request
+        self.topology = topology
+        self.absent = absent
+        self.missing: dict[Missing, None] = {}
+        self.aliases: dict[str, str] = {}
+        self._conflicts: dict[str, None] = {}
+
+    def made(self) -> list[Cell]:
+        """Make all cells, each once. Raises UsageError or UnsupportedError if none is left."""
+        request, offline = self.request, _offline(self.request, self.topology)
+        unique: dict[bytes, Cell] = {}
+        for kind, values in _workloads_and_values(request):
+            for text, smt, crew, off in itertools.product(request.place, request.smt, request.crew, offline):
+                state = HostState(smt_off=smt == KERNEL_OFF, offline=off)
+                here = with_switches(self.topology, state) if state.turned else self.topology
+                if placement := self._placement(here, text, smt, state):
+                    for cell in self._cells_of(here, kind, values, placement, crew):
+                        self.aliases.setdefault(text, cell.place)
+                        one = _switched(cell, state) if state.turned else cell
+                        unique[msgspec.json.encode(one)] = one
+        if not unique:
+            words = "; ".join(self.left_out()) or "the axes leave nothing to measure"
+            raise (UnsupportedError if self.absent == "leave out" and self.missing else UsageError)(words)
+        return list(unique.values())
+
+    def left_out(self) -> list[str]:
+        """Return a line for each thing left out, with the reason."""
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for one in self.missing:
+            grouped.setdefault((one.axis, one.reason), []).append(one.value)
+        lines = []
+        for (axis, reason), values in grouped.items():
+            if axis == "place":
+                # The reason names the placement.
+                lines.append(reason)
+            else:
+                listed = format_list(map(int, values)) if axis == "threads" else ", ".join(values)
+                lines.append(f"{axis} {listed}: {reason}")
+        return [*lines, *self._conflicts]
+
+    def _placement(self, topology: Topology, text: str, smt: str, state: HostState) -> Placement | None:
+        """Return the CPUs of a placement; None if they are left out."""
+        try:
+            found = place(topology, text, None if state.smt_off else smt)
+        except UnsupportedError as error:
+            if self.absent == "refuse":
+                raise
+            self.missing[Missing("place", text, str(error))] = None
+            return None
+        if self.absent != "refuse":
+            for other in self.request.smt[: self.request.smt.index(smt)]:
+                twin = place(topology, text, other)
+                if twin.cpus == found.cpus and twin.smt != smt:
+                    why = f"no SMT siblings in {text}, so it is the same as smt={twin.smt}"
+                    self.missing[Missing("smt", smt, why)] = None
+                    return None
+        return found
+
+    def _cells_of(
+        self,
+        topology: Topology,
+        kind: Workload,
+        values: Mapping[str, tuple[str, ...]],
+        placement: Placement,
+        crew: str,
+    ) -> Iterator[Cell]:
+        for threads in self._thread_counts(placement):
+            for params in _products(kind, values):
+                reason = kind.conflict(params, threads)
+                if reason is None and self.absent != "leave out of machine":
+                    reason = kind.host_conflict(params, threads)
+                if reason:
+                    self._conflicts[f"{kind.name}, threads={threads}: {reason}"] = None
+                else:
+                    yield _cell(topology, kind, params, threads, placement, crew)
+
+    def _thread_counts(self, placement: Placement) -> list[int]:
+        most = len(placement.cpus)
+        counts = thread_counts(self.request.threads or "", most)
+        if self.request.oversubscribe or counts[-1] <= most:
+            return counts
+        if self.absent == "refuse":
+            raise UsageError(
+                f"{counts[-1]} threads on the {counted(most, 'CPU')} of {placement.text!r}: "
+                "lower --threads, or share CPUs with --oversubscribe"
+            )
+        for count in counts:
+            if count > most:
+                why = f"{placement.text!r} has {most} CPUs (--oversubscribe shares them)"
+                self.missing[Missing("threads", str(count), why)] = None
+        return [count for count in counts if count <= most]
+
+
+def _offline(request: Request, topology: Topology) -> tuple[tuple[int, ...], ...]:
+    """Return the sets of CPUs to turn off; those that are off already need no turning, and stay off."""
+    sets: dict[tuple[int, ...], None] = {}
+    there = {cpu.number for cpu in topology.cpus}
+    for text in request.offline:
+        try:
+            cpus = () if text == "none" else tuple(sorted(set(parse_list(text))))
+            if not cpus and text != "none":
+                raise ValueError("no CPU is named")
+        except ValueError as error:
+            raise UsageError(f"--offline {text!r}: {error}; write a list such as 4-7,12, or none") from None
+        if strange := sorted(set(cpus) - there):
+            raise UsageError(
+                f"--offline {text!r}: CPU {strange[0]} does not exist; this host has {format_list(sorted(there))}"
+            )
+        sets[cpus] = None
+    return tuple(sets) or ((),)
+
+
+def _workloads_and_values(request: Request) -> Iterator[tuple[Workload, dict[str, tuple[str, ...]]]]:
+    kinds = [workload(name) for name in request.workloads]
+    for name in request.param:
+        owner, dot, parameter = name.rpartition(".")
+        if dot and owner not in request.workloads:
+            raise UsageError(f"{name}: {owner!r} is not among the workloads ({', '.join(request.workloads)})")
+        owners = [kind for kind in kinds if kind.name == owner or not dot]
+        if not any(p.name == parameter for kind in owners for p in kind.parameters):
+            owners[0].parameter(parameter)
+    for kind in kinds:
+        own = {p.name for p in kind.parameters}
+        general = {n: v for n, v in request.param.items() if n in own}
+        special = {
+            n.removeprefix(f"{kind.name}."): v for n, v in request.param.items() if n.startswith(f"{kind.name}.")
+        }
+        yield kind, general | special
+
+
+def _products(kind: Workload, values: Mapping[str, tuple[str, ...]]) -> Iterator[Params]:
+    parsed = [[kind.parameter(name).parse(text) for text in texts] for name, texts in values.items()]
+    for combination in itertools.product(*parsed):
+        yield kind.complete(dict(zip(values, combination, strict=True)))
+
+
+def _cell(
+    topology: Topology, kind: Workload, params: Params, threads: int, placement: Placement, crew: str
+) -> Cell:
+    cpus = tuple(itertools.islice(itertools.cycle(placement.cpus), threads))
+    for role in kind.bystanders:
+        text = str(params[role.place])
+        where = place(topology, text, placement.smt) if text else placement
+        cpus += tuple(itertools.islice(itertools.cycle(where.cpus), int(params[role.count])))
+    by = kind.domain(params)
+    domains = {"domains": member_domains(topology, cpus, by)} if by else {}
+    return msgspec.convert(
+        {
+            "workload": kind.name,
+            "params": dict(params),
+            "threads": threads,
+            # SMT is an axis of its own.
+            "place": " ".join(word for word in placement.text.split() if not word.startswith("smt:")),
+            "smt": placement.smt,
+            "cpus": cpus,
+            "memory": placement.memory.kind,
+            "nodes": placement.memory.nodes,
+            "crew": crew,
+            "oversubscribed": threads > len(placement.cpus),
+            **domains,
+        },
+        Cell,
+    )
+
+
+def _switched(cell: Cell, state: HostState) -> Cell:
+    """Return the cell with the switches that it wants in its settings, which tell it from other cells."""
+    smt = KERNEL_OFF if state.smt_off else cell.smt
+    if not state.offline:
+        return msgspec.structs.replace(cell, smt=smt)
+    place_text = f"{cell.place} offline:{format_list(state.offline)}"
+    return msgspec.structs.replace(cell, smt=smt, place=place_text, offline=state.offline)
+
+
+def with_switches(topology: Topology, state: HostState) -> Topology:
+    """Return the topology as it will be in a state. The kernel chooses which sibling of a core stays on; the plan
+    assumes the first."""
+    siblings = tuple(cpu.number for cpu in topology.online if cpu.smt)
+    off = set(off_in(state, siblings))
+    return msgspec.structs.replace(
+        topology, cpus=tuple(_off(cpu) if cpu.number in off else cpu for cpu in topology.cpus)
+    )
+
+
+def _off(cpu: Cpu) -> Cpu:
+    return msgspec.structs.replace(cpu, online=False, allowed=False, smt=None)
+
+
+def member_domains(topology: Topology, cpus: Sequence[int], by: str) -> tuple[int, ...]:
+    """Return the domain of each member by its CPU's `socket`, `node` or `l3`, counted from 0 in the order of the
+    members; by socket where the host does not know all of those, and one domain if it does not know sockets."""
+    known = topology.by_number()
+    for level in (by, "socket"):
+        numbers = [getattr(known[cpu], level) for cpu in cpus]
+        if None not in numbers:
+            order = {number: index for index, number in enumerate(dict.fromkeys(numbers))}
+            return tuple(order[number] for number in numbers)
+    return (0,) * len(cpus)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Line transfers between pairs of CPUs, measured: a backend of the run loop, and quick looks at the limit."""
+
+import math
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pybench import native
+from pybench.errors import MeasurementError
+from pybench.host.switches.journal import undisturbed
+from pybench.host.topology import Distance, Topology, distance
+from pybench.native.outcome import TrialSpec
+from pybench.plan.transfer_pairs import LEAST_ROUNDS, order_of_round, pairs_by_class, plan_transfers
+from pybench.results.records import Cell, End
+from pybench.results.transfer_figures import Transfers, summarize, why_invalid
+from pybench.results.transfers import Pair, PairTrial, TransferFile, TransferHeader, TransferPlan
+from pybench.run.loop import Interrupted, Observer, Ran, origin, run
+from pybench.run.trial import RunTrial, StartMeters, measure, start_meters
+from pybench.workloads.transfer import WORKLOAD
+
+# Pairs per class, and rounds, of a quick measurement.
+QUICK_PAIRS, QUICK_ROUNDS = 3, 3
+
+
+class TransferRun:
+    """The measuring backend of the run loop for line transfers. Iterate over `trials()`."""
+
+    def __init__(
+        self,
+        plan: TransferPlan,
+        topology: Topology,
+        run_trial: RunTrial = native.run_trial,
+        meters: StartMeters = start_meters,
+    ) -> None:
+        self.plan = plan
+        self.done = 0
+        self._known = topology.by_number()
+        self._run_trial = run_trial
+        self._meters = meters
+        self._sequence = 0
+        self._started = time.monotonic()
+
+    def trials(self) -> Iterator[PairTrial]:
+        """Run all rounds; after an invalid or failed trial try again, up to the plan's limit."""
+        for round_number in range(self.plan.rounds):
+            for method, pair in order_of_round(self.plan, round_number):
+                for attempt in range(self.plan.tries):
+                    trial = self._trial(method, pair, round_number, attempt)
+                    yield trial
+                    if trial.valid:
+                        break
+                self.done += 1
+
+    def progress(self) -> float:
+        """Return the share of the work done, 0 to 1."""
+        return self.done / (len(self.plan.pairs) * len(self.plan.methods) * self.plan.rounds)
+
+    def end(self, interrupted: bool = False) -> End:
+        """Return the record of why the run stopped."""
+        seconds = round(time.monotonic() - self._started, 3)
+        return End(reason="interrupted" if interrupted else "limit", seconds=seconds)
+
+    def raise_if_nothing(self, trials: Sequence[PairTrial]) -> None:
+        """Raise MeasurementError if there are trials, and none is valid."""
+        if trials and not any(trial.valid for trial in trials):
+            raise MeasurementError(f"no pair gave a valid measurement: {why_invalid(trials)}")
+
+    def _trial(self, method: str, pair: Pair, round_number: int, attempt: int) -> PairTrial:
+        plan = self.plan
+        spec = TrialSpec(
+            workload="transfer",
+            params=WORKLOAD.complete({"method": method}),
+            cpus=pair,
+            duration_ns=plan.duration_ns,
+            warmup_ns=plan.warmup_ns,
+            seed=plan.seed,
+        )
+        measured = measure(_cell(spec), spec, self._run_trial, self._meters)
+        outcome = measured.outcome
+        trial = PairTrial(
+            cpus=pair,
+            distance=distance(self._known[pair[0]], self._known[pair[1]]),
+            method=method,
+            round=round_number,
+            attempt=attempt,
+            sequence=self._sequence,
+            started=measured.started,
+            seconds=measured.seconds,
+            status=outcome.status,
+            reason=outcome.reason,
+        )
+        self._sequence += 1
+        if outcome.members is None:
+            return trial
+        # The core's timeline holds the mean of each batch, in ps.
+        low, middle, high = spread([ps / 1000 for _, ps in outcome.timeline])
+        return msgspec.structs.replace(
+            trial,
+            transfer_ns=round(middle, 3),
+            p5_ns=round(low, 3),
+            p95_ns=round(high, 3),
+            batches=outcome.phases["transfer"].calls,
+            transfers=sum(outcome.members.operations),
+            evidence=measured.evidence,
+            flags=measured.flags,
+        )
+
+
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the 5th, 50th and 95th percentile, linear between values; NaN without values.
+
+    numpy.percentile gives the same, but loads half of NumPy at its first call, which would be between two trials.
+    """
+    if len(values) < 2:
+        return (values[0] if values else math.nan,) * 3
+    twentieths = statistics.quantiles(values, n=20, method="inclusive")
+    return twentieths[0], twentieths[9], twentieths[18]
+
+
+def _cell(spec: TrialSpec) -> Cell:
+    """Return a pair as a cell of a sweep, for the validity checks."""
+    params = dict(spec.params)
+    return Cell(workload=spec.workload, params=params, threads=2, place="", smt="on", cpus=spec.cpus)
+
+
+def measure_matrix(
+    plan: TransferPlan, topology: Topology, *, path: Path | None = None, observer: Observer | None = None
+) -> TransferFile:
+    """Run a plan, into a new file if `path` names one.
+
+    Raises UsageError if the file cannot be made, MeasurementError if no trial is valid, and Interrupted, with the
+    file so far, on Ctrl-C.
+    """
+    header = TransferHeader(**origin(topology), plan=plan)
+
+    def made(of: Ran[PairTrial]) -> TransferFile:
+        return TransferFile(header=header, topology=topology, trials=of.trials, ends=[of.end])
+
+    try:
+        return made(run(TransferRun(plan, topology), header, path=path, host=undisturbed(), observer=observer))
+    except Interrupted as stop:
+        raise Interrupted(made(stop.results)) from None
+
+
+def quick_look(
+    topology: Topology,
+    cpus: Sequence[int],
+    run_trial: RunTrial = native.run_trial,
+    meters: StartMeters = start_meters,
+) -> dict[Distance, float]:
+    """Return what one transfer takes now between a pair of each distance among these CPUs, in ns.
+
+    Takes about 20 ms per distance. The line is passed by stores and loads, as waiters of a lock learn of their
+    turn. Distances without a valid trial are left out.
+    """
+    plan = plan_transfers(topology, cpus, methods=("store",), rounds=LEAST_ROUNDS, every_pair=True)
+    pairs = tuple(some[0] for some in pairs_by_class(topology, cpus).values())
+    run = TransferRun(msgspec.structs.replace(plan, pairs=pairs, rounds=1, tries=2), topology, run_trial, meters)
+    return {t.distance: t.transfer_ns for t in run.trials() if t.valid and t.transfer_ns}
+
+
+def measure_transfers(
+    topology: Topology, cpus: Sequence[int], method: str = "cas", duration_ns: int = 10_000_000
+) -> Transfers:
+    """Measure the line transfer by distance on these CPUs, which is the limit of any lock's handoff.
+
+    Measures at most three pairs per distance class, three times for `duration_ns` each: about 60 ms per pair.
+    Raises UnsupportedError or UsageError if there are no two CPUs, MeasurementError if no trial is valid.
+    """
+    plan = plan_transfers(
+        topology, cpus, methods=(method,), rounds=QUICK_ROUNDS, duration_ns=duration_ns, every_pair=True
+    )
+    few = [pair for pairs in pairs_by_class(topology, cpus).values() for pair in _spread(pairs, QUICK_PAIRS)]
+    trials = list(TransferRun(msgspec.structs.replace(plan, pairs=tuple(few)), topology).trials())
+    if not any(trial.valid for trial in trials):
+        raise MeasurementError(f"no valid transfer between CPUs: {why_invalid(trials)}")
+    return summarize(trials, method)
+
+
+def _spread(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """Return `count` of the pairs, evenly spread from the first to the last."""
+    if len(pairs) <= count:
+        return list(pairs)
+    return [pairs[i * (len(pairs) - 1) // (count - 1)] for i in range(count)]
