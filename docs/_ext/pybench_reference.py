@@ -15,7 +15,6 @@ import click
 import msgspec
 
 from pybench import native
-from pybench.analysis.scaling.models import MODELS
 from pybench.cli import cli
 from pybench.native import outcome
 from pybench.results import records, transfers
@@ -124,14 +123,12 @@ def checks() -> str:
 
 
 def metrics() -> str:
-    units = {"rate": "operations/s"}
-    rows = [(code(m.name), units.get(m.unit, m.unit), m.better) for m in METRICS.values()]
-    rows.append(("`p50`, `p95`, ...: any percentile", "ns", "faster"))
-    return table(("metric", "unit", "better is"), rows)
-
-
-def models() -> str:
-    return table(("model", "source"), ((code(name), "") for name in MODELS))
+    units = {"rate": "operations/s", "share": "share, 0 to 1"}
+    rows = [
+        (code(m.name), units.get(m.unit, m.unit), code(m.header), f"{m.better}, {m.worse}")
+        for m in METRICS.values()
+    ]
+    return table(("metric", "unit", "column in exports", "verdicts"), rows)
 
 
 def described(struct: type) -> dict[str, str]:
