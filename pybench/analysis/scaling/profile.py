@@ -141,26 +141,6 @@ def best_fit(residuals: Residuals, starts: list[Floats], box: Box, tiny: float) 
 # --------------------------------------------------------------------------------------------------- profile
 
 
-@dataclass(frozen=True)
-class Target:
-    """One quantity to profile: a coordinate psi, and how the fit is parametrised once psi is held.
-
-    ``embed(psi, phi)`` gives theta (p,) and d theta / d phi (p, p-1), where phi is theta[``free``];
-    ``box(psi)`` the bounds of phi; ``grid(psi)`` some thetas (k, p) with that psi, all over where the best
-    may lie. ``psi`` is its value at the best fit, between ``low`` and ``high``, and ``slope`` d psi / d theta
-    (p,) there.
-    """
-
-    psi: float
-    low: float
-    high: float
-    slope: Floats
-    free: list[int]
-    embed: Callable[[float, Floats], tuple[Floats, Floats]]
-    box: Callable[[float], Box]
-    grid: Callable[[float], Floats]
-
-
 def edge(excess: Callable[[float], float], psi: float, step: float, bound: float) -> float:
     """Return where ``excess`` first crosses 0 going from ``psi`` by ``step`` and doubling, or ``bound``."""
     from scipy.optimize import brentq
@@ -217,9 +197,6 @@ class Problem(Protocol):
     def totals(self, thetas: Floats) -> Floats:
         """Return the sums of squares (k,) of many ``thetas`` (k, p)."""
 
-    def starts(self) -> list[Floats]:
-        """Return thetas (p,) to start from."""
-
     def grid(self, index: int, psi: float) -> Floats:
         """Return thetas (k, p) whose parameter ``index`` is ``psi``, wherever the best may be; k may be 0."""
 
@@ -240,80 +217,55 @@ class Solution:
     covariance: Floats
     threshold: float
 
-    def interval(self, target: Target) -> tuple[float, float]:
-        """Return the profile likelihood interval of ``target``, for an unknown variance.
+    def interval(self, index: int) -> tuple[float, float]:
+        """Return the profile likelihood interval of the coordinate ``index`` of theta, for an unknown variance.
 
-        An end that is never bad enough before the bound of psi is the bound itself; without a bound,
+        An end that is never bad enough before the coordinate's bound is the bound itself; without a bound,
         infinite.
         """
+        psi, (low, high) = float(self.theta[index]), (float(bound[index]) for bound in self.curve.box)
         allowed = self.variance * self.threshold
-        spread = self.threshold * float(target.slope @ self.covariance @ target.slope)
+        spread = self.threshold * float(self.covariance[index, index])
         step = min(math.sqrt(spread), 1.0) if 0 < spread < math.inf else 1e-3
 
         def end(step: float, bound: float) -> float:
-            least = self.profile(target)
+            least = self.profile(index)
 
             def excess(psi: float) -> float:
                 # The signed root is close to linear in psi, which is what makes root-finding quick.
                 return math.sqrt(max(least(psi) - self.least, 0.0) / allowed) - 1
 
-            return edge(excess, target.psi, step, bound)
+            return edge(excess, psi, step, bound)
 
-        low, high = end(-step, target.low), end(step, target.high)
-        return max(low, target.low), min(high, target.high)
+        return max(end(-step, low), low), min(end(step, high), high)
 
-    def profile(self, target: Target) -> Callable[[float], float]:
-        """Return the function from psi to the least sum of squares with psi held.
+    def profile(self, index: int) -> Callable[[float], float]:
+        """Return the function from psi to the least sum of squares with coordinate ``index`` held at psi.
 
-        Each call starts where the last one ended, and once more from the grid where that knows of better:
-        curves that no law fits have more than one valley.
+        Each call starts where the last one ended, and once more from the grid where that has a better point:
+        a curve that no model fits has more than one valley.
         """
-        phi, tiny = self.theta[target.free], self.curve.floor
+        free = [other for other in range(self.theta.size) if other != index]
+        phi, tiny = self.theta[free], self.curve.floor
+        box = (self.curve.box[0][free], self.curve.box[1][free])
 
         def least(psi: float) -> float:
             nonlocal phi
 
             def constrained(phi: Floats) -> tuple[Floats, Floats]:
-                theta, inner = target.embed(psi, phi)
+                theta = np.insert(phi, index, psi)
                 r, jacobian = self.curve.residuals(theta)
-                return r, jacobian @ inner
+                return r, np.ascontiguousarray(jacobian[:, free])
 
-            phi, total = minimise(constrained, phi, target.box(psi), tiny)
-            grid = target.grid(psi)
-            totals = self.curve.totals(grid)
+            phi, total = minimise(constrained, phi, box, tiny)
+            grid = self.curve.grid(index, psi)
+            totals = self.curve.totals(grid) if len(grid) else np.empty(0)
             best = int(np.argmin(totals)) if totals.size else -1
             if best >= 0 and totals[best] < total:
-                phi, total = minimise(constrained, grid[best, target.free], target.box(psi), tiny)
+                phi, total = minimise(constrained, grid[best, free], box, tiny)
             return total
 
         return least
-
-    def parameter(self, index: int) -> Target:
-        """Profile one parameter: hold it, free the others."""
-        size = self.theta.size
-        low, high = self.curve.box
-        free = [other for other in range(size) if other != index]
-        unit, inner, box = np.eye(size)[index], np.eye(size)[:, free], (low[free], high[free])
-
-        return Target(
-            psi=float(self.theta[index]),
-            low=float(low[index]),
-            high=float(high[index]),
-            slope=unit,
-            free=free,
-            embed=lambda psi, phi: (inner @ phi + psi * unit, inner),
-            box=lambda _: box,
-            grid=lambda psi: self.curve.grid(index, psi),
-        )
-
-
-def solve(curve: Problem, level: float) -> Solution:
-    """Return the least squares fit of ``curve``, whose intervals will have confidence ``level``.
-
-    A curve needs more trials than parameters.
-    """
-    theta, least = best_fit(curve.residuals, curve.starts(), curve.box, curve.floor)
-    return solution_of(curve, theta, least, level)
 
 
 def solution_of(curve: Problem, theta: Floats, least: float, level: float) -> Solution:

@@ -8,11 +8,8 @@ from typing import Any
 
 import msgspec
 
-from pybench.analysis.scaling.borders import borders_of
-from pybench.analysis.scaling.curves import Ranked, rank
-from pybench.analysis.scaling.laws import Fits, fit_all
-from pybench.analysis.scaling.laws import Model as Law
-from pybench.analysis.scaling.models.knees import Border
+from pybench.analysis.scaling.borders import Border, borders_of
+from pybench.analysis.scaling.curves import BestFit, best_fit
 from pybench.analysis.summary.handoffs import HandoffSummary, summarize_handoffs
 from pybench.native.outcome import Outcome
 from pybench.results.records import Cell, Figures, Trial
@@ -70,13 +67,9 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
         """How many thread counts have a figure."""
         return len({threads for threads, _ in self.points})
 
-    def laws(self, names: tuple[Law, ...] = ("amdahl", "usl")) -> Fits:
-        """These laws, fitted when they are first asked for."""
-        return _laws(tuple(self.points), names)
-
-    def best(self) -> Ranked | None:
-        """Fit and rank the scaling models by AICc; None if there are too few thread counts to tell."""
-        return _ranked(tuple(self.points), self.borders)
+    def best(self) -> BestFit | None:
+        """Return the scaling model that describes the curve best; None if it has too few thread counts."""
+        return _best(tuple(self.points), self.borders)
 
     @property
     def cell(self) -> Cell:
@@ -84,15 +77,10 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
         return self.cells[0].cell
 
 
-# A report asks for the same curve's fits in several places.
+# A report needs the same curve's fit in several places.
 @lru_cache(maxsize=512)
-def _laws(points: tuple[tuple[int, float], ...], names: tuple[Law, ...]) -> Fits:
-    return fit_all([n for n, _ in points], [x for _, x in points], laws=names)
-
-
-@lru_cache(maxsize=512)
-def _ranked(points: tuple[tuple[int, float], ...], borders: tuple[Border, ...]) -> Ranked | None:
-    return rank([n for n, _ in points], [x for _, x in points], borders)
+def _best(points: tuple[tuple[int, float], ...], borders: tuple[Border, ...]) -> BestFit | None:
+    return best_fit([n for n, _ in points], [x for _, x in points], borders)
 
 
 def unsupported_of(trials: Iterable[Trial]) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from pybench.analysis.scaling.borders import Border
 from pybench.analysis.scaling.models import MODELS
-from pybench.analysis.scaling.models.knees import Border
 from pybench.analysis.summary.series import Series, summarize
 from pybench.errors import UsageError
 from pybench.plan.lists import MOST_THREADS, thread_counts

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pybench.analysis.scaling.laws import LEVELS_NEEDED
+from pybench.analysis.scaling.curves import LEVELS_TO_COMPARE
 from pybench.analysis.summary.series import summarize
 from pybench.present.provenance import banner, describe_host
 from pybench.present.terminal.output import make_console
@@ -27,8 +27,8 @@ def print_results(results: Results) -> None:
         console.print(table)
     if evidence := evidence_line(results.trials):
         console.print(evidence, markup=False)
-    if any(one.levels >= LEVELS_NEEDED["usl"] for one in series):
-        console.print(f"The models compared, with intervals and doubts: pybench fit {results.path}", markup=False)
+    if any(one.levels >= LEVELS_TO_COMPARE for one in series):
+        console.print(f"The models compared, with intervals and caveats: pybench fit {results.path}", markup=False)
     for reason in results.header.plan.left_out:
         console.print(f"left out: {reason}", markup=False)
     if results.truncated:

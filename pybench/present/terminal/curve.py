@@ -4,7 +4,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from pybench.analysis.scaling.curves import Curve, Measured
+from pybench.analysis.scaling.curves import FittedCurve, MeasuredLevel
 from pybench.present.numbers import count
 
 WIDTH, HEIGHT = 64, 14
@@ -13,7 +13,7 @@ LOG_SPAN = 50.0
 LEGEND = f"{MEASURED} measured ({SPREAD} its interval)   {FIT} the model   {BEYOND} extrapolated: not measured"
 
 
-def draw(measured: Sequence[Measured], curve: Curve) -> str:
+def draw(measured: Sequence[MeasuredLevel], curve: FittedCurve) -> str:
     """Return the lines of the drawing, at most 78 columns."""
     tops = [one.rate.high if one.rate.known else one.rate.value for one in measured]
     bottoms = [one.rate.low if one.rate.known else one.rate.value for one in measured]
@@ -44,7 +44,7 @@ def draw(measured: Sequence[Measured], curve: Curve) -> str:
     return "\n".join([*lines, " " * 9 + "└" + "─" * WIDTH, _axis(measured, curve, column)])
 
 
-def _between(curve: Curve, threads: float) -> tuple[float, bool]:
+def _between(curve: FittedCurve, threads: float) -> tuple[float, bool]:
     """Return the curve's rate at a fractional thread count, and whether it is extrapolated."""
     after = next((i for i, n in enumerate(curve.threads) if n >= threads - 1e-9), len(curve.threads) - 1)
     before = max(after - 1, 0)
@@ -55,7 +55,7 @@ def _between(curve: Curve, threads: float) -> tuple[float, bool]:
     return rate, curve.extrapolated[after] and curve.extrapolated[nearest]
 
 
-def _axis(measured: Sequence[Measured], curve: Curve, column: Callable[[float], int]) -> str:
+def _axis(measured: Sequence[MeasuredLevel], curve: FittedCurve, column: Callable[[float], int]) -> str:
     """Return the thread counts below their columns; those that would touch are left out, the ends last."""
     line = [" "] * (WIDTH + 8)
     wanted = [curve.threads[-1], measured[-1].threads, 1, *(one.threads for one in measured)]

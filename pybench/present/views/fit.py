@@ -9,12 +9,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pybench.analysis.scaling.curves import CurveFits, Estimate, ModelFit
+from pybench.analysis.scaling.curves import CurveFits, FittedParameter, ModelFit
+from pybench.analysis.scaling.models import MODELS
 from pybench.present.numbers import UNKNOWN, count, counted, time_ns
 from pybench.present.terminal.curve import LEGEND, draw
 from pybench.stats.estimate import Interval
-
-SHORT = {"amdahl": "Amdahl", "usl": "USL", "knees": "knees", "queueing": "queueing"}
 
 
 def fit_report(heading: str, fits: CurveFits, notes: Sequence[str] = ()) -> RenderableType:
@@ -78,8 +77,8 @@ def _one(fit: ModelFit) -> Iterable[RenderableType]:
     yield Padding(Text(fit.formula, style="dim"), (0, 0, 0, 2))
     yield Padding(Text("; ".join(parameter(one) for one in fit.parameters)), (0, 0, 0, 2))
     yield Padding(Text(" ".join(fit.says)), (0, 0, 0, 2))
-    for doubt in fit.doubts:
-        yield Padding(Text(f"! {doubt}"), (0, 0, 0, 2))
+    for caveat in fit.caveats:
+        yield Padding(Text(f"! {caveat}"), (0, 0, 0, 2))
     yield ""
 
 
@@ -87,7 +86,7 @@ def _residuals(fits: CurveFits) -> Table:
     table = Table(
         box=None, padding=(0, 2, 0, 0), pad_edge=False, title="Measured over fitted", title_justify="left"
     )
-    for column in ("threads", "measured", "fit of best", *(SHORT[fit.name] for fit in fits.models)):
+    for column in ("threads", "measured", "fit of best", *(MODELS[fit.name].short for fit in fits.models)):
         table.add_column(column, justify="right")
     for index, one in enumerate(fits.measured):
         misses = [f"{fit.residuals[index].relative:+.1%}" for fit in fits.models]
@@ -108,12 +107,19 @@ def _predictions(models: Sequence[ModelFit]) -> Table:
             span = f"[{count(rate.low)}, {count(rate.high)}]"
             mark = "extrapolated" if one.extrapolated else ""
             table.add_row(
-                str(one.threads) if fit is models[0] else "", count(rate.value), span, SHORT[fit.name], mark
+                str(one.threads) if fit is models[0] else "", count(rate.value), span, MODELS[fit.name].short, mark
             )
     return table
 
 
-def parameter(one: Estimate) -> str:
+def model_words(fit: ModelFit) -> list[str]:
+    """Return a line of parameters and what they mean, then a line per caveat."""
+    values = "; ".join(parameter(one) for one in fit.parameters if one.unit != "ops/s")
+    said = [f"{_capital(fit.title)}: {values}. {' '.join(fit.says)}"]
+    return said + [f"! {caveat}" for caveat in fit.caveats]
+
+
+def parameter(one: FittedParameter) -> str:
     """`alpha 3.0 % [2.7, 3.2]`, `gamma 1.01M ops/s [0.99M, 1.02M]`, `c 39.6ns [31.4ns, 50ns]`."""
     values = (one.interval.value, one.interval.low, one.interval.high)
     if one.unit == "share":

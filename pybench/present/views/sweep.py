@@ -9,11 +9,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pybench.analysis.scaling.laws import LEVELS_NEEDED, Fit
+from pybench.analysis.scaling.curves import too_few
 from pybench.analysis.summary.series import CellSummary, Series
 from pybench.present.labels import settings, threads_word, varying
-from pybench.present.numbers import UNKNOWN, between, count, counted, ratio, time_ns, timed
+from pybench.present.numbers import UNKNOWN, count, counted, ratio, time_ns, timed
 from pybench.present.provenance import SIMULATED
+from pybench.present.views.fit import model_words
 from pybench.present.views.handoffs import handoff_table
 from pybench.present.views.launch import launch_report
 from pybench.results.records import Cell, Trial
@@ -155,32 +156,20 @@ def _row(summary: CellSummary) -> list[str]:
 
 
 def _curve(series: Series, *, simulated: bool) -> list[RenderableType]:
-    """What the fitted laws say of one series. One thread count is no curve."""
+    """Return the best scaling model of one series in words. One thread count is no curve."""
     if len({summary.cell.threads for summary in series.cells}) < 2:
         return []
     best = series.best()
-    lines = []
-    if best:
-        lines.append(f"Best model: {best.title} ({best.weight:.0%} of the Akaike weight; next {best.second}).")
-        if best.name not in LEVELS_NEEDED:
-            return [Padding(Text(lines[0]), (0, 0, 0, 2))]
-    few = series.levels < LEVELS_NEEDED["usl"]
-    fits = series.laws(("amdahl" if few or (best and best.name == "amdahl") else "usl",))
-    if chosen := fits.usl or fits.amdahl:
-        lines.append(_law(chosen))
-    lines += [f"No fit: {note}" for note in fits.notes]
+    if best is None:
+        lines = [f"No fit: {too_few(series.levels)}"]
+    else:
+        lines = model_words(best.fit)
+        if best.weight is not None:
+            title = best.fit.title
+            lines.insert(0, f"Best model: {title} ({best.weight:.0%} of the Akaike weight; next {best.second}).")
     if simulated:
         lines = [line.replace("measurements", "simulations") for line in lines]
     return [Padding(Text(line), (0, 0, 0, 2)) for line in lines]
-
-
-def _law(fit: Fit) -> str:
-    name = {"usl": "Universal Scalability Law", "amdahl": "Amdahl's law"}[fit.model]
-    values = ", ".join(f"{key} {between(one)}" for key, one in fit.parameters.items() if key != "gamma")
-    peak = ""
-    if fit.model == "usl":
-        peak = f"; peak at {between(fit.peak)} threads" if fit.peak else "; no peak observed"
-    return " ".join([f"{name}: {values}{peak}. {fit.says()}", *fit.warnings])
 
 
 def _complaints(cells: Sequence[CellSummary], *, simulated: bool) -> Iterable[RenderableType]:

@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from pybench.analysis.scaling.models.cost import CostModel, says_serial
-from pybench.analysis.scaling.models.model import Facts, Parameter, gamma
+from pybench.analysis.scaling.cost import CostModel, says_serial
+from pybench.analysis.scaling.model import Facts, Parameter, gamma
 from pybench.stats.estimate import Floats
 
 
@@ -12,6 +12,8 @@ class Amdahl(CostModel):
     """X(N) = gamma N / (1 + alpha (N - 1)); it never peaks, and stays below gamma / alpha."""
 
     name = "amdahl"
+    short = "Amdahl"
+    place = 1
     title = "Amdahl's law"
     formula = "X(N) = gamma N / (1 + alpha (N-1))"
     source = "G. M. Amdahl, AFIPS Spring Joint Computer Conference (1967) 483-485"
@@ -26,13 +28,14 @@ class Amdahl(CostModel):
         alpha = facts.parameters["alpha"]
         said = [says_serial(alpha)]
         if alpha.low > 0:
+            ceiling = facts.parameters["gamma"].value / alpha.value
             said.append(
                 f"So throughput stays below {1 / alpha.value:.3g} times one thread's "
-                f"[{1 / alpha.high:.3g}, {1 / alpha.low:.3g}], however many are added."
+                f"[{1 / alpha.high:.3g}, {1 / alpha.low:.3g}], about {ceiling:.3g} ops/s, however many are added."
             )
         return said
 
-    def doubts(self, facts: Facts) -> list[str]:
+    def caveats(self, facts: Facts) -> list[str]:
         """At its bound it is a flat line."""
         if facts.parameters["alpha"].value >= 1:
             return ["alpha is at its bound of 1: throughput falls, and this law cannot fall"]

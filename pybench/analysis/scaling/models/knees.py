@@ -23,37 +23,25 @@ from typing import Literal
 
 import numpy as np
 
-from pybench.analysis.scaling.models.cost import CostModel, percent, says_coherency, says_serial
-from pybench.analysis.scaling.models.model import Facts, Levels, LogProblem, Model, Parameter, gamma
-from pybench.analysis.scaling.models.ranking import aicc
+from pybench.analysis.scaling.akaike import aicc
+from pybench.analysis.scaling.borders import Border
+from pybench.analysis.scaling.cost import CostModel, percent, says_coherency, says_serial
+from pybench.analysis.scaling.model import Facts, Levels, LogProblem, Model, Parameter, gamma
 from pybench.stats.estimate import Floats, Interval
 
-Border = tuple[int, str]
-"""Thread count with which filling is still inside, and what comes next: (18, "socket")."""
 Kind = Literal["contention", "coherency"]
 
 MOST_KNEES = 2
-MOST_CANDIDATES = 8
-WIDEST = ("socket", "NUMA node", "SMT siblings", "L3 domain")
 SYMBOLS: dict[Kind, str] = {"contention": "alpha", "coherency": "beta"}
 MOST_COST = 1e3  # of a thread beyond a knee, in one thread's work
-
-
-def candidates(borders: Sequence[Border], threads: Floats) -> tuple[Border, ...]:
-    """Return the borders with measurements on both sides: one thread count inside beside 1, one beyond.
-
-    At most 8, the widest kinds first, then the lowest.
-    """
-    inside = {b: what for b, what in borders if threads[0] < b < threads[-1] and b > 1}
-    rank = {what: place for place, what in enumerate(WIDEST)}
-    ordered = sorted(inside.items(), key=lambda border: (rank.get(border[1], 0), border[0]))
-    return tuple(sorted(ordered[:MOST_CANDIDATES]))
 
 
 class KneedUsl(CostModel):
     """The USL with one or more knees of one kind, or (no knees given) the choice among ``borders``."""
 
     name = "knees"
+    short = "knees"
+    place = 3
     title = "the USL with knees"
     formula = "X(N) = gamma N / cost(N); contention alpha or coherency beta changes past a border, continuously"
     source = "the USL, its cost piecewise at the borders of the topology"
@@ -73,6 +61,11 @@ class KneedUsl(CostModel):
                 more = range(2, len(self.at) + 2)
                 parameters += [Parameter(f"{symbol}{segment}", "share", 0.0, MOST_COST) for segment in more]
         self.parameters = tuple(parameters)
+
+    @classmethod
+    def make(cls, borders: Sequence[Border]) -> Model | None:
+        """Return the choice among ``borders``; None without any."""
+        return cls(borders) if borders else None
 
     def terms(self, threads: Floats) -> Floats:
         """Return the segments' parts of N - 1 and of N (N - 1)."""
@@ -141,7 +134,7 @@ class KneedUsl(CostModel):
             said.append(_says_knee(facts, self.kind, (b, what), previous, f"{symbol}{segment}"))
         return said
 
-    def doubts(self, facts: Facts) -> list[str]:
+    def caveats(self, facts: Facts) -> list[str]:
         """Knees that an interval does not bear out."""
         symbol = SYMBOLS[self.kind]
         said = []

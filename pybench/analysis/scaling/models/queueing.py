@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pybench.analysis.scaling.models.model import Facts, Levels, Model, Parameter
+from pybench.analysis.scaling.model import Facts, Levels, Model, Parameter
 from pybench.stats.estimate import Floats, Interval
 
 DECADES = 9 * math.log(10)  # a time this much shorter than an operation's cannot be told from 0
@@ -40,6 +40,8 @@ class Queueing(Model):
     """The model; theta is (log a, log s, log c) in units of 1 / scale seconds."""
 
     name = "queueing"
+    short = "queueing"
+    place = 4
     title = "the queueing model"
     formula = (
         "birth-death: a_k = (n-k)/a, s_k = 1/(s + c k/2), X(n) = (n - w)/a, w the mean number holding or waiting"
@@ -96,7 +98,7 @@ class Queueing(Model):
             )
         return said
 
-    def doubts(self, facts: Facts) -> list[str]:
+    def caveats(self, facts: Facts) -> list[str]:
         """Assumptions that a closed benchmark loop may break."""
         said = []
         if facts.parameters["a"].value < facts.parameters["s"].value:

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from pybench.analysis.scaling.models.cost import CostModel, says_coherency, says_serial
-from pybench.analysis.scaling.models.model import Facts, Parameter, gamma
+from pybench.analysis.scaling.cost import CostModel, says_coherency, says_serial
+from pybench.analysis.scaling.model import Facts, Parameter, gamma
 from pybench.stats.estimate import Floats
 
 
@@ -14,6 +14,8 @@ class Usl(CostModel):
     """X(N) = gamma N / (1 + alpha (N - 1) + beta N (N - 1)); it peaks at sqrt((1 - alpha) / beta)."""
 
     name = "usl"
+    short = "USL"
+    place = 2
     title = "the USL"
     formula = "X(N) = gamma N / (1 + alpha (N-1) + beta N (N-1))"
     source = 'N. J. Gunther, "Guerrilla Capacity Planning" (2007), chapters 4-6'
@@ -35,7 +37,7 @@ class Usl(CostModel):
                 )
         return said
 
-    def doubts(self, facts: Facts) -> list[str]:
+    def caveats(self, facts: Facts) -> list[str]:
         """Parameters on a bound."""
         capped = [name for name in ("alpha", "beta") if facts.parameters[name].value >= 1]
         said = []

@@ -13,7 +13,7 @@ A form that was chosen by its fit among c of equal size has 2 ln c added: its sh
 import math
 from collections.abc import Mapping
 
-from pybench.analysis.scaling.models.model import Levels, Model
+from pybench.analysis.scaling.model import Levels, Model
 from pybench.analysis.scaling.profile import PRECISION
 
 

@@ -9,11 +9,15 @@ from abc import abstractmethod
 
 import numpy as np
 
-from pybench.analysis.scaling.models.model import Levels, Model
+from pybench.analysis.scaling.model import Levels, Model
 from pybench.stats.estimate import Floats, Interval
 
 SHARES = ((0.0, 0.0), (0.02, 1e-5), (0.3, 1e-4), (0.3, 1e-2), (0.9, 1.0))
-"""Shares of contention and of coherency from which fits start, beside the line's."""
+"""Shares of contention and of coherency from which fits start, besides the fit of the line."""
+# Every decade of the shares that can matter, so that a profile misses no valley.
+ALPHAS = np.concatenate(([0.0], np.logspace(-5, 0, 26)))
+BETAS = np.concatenate(([0.0], np.logspace(-8, 0, 41)))
+MOST_GRID = 2000
 
 
 class CostModel(Model):
@@ -63,6 +67,22 @@ class CostModel(Model):
             plain.append((miss, np.concatenate(([log_gamma], shares))))
         plain.sort(key=lambda pair: pair[0])
         return starts + [theta for _, theta in plain[:2]]
+
+    def grid(self, levels: Levels, index: int, psi: float) -> Floats:
+        """Return every decade of the free shares, each with its best gamma unless that is held.
+
+        Empty (0, p) for more shares than a grid of MOST_GRID points holds.
+        """
+        axes = [BETAS if one.name.startswith("beta") else ALPHAS for one in self.parameters[1:]]
+        if index:
+            axes[index - 1] = np.array([psi])
+        if math.prod(axis.size for axis in axes) > MOST_GRID:
+            return np.empty((0, self.size))
+        shares = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+        if index == 0:
+            return np.column_stack((np.full(len(shares), psi), shares))
+        log_cost = np.log((1 + shares @ self.terms(levels.threads).T) / levels.threads)
+        return np.column_stack(((levels.y + log_cost) @ levels.trials / levels.trials.sum(), shares))
 
 
 # ------------------------------------------------------------------------------------------------- plain words

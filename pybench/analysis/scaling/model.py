@@ -131,10 +131,20 @@ class Model(ABC):
     """One scaling model. theta (p,) holds the coordinates of ``parameters`` in order."""
 
     name: ClassVar[str]
+    """As in `--model`."""
+    short: ClassVar[str]
+    """The heading of its column."""
     title: ClassVar[str]
     formula: ClassVar[str]
     source: ClassVar[str]
+    place: ClassVar[int] = 100
+    """Models are listed by their place, then by name."""
     parameters: tuple[Parameter, ...]
+
+    @classmethod
+    def make(cls, borders: Sequence[tuple[int, str]]) -> "Model | None":
+        """Return the model for a curve with these borders inside it; None where the model does not apply."""
+        return cls()
 
     @abstractmethod
     def slopes(self, threads: Floats, theta: Floats) -> tuple[Floats, Floats]:
@@ -149,11 +159,18 @@ class Model(ABC):
     def starts(self, levels: Levels) -> list[Floats]:
         """Return thetas to start least squares from: near the best, whatever the curve."""
 
+    def grid(self, levels: Levels, index: int, psi: float) -> Floats:
+        """Return thetas (k, p) with parameter ``index`` held at ``psi``, all over where the best fit may lie.
+
+        Empty (0, p) where the model knows no more places than the valley that a profile follows.
+        """
+        return np.empty((0, self.size))
+
     @abstractmethod
     def says(self, facts: Facts) -> list[str]:
         """Return what the parameters mean, in plain sentences."""
 
-    def doubts(self, facts: Facts) -> list[str]:
+    def caveats(self, facts: Facts) -> list[str]:
         """Return when not to believe this model here, beyond what holds for any; sentences without a stop."""
         return []
 
@@ -234,16 +251,13 @@ class LogProblem:
         return (fitted - self.levels.y) * root, slopes * root[:, None]
 
     def totals(self, thetas: Floats) -> Floats:
-        """Return the sums of squares of many thetas."""
-        return np.array([np.square(self.residuals(theta)[0]).sum() for theta in thetas])
-
-    def starts(self) -> list[Floats]:
-        """Return where the model says to start."""
-        return self.model.starts(self.levels)
+        """Return the sums of squares (k,) of many thetas (k, p)."""
+        misses = self.model.slopes_of(self.levels.threads, thetas)[0] - self.levels.y
+        return np.asarray(np.square(misses) @ self.levels.trials, dtype=np.float64)
 
     def grid(self, index: int, psi: float) -> Floats:
-        """Return no more places to look: the profile follows the valley it is in."""
-        return np.empty((0, self.size))
+        """Return thetas (k, p) whose parameter ``index`` is ``psi``, wherever the best may be."""
+        return self.model.grid(self.levels, index, psi)
 
     def solve(self, starts: Sequence[Floats], polish: bool = False) -> tuple[Floats, float]:
         """Return the best of the fits from each start; ``polish`` is slower and surer."""
