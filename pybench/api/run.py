@@ -154,7 +154,7 @@ class Run:
         )
 
     def to_frame(self, kind: str = "trials") -> "pandas.DataFrame":
-        """A data frame of `trials`, `cells`, `members` or `phases`; `pybench query --help` tells the columns.
+        """A data frame of `trials`, `cells`, `members` or `phases`; `pybench export --help` tells the columns.
 
         Units are in the columns' names; flagged trials are in it, so choose `frame[frame.valid]` for figures.
         Raises UnsupportedError if pandas is not installed.
@@ -205,7 +205,7 @@ class Run:
         return fits
 
     def query(self, sql: str) -> "pandas.DataFrame":
-        """Ask by SQL over the tables trials, cells, members and phases, as `pybench query` does."""
+        """Ask by SQL over the tables trials, cells, members and phases, as `pybench export --sql` does."""
         try:
             import pandas
         except ImportError:

@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: one file a verb; each parses, calls and prints, and holds no logic."""
+"""The command line. A verb is one file in the folder of its group, found by being there.
 
+It defines `command`, and the first line of its docstring is its short help, which is read without importing it:
+`pybench --help` stays instant. Verbs parse options, call `pybench.api`, and print what `pybench.present` makes.
+"""
+
+import ast
+import functools
 import importlib
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -11,83 +18,69 @@ from pybench._version import VERSION
 from pybench.cli.streams import outlast
 from pybench.errors import PybenchError
 
-# verb -> (module that defines `command`, one line for `pybench --help`).
-# The module is imported only when its verb is used, which keeps --help instant.
-VERBS: dict[str, tuple[str, str]] = {
-    "sweep": ("pybench.cli.measure.sweep", "Measure workloads over thread counts, placements and parameters."),
-    "launch": (
-        "pybench.cli.measure.launch",
-        "Launch containers by each strategy, many at once: cost, and who suffers.",
-    ),
-    "latency": (
-        "pybench.cli.measure.latency",
-        "Measure how long a cache line takes from CPU to CPU: a heat map.",
-    ),
-    "simulate": (
-        "pybench.cli.model.simulate",
-        "Simulate the same sweeps on a machine that is not here: never a measurement, and says so.",
-    ),
-    "machines": (
-        "pybench.cli.model.machines",
-        "List and draw the machines to simulate: every number, and its source.",
-    ),
-    "calibrate": (
-        "pybench.cli.model.calibrate",
-        "Measure what a simulation of this host needs, into a machine file.",
-    ),
-    "reproduce": (
-        "pybench.cli.research.reproduce",
-        "Look at the published findings on mount storms: a verdict for each.",
-    ),
-    "advise": (
-        "pybench.cli.research.advise",
-        "Say which hosts and settings meet a workload, and what to change first.",
-    ),
-    "doctor": (
-        "pybench.cli.host.doctor",
-        "Say before the run what this host will spoil, and what to do about it.",
-    ),
-    "locks": ("pybench.cli.locks", "List the locks of the spin workload and what sets them apart."),
-    "compare": ("pybench.cli.read.compare", "Compare result files, or an axis of one, cell by cell."),
-    "compare-smt": (
-        "pybench.cli.measure.compare_smt",
-        "Compare this host with and without SMT: a sweep and its verdict.",
-    ),
-    "compare-sockets": (
-        "pybench.cli.measure.compare_sockets",
-        "Compare one socket of this host with two: a sweep and its verdict.",
-    ),
-    "report": ("pybench.cli.read.report", "Make one HTML page of result files: conclusion, charts, tables."),
-    "show": ("pybench.cli.read.show", "Print the tables of a result file again."),
-    "fit": ("pybench.cli.read.fit", "Compare scaling models on the curves of a result file, or of a table."),
-    "query": ("pybench.cli.read.query", "Ask result files by SQL."),
-    "export": (
-        "pybench.cli.read.export",
-        "Write result files for other tools: CSV, Parquet, pytest-benchmark, pyperf, benchstat.",
-    ),
-    "restore": ("pybench.cli.host.restore", "Put the host's switches back after a run that could not."),
-    "topology": (
-        "pybench.cli.host.topology",
-        "Show this host's sockets, nodes, caches and cores; try placements.",
-    ),
+# Folders of verbs in the order of --help; the docstring of each is its title there.
+GROUPS = ("measure", "read", "host", "model", "research")
+# Verbs of earlier versions, and what to write now.
+GONE = {
+    "query": "pybench export --sql 'SELECT ...' FILE",
+    "restore": "pybench doctor --restore",
+    "machines": "pybench machine list, or pybench machine show NAME",
+    "calibrate": "pybench machine calibrate",
+    "locks": "pybench sweep spin --lock list",
 }
+SHELLS = ("bash", "zsh", "fish")
 
 
-class LazyGroup(click.Group):
-    """A click group that imports a verb's module when the verb is called."""
+@functools.cache
+def verbs() -> dict[str, dict[str, tuple[str, str]]]:
+    """Return the verbs by the title of their group: name -> (module, short help)."""
+    folder = Path(__file__).parent
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for group in GROUPS:
+        title = _first_line(ast.parse((folder / group / "__init__.py").read_bytes()))
+        found[title] = {}
+        for path in sorted((folder / group).glob("[!_]*.py")):
+            tree = ast.parse(path.read_bytes())
+            if any(isinstance(one, ast.FunctionDef) and one.name == "command" for one in tree.body):
+                name = path.stem.replace("_", "-")
+                found[title][name] = (f"{__name__}.{group}.{path.stem}", _first_line(tree))
+    return found
+
+
+def _first_line(tree: ast.Module) -> str:
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
+class VerbGroup(click.Group):
+    """The verbs by group; a verb's module is imported when the verb is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return [name for group in verbs().values() for name in group]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
-        return command
+        if cmd_name in GONE:
+            raise click.UsageError(f"{cmd_name!r} is gone; write: {GONE[cmd_name]}")
+        for group in verbs().values():
+            if cmd_name in group:
+                command: click.Command = importlib.import_module(group[cmd_name][0]).command
+                return command
+        return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+        for title, group in verbs().items():
+            with formatter.section(title):
+                formatter.write_dl([(name, line) for name, (_, line) in group.items()])
+
+
+def _print_completion(ctx: click.Context, _: click.Parameter, shell: str | None) -> None:
+    if shell is None or ctx.resilient_parsing:
+        return
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    assert made is not None
+    click.echo(made(cli, {}, "pybench", "_PYBENCH_COMPLETE").source())
+    ctx.exit()
 
 
 EPILOG = """\b
@@ -102,19 +95,27 @@ Exit status:
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=VerbGroup,
     epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 @click.version_option(VERSION, prog_name="pybench")
+@click.option(
+    "--completion",
+    type=click.Choice(SHELLS),
+    is_eager=True,
+    expose_value=False,
+    callback=_print_completion,
+    help='Print the completion script of a shell; in ~/.bashrc: eval "$(pybench --completion bash)".',
+)
 def cli() -> None:
     """How a Linux host behaves when every CPU wants the same lock, and what to do about it."""
 
 
 def _point_to_left_switches() -> None:
-    """One line, whatever the verb, if a dead run left switches of the host turned. Costs a stat if none did."""
+    """Print one line, whatever the verb, if a dead run left switches of the host turned; one stat if none did."""
     folder = os.environ.get("PYBENCH_STATE_DIR") or "/var/lib/pybench"
-    if "restore" not in sys.argv[1:2] and os.path.exists(f"{folder}/journal.json"):  # noqa: PTH110
+    if "--restore" not in sys.argv and os.path.exists(f"{folder}/journal.json"):  # noqa: PTH110
         from pybench.host.switches.journal import left_behind
 
         if line := left_behind():
@@ -122,7 +123,7 @@ def _point_to_left_switches() -> None:
 
 
 def main() -> None:
-    """Run the command line; turn every expected failure into one line and its exit status."""
+    """Run the command line; report every expected failure in one line, with its exit status."""
     # Result files record the command as a user types it.
     sys.argv[0] = "pybench"
     try:

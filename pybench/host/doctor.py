@@ -123,7 +123,7 @@ def switches(host: Host) -> Iterator[Observation]:
     store = StateFolder() if host.tree.live else StateFolder(host.root / str(STATE_DIR).lstrip("/"))
     if store.path.exists() and not store.held():
         seen = f"an earlier run left some turned ({store.path})"
-        yield Observation("host switches", "problem", seen, "none turned", "pybench restore")
+        yield Observation("host switches", "problem", seen, "none turned", "pybench doctor --restore")
 
 
 def interrupts(host: Host) -> Iterator[Observation]:

@@ -208,7 +208,7 @@ def check_version(path: Path, line: bytes) -> int:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return FORMAT  # as reading it will say
     if version.kind == "transfers":
-        raise UsageError(f"{path} is a latency file; see it with: pybench latency --show {path}")
+        raise UsageError(f"{path} is a latency file; see it with: pybench show {path}")
     if version.kind == "header" and version.format > FORMAT:
         raise UsageError(f"{path} has format {version.format}, this pybench reads up to {FORMAT}; upgrade pybench")
     return version.format

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A container launch as steps of the engine: which locks each strategy takes, for how long, and what it waits for.
 
-Durations are numbers of a machine file's [launch] table, measured by `pybench calibrate` on some host. Which locks
+Durations are numbers of a machine file's [launch] table, as `pybench machine calibrate` measures them. Which locks
 are taken is the kernel's doing: open_tree(OPEN_TREE_CLONE), move_mount, mount and umount hold namespace_sem for
 writing; linking and unlinking a mount holds mount_lock for writing; each component of a path reads mount_lock's
 sequence count (fs/namespace.c and fs/namei.c of Linux, Documentation/filesystems/path-lookup.rst).

@@ -28,7 +28,7 @@ from pybench.simulator.machine import (
 )
 
 FORMAT = 1
-HEAD = "# Written by `pybench calibrate`. Format: docs/reference/machine-files.md. Every number has a source.\n"
+HEAD = "# Written by pybench machine calibrate. Format: docs/reference/machine-files.md. Numbers have a source.\n"
 DISTANCES = ("smt", "l3", "socket", "cross-socket")
 # What stands in each table, and the bounds of each number: (least, most).
 CORE = {

@@ -118,7 +118,7 @@ def check(study: Study) -> None:
                 raise UsageError(f"strategy {cell.params['strategy']} is not modelled; there are {known}")
             if not study.steps_from or not study.steps_from.launch:
                 raise UsageError(
-                    "a launch needs the durations of its steps: --steps FILE, as `pybench calibrate` writes"
+                    "a launch needs the durations of its steps: --steps FILE, of pybench machine calibrate"
                 )
 
 

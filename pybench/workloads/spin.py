@@ -48,7 +48,7 @@ WORKLOAD = Workload(
     latency="operation",
     parameters=(
         Parameter(
-            name="lock", default="ticket", choices=_locks, shape="LOCK", help="which lock: see `pybench locks`"
+            name="lock", default="ticket", choices=_locks, shape="LOCK", help="which lock; `list` prints them"
         ),
         Parameter(name="hold_ns", default=0, high=10**9, help="work while holding the lock, ns"),
         Parameter(name="think_ns", default=0, high=10**9, help="work between two operations, ns"),

@@ -29,7 +29,7 @@ def test_a_run_keeps_its_command(path: Path) -> None:
     [
         ["fit", "--json"],
         ["compare", "--axis", "threads", "--json"],
-        ["query", "SELECT file FROM trials", "--json"],
+        ["export", "--sql", "SELECT file FROM trials", "--format", "json"],
     ],
 )
 def test_json_of_it_is_text(path: Path, words: list[str]) -> None:

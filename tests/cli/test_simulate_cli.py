@@ -39,12 +39,12 @@ def inside(*words: str) -> str:
 
 
 def test_machines_are_listed_and_drawn_with_their_sources() -> None:
-    listed, drawn = inside("machines"), inside("machines", "r5.metal")
+    listed, drawn = inside("machine", "list"), inside("machine", "show", "r5.metal")
     assert all(name in listed for name in shipped())
     for words in ("socket 1, 24 cores", "23+71", "NUMA distances", "transfer, ns", "assumed: ", "not this host"):
         assert words in drawn
     assert all(len(line.rstrip()) <= 80 for line in (listed + drawn).splitlines())
-    told = json.loads(inside("machines", "r5.metal", "--json"))
+    told = json.loads(inside("machine", "show", "r5.metal", "--json"))
     number = told["numbers"]["transfer.socket.median"]
     assert (number["value"], number["assumed"]) == (47, False)
     assert len(told["topology"]["cpus"]) == 96
@@ -120,16 +120,16 @@ def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(shipped()["r5.metal"].read_text().replace("pause_ns", "paws_ns"))
     for words, said in (
-        (["machines", "r5"], "no machine 'r5'"),
-        (["machines", str(wrong)], "core.paws_ns is not known; did you mean pause_ns?"),
+        (["machine", "show", "r5"], "no machine 'r5'"),
+        (["machine", "show", str(wrong)], "core.paws_ns is not known; did you mean pause_ns?"),
         (["simulate", "spin"], "Missing option '--machine'"),
         (["simulate", "--machine", str(tmp_path), "spin"], "cannot read"),
         (["simulate", "--machine", "r5.metal", "spin", "--steps", "vm-epyc-2"], "add the workload launch"),
         (["simulate", "--machine", "r5.metal,r5.metal", "spin", "--smt", "maybe"], "--smt 'maybe' is not known"),
         (["simulate", "--machine", "r5.metal", "launch", "--steps", "r5.metal"], "--steps FILE"),
-        (["calibrate", "-o", str(wrong)], "exists; name another -o, or give --force"),
-        (["calibrate", "-o", str(tmp_path / "x.txt")], "a machine file ends in .toml"),
-        (["calibrate", "-o", str(tmp_path / "no" / "x.toml")], "is not a folder"),
+        (["machine", "calibrate", "-o", str(wrong)], "exists; name another -o, or give --force"),
+        (["machine", "calibrate", "-o", str(tmp_path / "x.txt")], "a machine file ends in .toml"),
+        (["machine", "calibrate", "-o", str(tmp_path / "no" / "x.toml")], "is not a folder"),
     ):
         with pytest.raises((UsageError, click.UsageError)) as refused:
             cli.main(words, standalone_mode=False)
@@ -145,7 +145,7 @@ def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
 def test_this_host_calibrated_is_a_machine(tmp_path: Path) -> None:
     """A busy host is refused; what is written is complete, this host's, and can be simulated."""
     path = tmp_path / "here.toml"
-    ran = pybench("calibrate", "-o", str(path))
+    ran = pybench("machine", "calibrate", "-o", str(path))
     if ran.returncode == 4:
         assert "measure on an idle host" in ran.stderr
         assert not path.exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pybench.cli import VERBS
+from pybench.cli import GONE, verbs
 from pybench.results.store import read
 from tests.cli.cli_runs import ALL_VALID, here, pybench, python, skip_without_mounts
 
@@ -155,17 +155,41 @@ def test_bad_input_costs_one_line_and_its_exit_status(
     assert len([line for line in ran.stderr.splitlines() if line.startswith("pybench: ")]) == 1
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_fits_80_columns(verb: str) -> None:
-    ran = here(verb, "--help")
+VERBS = {name: module for group in verbs().values() for name, (module, _) in group.items()}
+SUBVERBS = [[verb] for verb in VERBS] + [["machine", verb] for verb in ("list", "show", "calibrate")]
+
+
+@pytest.mark.parametrize("verb", [[], *SUBVERBS])
+def test_help_fits_80_columns(verb: list[str]) -> None:
+    ran = here(*verb, "--help")
     assert ran.returncode == 0
     assert "Usage: " in ran.stdout
     assert [line for line in ran.stdout.splitlines() if len(line) > 80] == []
 
 
+def test_there_are_at_most_16_verbs_each_with_a_short_help() -> None:
+    assert 10 < len(VERBS) <= 16
+    for group in verbs().values():
+        assert all(line.endswith(".") and line[0].isupper() for _, line in group.values())
+
+
+@pytest.mark.parametrize("verb", GONE)
+def test_a_verb_that_is_gone_names_its_new_spelling(verb: str) -> None:
+    ran = here(verb)
+    assert ran.returncode == 2
+    assert ran.stderr == f"pybench: '{verb}' is gone; write: {GONE[verb]}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    ran = here("--completion", shell)
+    assert ran.returncode == 0
+    assert "_PYBENCH_COMPLETE" in ran.stdout
+
+
 def test_no_verb_waits_for_scipy_to_load() -> None:
     """Which takes longer than all the rest of most commands; who fits something imports it then."""
-    modules = [*(module for module, _ in VERBS.values()), "pybench.cli.sweeps", "pybench.api.latency"]
+    modules = [*VERBS.values(), "pybench.cli.sweeps", "pybench.api.latency"]
     code = f"import importlib, sys; [importlib.import_module(m) for m in {modules}]; print(*sys.modules)"
     ran = subprocess.run(python(code), text=True, capture_output=True, check=True, timeout=100)
     assert "pybench.run.sweep" in ran.stdout.split()

@@ -102,19 +102,19 @@ def test_comparisons_are_planned_or_offer_the_simulator(pybench: Pybench, verb: 
 
 def test_a_left_journal_is_pointed_to_by_every_command_and_restored(tmp_path: Path, pybench: Pybench) -> None:
     store = left_journal(tmp_path)
-    for words in (["locks"], ["doctor", "--quick"]):
+    for words in (["machine", "list"], ["doctor", "--quick"]):
         ran = pybench(*words)
-        assert "put them back with pybench restore" in ran.stderr
+        assert "put them back with pybench doctor --restore" in ran.stderr
         assert ran.stderr.count("\n") == 1
     assert "host switches" in ran.stdout
-    looked = pybench("restore", "--dry-run")
+    looked = pybench("doctor", "--restore", "--dry-run")
     assert "pybench sweep" in looked.stdout
     assert store.load() is not None
-    restored = pybench("restore")
+    restored = pybench("doctor", "--restore")
     assert restored.returncode == 0, restored.stderr
     assert "all is as it was" in restored.stdout
     assert store.load() is None
-    again = pybench("restore")
+    again = pybench("doctor", "--restore")
     assert again.returncode == 0
     assert "nothing to put back" in again.stdout
 
@@ -133,7 +133,7 @@ def test_a_run_that_turns_nothing_does_not_run_beside_one_that_does(tmp_path: Pa
 @pytest.mark.parametrize(
     "words",
     [
-        ("calibrate", "-o", "here.toml"),
+        ("machine", "calibrate", "-o", "here.toml"),
         ("reproduce", "--only", "2", "-o", "new"),
         ("latency", "--output", "l.jsonl"),
     ],

@@ -297,14 +297,14 @@ def test_what_power_loss_left_turned_is_put_back(
         "cd /sys/devices/system/cpu",
         "cat online",
         "pybench topology >/dev/null",
-        "pybench restore",
+        "pybench doctor --restore",
         "echo status $?",
         "cat smt/control online",
     )
     after = run("--share", tmp_path, "--", "; ".join(steps), env=temporary)
     lines = after.stdout.splitlines()
     assert lines[0] == "0-7"
-    assert "pybench restore" in lines[1]
+    assert "pybench doctor --restore" in lines[1]
     assert lines[-3:] == ["status 0", "on", "0-6"], after.stdout
     assert "CPU 7 is off again, as before" in after.stdout
     assert not (tmp_path / "journal.json").exists()

@@ -140,7 +140,7 @@ def watchdog_of(pid: int) -> int:
 
 
 def restore() -> str:
-    """What `pybench restore` does; what is left, in words."""
+    """What `pybench doctor --restore` does; what is left, in words."""
     store = StateFolder()
     held = store.hold()
     journal = store.load()
@@ -187,7 +187,7 @@ def kills(count: int, seed: int, folder: Path) -> int:
             time.sleep(0.01)
         if watchdog and store.path.exists():
             restored += 1
-            assert "pybench restore" in left_behind()
+            assert "pybench doctor --restore" in left_behind()
             if words := restore():
                 print(f"kill {number}: left: {words}", flush=True)
         after = machine()

@@ -110,7 +110,7 @@ def test_empty_lines_are_passed_over_as_by_the_other_reader(tmp_path: Path) -> N
 def test_a_latency_file_is_named_as_one(tmp_path: Path) -> None:
     path = tmp_path / "latency.jsonl"
     path.write_text('{"kind":"transfers","format":1}\n')
-    with pytest.raises(UsageError, match="is a latency file; see it with: pybench latency --show"):
+    with pytest.raises(UsageError, match="is a latency file; see it with: pybench show"):
         read_columns(path)
 
 

@@ -208,7 +208,10 @@ def test_a_journal_that_cannot_be_written_at_the_end_is_told() -> None:
 def test_a_journal_that_cannot_be_deleted_is_told() -> None:
     with host() as (kernel, store):
         began, run = kernel.state(), controls(kernel, store, [state({3})])
-        with pytest.raises(MeasurementError, match=r"cannot delete .*journal\.json.*pybench restore"), run:
+        with (
+            pytest.raises(MeasurementError, match=r"cannot delete .*journal\.json.*pybench doctor --restore"),
+            run,
+        ):
             run.enter(state({3}))
             store.path.unlink()
             store.path.mkdir()
@@ -236,11 +239,11 @@ def test_what_stops_the_run_from_putting_back_does_not_stop_its_watchdog(monkeyp
 def test_a_cpu_that_does_not_come_back_is_told_and_stays_in_the_journal() -> None:
     with host(cpusets=("0-7",)) as (kernel, store):
         began, run = kernel.state(), controls(kernel, store, [state({3, 5})])
-        with pytest.raises(MeasurementError, match=r"CPU 3 does not turn on.*pybench restore"), run:
+        with pytest.raises(MeasurementError, match=r"CPU 3 does not turn on.*pybench doctor --restore"), run:
             run.enter(state({3, 5}))
             kernel.dead = {3}
         assert kernel.on == began[1] - {3}
-        with pytest.raises(UsageError, match="pybench restore"), controls(kernel, store, [state({5})]):
+        with pytest.raises(UsageError, match="pybench doctor --restore"), controls(kernel, store, [state({5})]):
             pass
         kernel.dead = set()
         assert restore(kernel, store).left == []
@@ -362,7 +365,7 @@ def test_a_left_journal_is_pointed_to(tmp_path: Path, monkeypatch: pytest.Monkey
     assert left_behind() == ""
     store = StateFolder()
     store.save(Journal(boot="b", pid=1, created="", command=[], smt="on", online=(0, 1), offline=()))
-    assert "pybench restore" in left_behind()
+    assert "pybench doctor --restore" in left_behind()
     held = store.hold()
     assert left_behind() == ""  # its run, or guard, is at it
     os.close(held)

@@ -15,7 +15,6 @@ from click.testing import CliRunner
 
 from pybench.analysis.summary.tables import TABLES
 from pybench.cli.read.export import command as export_command
-from pybench.cli.read.query import command as query_command
 from pybench.errors import UsageError
 from pybench.results.export import export
 from pybench.results.sql import ask
@@ -136,9 +135,17 @@ def test_sql_that_fails_or_reaches_out_is_one_line(file: Results, sql: str) -> N
     assert [path.name for path in file.path.parent.iterdir()] == [file.path.name]
 
 
-@pytest.mark.parametrize("option", [[], ["--csv"], ["--json"]])
-def test_query_prints(file: Results, option: list[str]) -> None:
-    ran = CliRunner().invoke(
-        query_command, ["SELECT DISTINCT lock FROM trials ORDER BY 1", str(file.path), *option]
-    )
+@pytest.mark.parametrize("option", [[], ["--format", "csv"], ["--format", "json"]])
+def test_sql_answers_print(file: Results, option: list[str]) -> None:
+    sql = "SELECT DISTINCT lock FROM trials ORDER BY 1"
+    ran = CliRunner().invoke(export_command, [str(file.path), "--sql", sql, *option])
     assert ran.exit_code == 0 and "ticket" in ran.output and "mcs" in ran.output
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json"])
+def test_sql_answers_are_written_by_the_ending_of_a_name(file: Results, tmp_path: Path, name: str) -> None:
+    words = [str(file.path), "--sql", "SELECT DISTINCT lock FROM trials", "-o", str(tmp_path / name)]
+    assert CliRunner().invoke(export_command, words).exit_code == 0
+    assert "ticket" in (tmp_path / name).read_text()
+    refused = CliRunner().invoke(export_command, [*words[:-1], str(tmp_path / "a.parquet")])
+    assert isinstance(refused.exception, UsageError) and "csv or json" in str(refused.exception)

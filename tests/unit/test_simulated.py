@@ -279,7 +279,10 @@ def test_parquet_queries_and_frames_are_marked(files: tuple[Path, Path], tmp_pat
     export([read(files[0])], "parquet", target)
     assert set(parquet.read_table(target).column("source").to_pylist()) == {MARKED}
     rows = json.loads(
-        shown("query", "SELECT DISTINCT file, source FROM trials ORDER BY 2", *map(str, files), "--json")
+        shown(
+            *("export", *map(str, files), "--format", "json"),
+            *("--sql", "SELECT DISTINCT file, source FROM trials ORDER BY 2"),
+        )
     )
     assert [row["source"] for row in rows] == ["measured", MARKED]
     run = load(*files)

@@ -31,7 +31,7 @@ pybench show a.jsonl
 pybench report a.jsonl -o report.html
 pybench compare a.jsonl --axis lock --base ticket
 pybench export a.jsonl -o a.parquet
-pybench machines
+pybench machine list
 pybench simulate --machine r5.metal spin --lock ticket --threads 1,2 --draws 2 --output c.jsonl
 pybench reproduce --only 2 --budget 10s
 python -m pytest -q --benchmark test_own.py

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look at this host."""
+"""Look at this host"""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pybench topology`: draw the host, try placements on it, take its description along."""
+"""Show this host's sockets, nodes, caches and cores; try placements."""
 
 from pathlib import Path
 

@@ -63,7 +63,7 @@ def command(chart: Path | None, show: Path | None, **options: Any) -> None:
     \b
     pybench latency
     pybench latency --place dual-socket --method cas --all
-    pybench latency --show results/latency-....jsonl --chart heat.svg
+    pybench show results/latency-....jsonl --chart heat.svg
     """
     from pybench.present.transfer_chart import check_chart
     from pybench.results.transfers import read_transfers

@@ -10,6 +10,12 @@ from pybench.cli.options import SectionedCommand, output_option, parameter_optio
 from pybench.errors import UsageError
 from pybench.workloads import WORKLOADS
 
+LOCK_LEGEND = """
+space     memory of a lock with n members
+fairness  FIFO: first come, first served; bounded: nobody is passed by forever
+waits by  what a member does until the lock is its own
+NUMA      the lock prefers members of the holder's domain (--domain)"""
+
 
 @click.command(cls=SectionedCommand)
 @click.argument("workloads", nargs=-1, metavar=f"[{'|'.join(WORKLOADS)}]...")
@@ -84,6 +90,7 @@ def command(
     pybench sweep mount stat --children 0,5000 --place single-socket,dual-socket
     pybench sweep spin --smt on,off,off:kernel --allow-host-changes
     pybench sweep --resume results/sweep-....jsonl
+    pybench sweep spin --lock list
     """
     from pybench.api.sweep import resume as go_on
     from pybench.cli.sweeps import SweepBar, name_report, print_measured, run_request
@@ -96,6 +103,21 @@ def command(
         measured = print_measured(lambda: go_on(resume, allow_host_changes=allowed, observer=SweepBar()))
         name_report(measured, report)
         return
+    if options["param_lock"] == "list":
+        _print_locks()
+        return
     request = read_config(config) if config else Request()
     request = from_options(request, workloads, options)
     run_request(request, report)
+
+
+def _print_locks() -> None:
+    from pybench import native
+    from pybench.present.terminal.output import make_console
+    from pybench.present.views.locks import lock_table
+
+    console = make_console()
+    with console.capture() as drawn:
+        console.print(lock_table(list(native.locks().values())))
+        console.print(LOCK_LEGEND, style="dim", markup=False)
+    click.echo(drawn.get(), nl=False)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulate other machines."""
+"""Simulate other machines"""

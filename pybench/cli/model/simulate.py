@@ -35,7 +35,7 @@ class SimulateCommand(SectionedCommand):
     multiple=True,
     required=True,
     metavar="NAME|FILE,...",
-    help="What to simulate: see `pybench machines`, or a file from `pybench calibrate`. Several: a file each.",
+    help="Simulate this machine: see `pybench machine list`, or a machine file. Several: a result file each.",
 )
 @click.option("--threads", metavar="LIST", help="Thread counts: 1,2,4..max or 1..8. [1,2,4..max]")
 @place_option
@@ -99,7 +99,7 @@ def _machines(texts: Sequence[str]) -> "list[Machine]":
 
     names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
     if not names:
-        raise UsageError("--machine names none; see `pybench machines`")
+        raise UsageError("--machine names none; see `pybench machine list`")
     machines = [load_machine(name) for name in dict.fromkeys(names)]
     known = [machine.name for machine in machines]
     if len(set(known)) < len(known):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybench compare: result files, or an axis of one, cell by cell."""
+"""Compare result files, or an axis of one, cell by cell."""
 
 import os
 import sys

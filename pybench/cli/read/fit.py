@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybench fit: scaling models compared on the curves of a result file, or of a table."""
+"""Compare scaling models on the curves of a result file, or of a table."""
 
 from pathlib import Path
 

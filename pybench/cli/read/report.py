@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybench report: one HTML file of result files, and the same charts as pictures."""
+"""Write one HTML page of result files: conclusion, charts, tables."""
 
 import gc
 import os

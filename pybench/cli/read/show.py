@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybench show: the tables of a result file again."""
+"""Print the tables of a result file."""
 
 from pathlib import Path
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check published findings, and advise."""
+"""Research"""

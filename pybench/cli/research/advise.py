@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybench advise: which hosts and settings meet a launch workload, and what to change first."""
+"""Advise which hosts and settings meet a workload, and what to change first."""
 
 from pathlib import Path
 
@@ -29,12 +29,12 @@ def command(
     budget: str,
     seed: int,
 ) -> None:
-    """Say which hosts and settings meet a launch workload, with what margin, and what to change first.
+    """Advise which hosts and settings meet a launch workload, with what margin, and what to change first.
 
     FILES are results with launches (`pybench launch`, `pybench simulate`). Machines are simulated from their
-    descriptions (`pybench machines`). Each line says which of the two it is. A launch meets the workload if the
-    slowest (99th percentile) stay within the deadline over the whole interval. Results for other numbers of
-    containers or layers are taken at most 4 times as far, by a power of them that the table tells.
+    descriptions (`pybench machine list`). Each line says whether it is measured or simulated. A launch meets the
+    workload if the slowest (99th percentile) stays within the deadline over the whole interval. Results for other
+    numbers of containers or layers are extrapolated at most 4-fold, by a power of them that the table names.
 
     \b
     pybench advise results/launch.jsonl --containers 200 --layers 50
@@ -47,7 +47,9 @@ def command(
 
     names = [name.strip() for text in machines for name in text.split(",") if name.strip()]
     if not files and not names:
-        raise UsageError("nothing to go by; name result files with launches, or --machine NAME (pybench machines)")
+        raise UsageError(
+            "nothing to go by; name result files with launches, or --machine NAME (pybench machine list)"
+        )
     strategies = [word.strip() for word in strategy.split(",")]
     for word in strategies:
         if word not in STRATEGIES:

@@ -2,7 +2,7 @@
 """Turn the host's switches for the cells of a sweep, and put them back however the sweep ends.
 
 The journal records a switch before it is turned. The run puts the host back at its end, on Ctrl-C, SIGTERM, SIGHUP
-and any exception; its watchdog does so if the run is killed, and `pybench restore` if both are.
+and any exception; its watchdog does so if the run is killed, and `pybench doctor --restore` if both are.
 """
 
 import contextlib
@@ -98,7 +98,7 @@ class Controls:
         for line in restored.noted:
             self._tell(line)
         if restored.left:
-            raise MeasurementError("; ".join(restored.left) + "; then: pybench restore")
+            raise MeasurementError("; ".join(restored.left) + "; then: pybench doctor --restore")
 
     def enter(self, state: HostState) -> None:
         """Bring the host into a state, unless it is in it already. Raises MeasurementError."""
@@ -178,7 +178,9 @@ class Controls:
     def _check(self) -> None:
         """Raise the error of a state that cannot be reached, before anything is turned."""
         if self._store.load() is not None:
-            raise UsageError("an earlier run left switches of this host turned", fix="run pybench restore first")
+            raise UsageError(
+                "an earlier run left switches of this host turned", fix="run pybench doctor --restore first"
+            )
         if crews := self._files.crews():
             raise BusyError(f"process {crews[0]} measures on this host", fix="wait for its end (pgrep -a pybench)")
         wants_smt = any(state.smt_off for state in self._states)

@@ -215,4 +215,7 @@ def left_behind() -> str:
     store = StateFolder()
     if not store.path.exists() or store.held():
         return ""
-    return "an earlier run left switches of this host turned (SMT or CPUs); put them back with pybench restore"
+    return (
+        "an earlier run left switches of this host turned (SMT or CPUs); put them back with "
+        "pybench doctor --restore"
+    )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Put the host back into the state that a journal recorded, from any point of the run that wrote it.
 
-The run, its watchdog and `pybench restore` may all do so, any number of times. Only switches that the run turned
+The run, its watchdog and `pybench doctor --restore` may all do so, repeatedly. Only switches that the run turned
 are turned back; changes by other processes are reported and left alone.
 """
 

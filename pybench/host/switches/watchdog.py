@@ -3,7 +3,7 @@
 
 The run forks it before it turns the first switch. It has a session of its own and sleeps on a pipe whose other end
 only the run holds; however the run dies, the kernel closes that end. A kill of the whole cgroup or container and
-power loss end the watchdog too; then `pybench restore` puts the host back.
+power loss end the watchdog too; then `pybench doctor --restore` puts the host back.
 """
 
 import contextlib
