@@ -17,7 +17,9 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "pybench_reference"]
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "_ext", "reference/generated"]
+default_role = "literal"
 nitpicky = True
+smartquotes = False  # they turn --option into a dash
 # Types that the standard library, NumPy and others document on sites of their own.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!pybench\.).*"),

@@ -82,8 +82,8 @@ def verb_page(words: str, command: click.Command, parent: click.Context) -> str:
             page += "\n" + verb_page(f"{words} {name}", child, context).replace("# ", "## ", 1)
         return page
     own = [p for p in command.get_params(context) if not (p.name or "").startswith("param_")]
-    options = [record for p in own if (record := p.get_help_record(context))]
-    page += "\n".join(f"\n{code(names)}\n: {escaped(text) or 'See above.'}\n" for names, text in options)
+    options = [r for p in own if isinstance(p, click.Option) and (r := p.get_help_record(context))]
+    page += "\n".join(f"\n{code(names)}\n: {escaped(text)}\n" for names, text in options)
     if len(own) < len(command.params):
         page += "\nEach parameter of a [workload](../workloads.md) is an option, and an axis, too.\n"
     if command.epilog:
@@ -116,10 +116,12 @@ def locks() -> str:
 
 
 def checks() -> str:
-    rows = [(code(check.name), check.reason, check.next_step, check.blind) for check in CHECKS]
-    return f"{len(CHECKS)} checks.\n\n" + table(
-        ("check", "a trial is invalid if", "next step", "does not see"), rows
-    )
+    page = f"There are {len(CHECKS)} checks.\n"
+    for check in CHECKS:
+        blind = f"\n\n  Does not cover: {escaped(check.blind)}." if check.blind else ""
+        text = f"Fails if {escaped(check.reason)}. Next step: {escaped(check.next_step)}.{blind}"
+        page += f"\n{code(check.name)}\n: {text}\n"
+    return page
 
 
 def metrics() -> str:
