@@ -149,7 +149,7 @@ struct pb_lock_info {
 
 /* ---- the simulator: a discrete-event machine instead of this one; times are ns unless a name says otherwise ---- */
 enum pb_sim_service { PB_SIM_NONE = 0, PB_SIM_CENTRAL = 1, PB_SIM_CLUSTER = 2 };
-enum pb_sim_workload { PB_SIM_SPIN = 0, PB_SIM_LAUNCH = 1, PB_SIM_ORACLE = 2 };
+enum pb_sim_workload { PB_SIM_SPIN = 0, PB_SIM_LAUNCH = 1, PB_SIM_QUEUEING = 2 };
 enum pb_sim_guard { PB_SIM_GUARD_NONE = 0, PB_SIM_GUARD_APART = 1, PB_SIM_GUARD_SHARED = 2 };
 enum pb_sim_step_kind {
     PB_SIM_COMPUTE = 0, PB_SIM_WALK = 1, PB_SIM_NAMESPACE = 2, PB_SIM_NAMESPACE_READ = 3, PB_SIM_MOUNT_LOCK = 4,
@@ -157,7 +157,7 @@ enum pb_sim_step_kind {
 };
 
 /* A thread's place; each number counts from 0 without gaps. */
-struct pb_sim_seat {
+struct pb_sim_thread {
     int32_t cpu, core, l3, socket, domain;
 };
 
@@ -170,8 +170,8 @@ struct pb_sim_step {
 };
 
 struct pb_sim_spec {
-    const struct pb_sim_seat *seats;
-    int32_t n_seats, workload, service;
+    const struct pb_sim_thread *threads;
+    int32_t n_threads, workload, service;
     double transfer[1024]; /* 256 quantiles of a pair's one-way transfer for smt, l3, socket, cross-socket */
     double pace[256];      /* of a single transfer, in transfers of its pair */
     double normal[256];    /* quantiles of the standard normal distribution */
@@ -190,7 +190,7 @@ struct pb_sim_spec {
     int32_t after_once; /* the list after a launch is run once, not for each layer */
     double deadline_ns;
     /* oracle: work, section and what each that waits adds to it (half of home_ns) */
-    double a_ns, serial_ns, home_ns;
+    double work_ns, serial_ns, home_ns;
     int32_t fixed;
 };
 
@@ -207,11 +207,11 @@ struct pb_sim;
 int pb_sim_run(const struct pb_sim_spec *spec, struct pb_sim **sim, struct pb_error *error);
 const struct pb_sim_facts *pb_sim_facts(const struct pb_sim *sim);
 /* By seat; the caller may number CPUs in it as it likes. */
-struct pb_member *pb_sim_member(const struct pb_sim *sim, int32_t seat);
+struct pb_member *pb_sim_member(const struct pb_sim *sim, int32_t thread);
 /* Over all seats of a role. */
 struct pb_phase *pb_sim_phase(const struct pb_sim *sim, int32_t role, int32_t phase);
 /* As pb_trial_handoffs(). */
-const struct pb_handoff *pb_sim_handoffs(const struct pb_sim *sim, int32_t seat);
+const struct pb_handoff *pb_sim_handoffs(const struct pb_sim *sim, int32_t thread);
 /* Latency of each container, ns; 0: it did not end. */
 const double *pb_sim_launches(const struct pb_sim *sim);
 void pb_sim_free(struct pb_sim *sim);

@@ -121,8 +121,9 @@ int pb_param_text(struct pb_crew_state *crew, const char *key, const char **valu
 /* The index of the word in a NULL-ended list. */
 int pb_param_word(struct pb_crew_state *crew, const char *key, const char *const *words, int *value);
 
-/* Fill an error; code is a positive errno. */
-void pb_say(struct pb_error *error, int code, const char *tried, const char *subject);
+/* Fill an error: what was tried, and on what. `code` is a positive errno, 0 if none applies. Returns -code. */
+int pb_error_fill(struct pb_error *error, int code, const char *tried, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* Record the first failure; returns -code, for `return pb_fail(...)`. code is a positive errno. */
 int pb_fail(struct pb_crew_state *crew, enum pb_status status, int code, const char *tried, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

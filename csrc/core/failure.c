@@ -1,25 +1,34 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Errors: what was tried, on what, and the errno.
+ */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "core/core.h"
 
-void pb_say(struct pb_error *error, int code, const char *tried, const char *subject) {
+static void fill(struct pb_error *error, int code, const char *tried, const char *format, va_list arguments) {
     *error = (struct pb_error){.code = -code};
     snprintf(error->tried, sizeof error->tried, "%s", tried);
-    snprintf(error->subject, sizeof error->subject, "%s", subject);
+    vsnprintf(error->subject, sizeof error->subject, format, arguments);
+}
+
+int pb_error_fill(struct pb_error *error, int code, const char *tried, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fill(error, code, tried, format, arguments);
+    va_end(arguments);
+    return -code;
 }
 
 int pb_fail(struct pb_crew_state *crew, enum pb_status status, int code, const char *tried, const char *format, ...) {
     int expected = 0;
     if (atomic_compare_exchange_strong(&crew->failed, &expected, 1)) {
-        va_list words;
-        va_start(words, format);
-        crew->error.code = -code;
-        snprintf(crew->error.tried, sizeof crew->error.tried, "%s", tried);
-        vsnprintf(crew->error.subject, sizeof crew->error.subject, format, words);
-        va_end(words);
+        va_list arguments;
+        va_start(arguments, format);
+        fill(&crew->error, code, tried, format, arguments);
+        va_end(arguments);
         crew->summary.status = (int32_t)status;
     }
     return code ? -code : -ECANCELED;
@@ -28,5 +37,5 @@ int pb_fail(struct pb_crew_state *crew, enum pb_status status, int code, const c
 void pb_note(struct pb_crew_state *crew, int code, const char *tried, const char *subject) {
     int expected = 0;
     if (atomic_compare_exchange_strong(&crew->noted, &expected, 1))
-        pb_say(&crew->note, code, tried, subject);
+        pb_error_fill(&crew->note, code, tried, "%s", subject);
 }

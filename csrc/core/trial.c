@@ -27,21 +27,16 @@ struct pb_trial {
     void *huge_line; /* NULL: the line is in the crew's mapping */
 };
 
-static int refuse(struct pb_error *error, int code, const char *tried, const char *subject) {
-    pb_say(error, code, tried, subject);
-    return -code;
-}
-
 static int check_spec(const struct pb_spec *spec, struct pb_error *error) {
     if (!pb_workload_find(spec->workload))
-        return refuse(error, EINVAL, "finding the workload", spec->workload);
+        return pb_error_fill(error, EINVAL, "finding the workload", "%s", spec->workload);
     if (spec->n_members < 1 || spec->n_members > PB_MAX_MEMBERS)
-        return refuse(error, EINVAL, "starting the crew", "members must be 1 to 4096");
+        return pb_error_fill(error, EINVAL, "starting the crew", "members must be 1 to 4096");
     if (spec->duration_ns <= 0 || spec->warmup_ns < 0 || spec->grace_ns <= 0 || spec->operations < 0)
-        return refuse(error, EINVAL, "starting the crew", "times and counts must be positive");
+        return pb_error_fill(error, EINVAL, "starting the crew", "times and counts must be positive");
     for (int32_t i = 0; i < spec->n_members; i++)
         if (spec->cpus[i] < 0 || spec->cpus[i] >= 8192)
-            return refuse(error, EINVAL, "pinning", "CPU numbers must be 0 to 8191");
+            return pb_error_fill(error, EINVAL, "pinning", "CPU numbers must be 0 to 8191");
     return 0;
 }
 
@@ -104,19 +99,19 @@ static int map_huge_line(struct pb_trial *trial, struct pb_error *error) {
     enum { SHARED = MAP_SHARED | MAP_ANONYMOUS, HUGE_2_MB = 21 << 26 }; /* else it is the kernel's default size */
     size_t huge = PB_HUGE_PAGE;
     if (trial->crew->workload->line_bytes > huge)
-        return refuse(error, EINVAL, "mapping a huge page", "the line does not fit on one");
+        return pb_error_fill(error, EINVAL, "mapping a huge page", "the line does not fit on one");
     char *at = mmap(NULL, huge, PROT_READ | PROT_WRITE, SHARED | MAP_HUGETLB | HUGE_2_MB, -1, 0);
     if (at == MAP_FAILED) {
         /* Only what is aligned can be huge: a place for it within a reservation, whose ends are given back. */
         char *place = mmap(NULL, 2 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (place == MAP_FAILED)
-            return refuse(error, errno, "mmap", "the memory of the contended line");
+            return pb_error_fill(error, errno, "mmap", "the memory of the contended line");
         at = (char *)(((uintptr_t)place + huge - 1) / huge * huge);
         if (at != place)
             munmap(place, (size_t)(at - place));
         munmap(at + huge, (size_t)(place + huge - at));
         if (mmap(at, huge, PROT_READ | PROT_WRITE, SHARED | MAP_FIXED, -1, 0) == MAP_FAILED)
-            return refuse(error, errno, "mmap", "the memory of the contended line");
+            return pb_error_fill(error, errno, "mmap", "the memory of the contended line");
         madvise(at, huge, MADV_HUGEPAGE);
     }
     trial->crew->line = trial->huge_line = at;
@@ -130,7 +125,7 @@ static int place_line(struct pb_crew_state *crew, struct pb_error *error) {
     int mode = spec->memory == PB_MEMORY_BIND ? PB_MPOL_BIND : PB_MPOL_INTERLEAVE;
     size_t bytes = crew->huge_line ? PB_HUGE_PAGE : pages(crew->workload->line_bytes);
     int rc = pb_memory_policy(crew->line, bytes, mode, spec->nodes, spec->n_nodes);
-    return rc ? refuse(error, -rc, "mbind", "the memory of the contended line") : 0;
+    return rc ? pb_error_fill(error, -rc, "mbind", "the memory of the contended line") : 0;
 }
 
 /* The leader, from fork to exit. It must not outlive its parent, nor hear the terminal. */
@@ -224,7 +219,7 @@ int pb_trial_run(const struct pb_spec *spec, struct pb_trial **out, struct pb_er
         return rc;
     struct pb_trial *trial = map_crew(spec);
     if (!trial)
-        return refuse(error, ENOMEM, "mmap", "the memory of the crew");
+        return pb_error_fill(error, ENOMEM, "mmap", "the memory of the crew");
     struct pb_crew_state *crew = trial->crew;
     int life[2] = {-1, -1};
     if (crew->workload->configure && (rc = crew->workload->configure(crew)))
@@ -232,7 +227,7 @@ int pb_trial_run(const struct pb_spec *spec, struct pb_trial **out, struct pb_er
     else if (crew->huge_line && (rc = map_huge_line(trial, error)))
         ;
     else if ((rc = place_line(crew, error)) == 0 && pipe2(life, O_CLOEXEC))
-        rc = refuse(error, errno, "pipe2", "the crew's sign of life");
+        rc = pb_error_fill(error, errno, "pipe2", "the crew's sign of life");
     if (rc) {
         pb_trial_free(trial);
         return rc;
@@ -249,7 +244,7 @@ int pb_trial_run(const struct pb_spec *spec, struct pb_trial **out, struct pb_er
         lead(crew, parent, life[1]);
     close(life[1]);
     if (leader < 0) {
-        rc = refuse(error, errno, "fork", "the crew");
+        rc = pb_error_fill(error, errno, "fork", "the crew");
         pb_trial_free(trial);
     } else {
         setpgid(leader, leader);

@@ -62,28 +62,25 @@ static void set_steps(struct pb_pace *pace) {
     }
 }
 
-/* Lengths as shares of the mean. Exponential: the expected order statistics of so many draws (Renyi, 1953), whose
- * mean is 1. Bimodal: one in ten is 5.5 times the mean, the others about half of it. */
-static void set_shares(struct pb_pace *pace, enum pb_distribution distribution, uint64_t *rng) {
+uint32_t pb_pace_shares(double share[PB_PACE_LENGTHS], enum pb_distribution distribution, uint64_t *rng) {
     enum { N = PB_PACE_LENGTHS, LONG = N / 10 };
-    pace->lengths = distribution == PB_FIXED ? 1 : N;
-    pace->share[0] = 1.0;
+    const uint32_t lengths = distribution == PB_FIXED ? 1 : N;
+    share[0] = 1.0;
     double sum = 0.0;
-    for (uint32_t i = 0; pace->lengths > 1 && i < N; i++) {
+    for (uint32_t i = 0; lengths > 1 && i < N; i++) {
         sum += 1.0 / (N - i);
         double bimodal = i < LONG ? 5.5 : (N - LONG * 5.5) / (N - LONG);
-        double share = distribution == PB_EXPONENTIAL ? sum : bimodal;
-        /* Shuffled as they come. */
         uint32_t other = (uint32_t)(pb_random(rng) % (i + 1));
-        pace->share[i] = pace->share[other];
-        pace->share[other] = share;
+        share[i] = share[other];
+        share[other] = distribution == PB_EXPONENTIAL ? sum : bimodal;
     }
+    return lengths;
 }
 
 void pb_pace_make(struct pb_pace *pace, double asked_ns, enum pb_distribution distribution, double ns_per_tick,
                   uint64_t *rng, uint64_t *chain) {
     pace->asked_ns = asked_ns;
-    set_shares(pace, distribution, rng);
+    pace->lengths = pb_pace_shares(pace->share, distribution, rng);
     if (asked_ns <= 0)
         return;
     pace->ns_per_step = pb_work_speed_ns(ns_per_tick, chain) / SPEED_STEPS;

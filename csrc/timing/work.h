@@ -32,6 +32,11 @@ struct pb_pace {
 /* One piece: after all before it is done, so many steps in a row. */
 uint64_t pb_work(uint64_t chain, uint64_t steps);
 
+/* Fill in lengths as shares of their mean, shuffled, and return their number: 1, or PB_PACE_LENGTHS. Exponential lengths are
+ * the expected order statistics of that many draws (Renyi, 1953); of bimodal ones, one in ten is 5.5 times the mean, the
+ * others about half of it. */
+uint32_t pb_pace_shares(double share[PB_PACE_LENGTHS], enum pb_distribution distribution, uint64_t *rng);
+
 /* Make a pace and calibrate it on this CPU. */
 void pb_pace_make(struct pb_pace *pace, double asked_ns, enum pb_distribution distribution, double ns_per_tick,
                   uint64_t *rng, uint64_t *chain);

@@ -77,13 +77,13 @@ def _numbered(places: list[Any]) -> list[int]:
     return [known.setdefault(place, len(known)) for place in places]
 
 
-def _fill_seats(slots: Any, spec: EngineSpec) -> None:
+def _fill_threads(slots: Any, spec: EngineSpec) -> None:
     columns = [
-        _numbered([seat.cpu for seat in spec.seats]),
-        _numbered([seat.core for seat in spec.seats]),
-        _numbered([(seat.socket, seat.l3) for seat in spec.seats]),
-        _numbered([seat.socket for seat in spec.seats]),
-        _numbered([seat.domain for seat in spec.seats]),
+        _numbered([thread.cpu for thread in spec.threads]),
+        _numbered([thread.core for thread in spec.threads]),
+        _numbered([(thread.socket, thread.l3) for thread in spec.threads]),
+        _numbered([thread.socket for thread in spec.threads]),
+        _numbered([thread.domain for thread in spec.threads]),
     ]
     for slot, places in zip(slots, zip(*columns, strict=True), strict=True):
         slot.cpu, slot.core, slot.l3, slot.socket, slot.domain = places
@@ -118,9 +118,9 @@ def _fill_steps(slots: Any, steps: list[Step], phases: list[str]) -> None:
 def _to_c(ffi: Any, spec: EngineSpec) -> tuple[Any, list[str], list[Any]]:
     """The specification, the names of its phases, and what must be kept alive meanwhile."""
     c_spec = ffi.new("struct pb_sim_spec *")
-    seats = ffi.new("struct pb_sim_seat[]", len(spec.seats))
-    _fill_seats(seats, spec)
-    c_spec.seats, c_spec.n_seats, keep = seats, len(spec.seats), [seats]
+    threads = ffi.new("struct pb_sim_thread[]", len(spec.threads))
+    _fill_threads(threads, spec)
+    c_spec.threads, c_spec.n_threads, keep = threads, len(spec.threads), [threads]
     c_spec.service = SERVICES[spec.service]
     c_spec.transfer, c_spec.normal = _transfers(spec), _normal()
     c_spec.pace = transfer_paces(spec.jitter, spec.late)
@@ -160,7 +160,7 @@ def _to_c(ffi: Any, spec: EngineSpec) -> tuple[Any, list[str], list[Any]]:
         return c_spec, phases, [*keep, steps]
     assert isinstance(work, Oracle)
     c_spec.workload = 2
-    c_spec.a_ns, c_spec.serial_ns, c_spec.home_ns = work.a_ns, work.serial_ns, work.home_ns
+    c_spec.work_ns, c_spec.serial_ns, c_spec.home_ns = work.work_ns, work.serial_ns, work.home_ns
     c_spec.fixed = work.section == "fixed"
     return c_spec, ["acquire"], keep
 
@@ -198,9 +198,9 @@ def _refuse(ffi: Any, error: Any) -> None:
 
 def _simulated(ffi: Any, lib: Any, spec: EngineSpec, sim: Any, names: list[str], wall_s: float) -> Simulated:
     facts = lib.pb_sim_facts(sim)
-    members = [lib.pb_sim_member(sim, i) for i in range(len(spec.seats))]
-    for member, seat in zip(members, spec.seats, strict=True):
-        member.cpu_asked = member.cpu_start = member.cpu_stop = seat.cpu
+    members = [lib.pb_sim_member(sim, i) for i in range(len(spec.threads))]
+    for member, thread in zip(members, spec.threads, strict=True):
+        member.cpu_asked = member.cpu_start = member.cpu_stop = thread.cpu
     handoffs = None
     if isinstance(spec.workload, Spin):
         handoffs = handoffs_of(ffi, lambda i: lib.pb_sim_handoffs(sim, i), len(members))

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEATS 13
+#define THREADS 13
 
-static struct pb_sim_spec spec_of(const struct pb_sim_seat *seats, int32_t count, int32_t service) {
-    struct pb_sim_spec spec = {.seats = seats, .n_seats = count, .service = service, .local_ns = 0.5,
+static struct pb_sim_spec spec_of(const struct pb_sim_thread *threads, int32_t count, int32_t service) {
+    struct pb_sim_spec spec = {.threads = threads, .n_threads = count, .service = service, .local_ns = 0.5,
                                .atomic_ns = 5, .atomic_overlap = 0.5, .migratory = 0.5, .drain_ns = 1, .exit_ns = 6, .pause_ns = 10, .smt_slowdown = 1.3, .service_ns = 10, .retry_ns = 20,
                                .timeslice_ns = 5000, .switch_ns = 300, .wake_ns = 500, .duration_ns = 50000,
                                .seed = 1, .max_events = 100000000, .guard = PB_SIM_GUARD_APART, .writers = 2,
@@ -35,7 +35,7 @@ static void check_run(const char *what, const struct pb_sim_spec *spec, bool lau
         return;
     }
     uint64_t done = 0;
-    for (int32_t i = 0; i < spec->n_seats; i++)
+    for (int32_t i = 0; i < spec->n_threads; i++)
         done += pb_sim_member(sim, i)->operations;
     if (!done || (launches && pb_sim_facts(sim)->launched != (uint64_t)spec->containers))
         fail(what, "did nothing, or not all");
@@ -49,14 +49,14 @@ void check_simulator(void) {
         {.kind = PB_SIM_LOCK, .count = 1, .phase = 1}, {.kind = PB_SIM_MOUNT_LOCK, .count = 1, .phase = 1, .ns = 200},
         {.kind = PB_SIM_UNLOCK, .count = 1, .phase = 1}, {.kind = PB_SIM_WALK, .count = 3, .phase = 2, .ns = 50},
         {.kind = PB_SIM_SLEEP, .count = 1, .phase = -1, .ns = 3000, .spread = 0.5}};
-    struct pb_sim_seat seats[SEATS];
+    struct pb_sim_thread threads[THREADS];
     struct pb_error error;
     struct pb_sim *sim;
-    for (int32_t cpus = 3; cpus <= SEATS; cpus += 10) {
-        for (int32_t i = 0; i < SEATS; i++)
-            seats[i] = (struct pb_sim_seat){i % cpus, i % cpus / 2, i % cpus / 4, i % cpus / 8, i % cpus / 8};
+    for (int32_t cpus = 3; cpus <= THREADS; cpus += 10) {
+        for (int32_t i = 0; i < THREADS; i++)
+            threads[i] = (struct pb_sim_thread){i % cpus, i % cpus / 2, i % cpus / 4, i % cpus / 8, i % cpus / 8};
         for (int32_t service = PB_SIM_NONE; service <= PB_SIM_CLUSTER; service++) {
-            struct pb_sim_spec spec = spec_of(seats, SEATS, service);
+            struct pb_sim_spec spec = spec_of(threads, THREADS, service);
             const char *lock;
             for (int32_t i = 0; (lock = pb_sim_lock_name(i)); i++) {
                 strcpy(spec.lock, lock);
@@ -68,14 +68,14 @@ void check_simulator(void) {
             spec.containers = 20;
             spec.layers = 3;
             check_run("simulated launches", &spec, true);
-            spec.workload = PB_SIM_ORACLE;
-            spec.a_ns = 1000;
+            spec.workload = PB_SIM_QUEUEING;
+            spec.work_ns = 1000;
             spec.serial_ns = 100;
             spec.home_ns = 50;
             check_run("the queueing model", &spec, false);
         }
     }
-    struct pb_sim_spec spec = spec_of(seats, SEATS, PB_SIM_NONE);
+    struct pb_sim_spec spec = spec_of(threads, THREADS, PB_SIM_NONE);
     strcpy(spec.lock, "clh");
     if (pb_sim_run(&spec, &sim, &error) != -EINVAL || sim)
         fail("simulator", "a lock without a program was not refused");
