@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The door to the C core's simulator: a specification in plain C arrays, and an Outcome back."""
+"""One simulation: its specification to the C core, and the core's results to an Outcome."""
 
+import errno
 import functools
 import math
 import statistics
 import time
 from typing import Any
 
-from pybench.errors import UsageError
-from pybench.native.engine_spec import EngineSpec, Latency, Launch, Oracle, SimFacts, Simulated, Spin, Step, check
+from pybench.errors import MeasurementError, UsageError
+from pybench.native.engine_spec import (
+    EngineSpec,
+    Latency,
+    Launch,
+    QueueingModel,
+    SimFacts,
+    Simulated,
+    Spin,
+    Step,
+    check,
+)
 from pybench.native.library import error_text, load
 from pybench.native.outcome import Outcome, Phase
 from pybench.native.trial import handoffs_of, members_of, phase_of
@@ -34,14 +45,14 @@ SPIN_PHASES = ("acquire", "hold", "operation")
 
 @functools.cache
 def _normal(parts: int = PACES) -> list[float]:
-    """The middles of so many equal parts of the standard normal distribution."""
+    """Return the midpoints of equal parts of the standard normal distribution."""
     distribution = statistics.NormalDist()
     return [distribution.inv_cdf((i + 0.5) / parts) for i in range(parts)]
 
 
 @functools.lru_cache(maxsize=64)
 def transfer_paces(jitter: float, late: float) -> list[float]:
-    """Quantiles of a single transfer, in transfers of its pair (whose mean is 1).
+    """Return quantiles of a single transfer, in transfers of its pair (mean 1).
 
     Most are normal with `jitter`; a share of LATE_SHARE takes longer by an exponential time of mean `late`.
     """
@@ -54,7 +65,7 @@ def transfer_paces(jitter: float, late: float) -> list[float]:
 
 @functools.lru_cache(maxsize=64)
 def _quantiles(latency: Latency) -> list[float]:
-    """Of a pair's latency, ns: two half normal distributions that meet at the median."""
+    """Return quantiles of a pair's latency in ns: two half normal distributions that meet at the median."""
     tail = 1.6448536
     low, high = (latency.median - latency.p5) / tail, (latency.p95 - latency.median) / tail
     return [max(latency.median + z * (low if z < 0 else high), latency.p5 / 2) for z in _normal()]
@@ -72,7 +83,7 @@ def _transfers(spec: EngineSpec) -> list[float]:
 
 
 def _numbered(places: list[Any]) -> list[int]:
-    """Each place's number in the order in which they come, from 0."""
+    """Return a number for each place, from 0 in the order of their first occurrence."""
     known: dict[Any, int] = {}
     return [known.setdefault(place, len(known)) for place in places]
 
@@ -116,7 +127,7 @@ def _fill_steps(slots: Any, steps: list[Step], phases: list[str]) -> None:
 
 
 def _to_c(ffi: Any, spec: EngineSpec) -> tuple[Any, list[str], list[Any]]:
-    """The specification, the names of its phases, and what must be kept alive meanwhile."""
+    """Return the specification, the names of its phases, and the objects that must outlive the call."""
     c_spec = ffi.new("struct pb_sim_spec *")
     threads = ffi.new("struct pb_sim_thread[]", len(spec.threads))
     _fill_threads(threads, spec)
@@ -158,7 +169,7 @@ def _to_c(ffi: Any, spec: EngineSpec) -> tuple[Any, list[str], list[Any]]:
         c_spec.containers, c_spec.layers, c_spec.closed = work.containers, work.layers, work.arrival == "closed"
         c_spec.deadline_ns, c_spec.after_once = work.deadline_ns, not work.after_each
         return c_spec, phases, [*keep, steps]
-    assert isinstance(work, Oracle)
+    assert isinstance(work, QueueingModel)
     c_spec.workload = 2
     c_spec.work_ns, c_spec.serial_ns, c_spec.home_ns = work.work_ns, work.serial_ns, work.home_ns
     c_spec.fixed = work.section == "fixed"
@@ -166,9 +177,10 @@ def _to_c(ffi: Any, spec: EngineSpec) -> tuple[Any, list[str], list[Any]]:
 
 
 def run(spec: EngineSpec) -> Simulated:
-    """Simulate. The same spec gives the same figures to the bit; the GIL is released meanwhile.
+    """Simulate. The same specification gives the same results bit by bit. Releases the GIL.
 
-    Raises UsageError for a spec that the engine cannot take, MemoryError, and UnsupportedError without the core.
+    Raises UsageError for a specification that the engine cannot take, MeasurementError for a simulation that
+    fails, and UnsupportedError without the core.
     """
     check(spec)
     core = load()
@@ -181,19 +193,17 @@ def run(spec: EngineSpec) -> Simulated:
         wall_s = time.perf_counter() - began
         del keep
         if code:
-            _refuse(ffi, error)
+            raise _failure(error)
         return _simulated(ffi, lib, spec, sim[0], names, wall_s)
     finally:
         lib.pb_sim_free(sim[0])
 
 
-def _refuse(ffi: Any, error: Any) -> None:
-    from pybench.errors import MeasurementError
-
-    words = error_text(error)
-    if "max_events" in words:
-        raise MeasurementError(f"{words}; simulate a shorter time or fewer threads")
-    raise MeasurementError(words)
+def _failure(error: Any) -> MeasurementError:
+    text = error_text(error)
+    if error.code == -errno.EOVERFLOW:
+        text += "; simulate a shorter time or fewer threads"
+    return MeasurementError(text)
 
 
 def _simulated(ffi: Any, lib: Any, spec: EngineSpec, sim: Any, names: list[str], wall_s: float) -> Simulated:

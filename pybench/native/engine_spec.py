@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine's specification and its one call: a machine, seats on its CPUs, and a workload, to an Outcome.
+"""The specification of one simulation: a machine, threads on its CPUs, and a workload.
 
-The engine itself is C (csrc/sim/). It models cores with private caches, lines that move between them, the queue at
-a line's home, PAUSE, SMT siblings and a round-robin scheduler; locks are small programs on that memory. See
+The engine is C (csrc/sim/). It models cores with private caches, lines that move between them, the queue at a
+line's home, PAUSE, SMT siblings and a round-robin scheduler; locks are small programs on that memory. See
 docs/guides/simulator-engine.md for what is modelled, what is not, and where the model is from.
 """
 
@@ -20,19 +20,20 @@ TransferClass = Literal["smt", "l3", "socket", "cross-socket"]
 StepKind = Literal["compute", "walk", "namespace", "namespace-read", "mount-lock", "sleep", "lock", "unlock"]
 
 TRANSFERS: tuple[TransferClass, ...] = ("smt", "l3", "socket", "cross-socket")
-MOST_SEATS = 4096
+MOST_THREADS = 4096
 MOST_NS = 3.6e12
-"""Of any time: an hour."""
+"""Upper bound of every time in ns: an hour."""
 MOST_TRANSFER_NS = 1e6
-LEAST = {"smt_slowdown": 1.0, "duration_ns": 1.0, "a_ns": 0.001}
+LEAST = {"smt_slowdown": 1.0, "duration_ns": 1.0, "work_ns": 0.001}
 ENGINE = 7
-"""Version of the model: goes up when the same spec gives other figures."""
+"""Version of the model; it rises when the same specification gives other results."""
 
 
-class Seat(msgspec.Struct, frozen=True, kw_only=True):
-    """A thread and where it runs. Numbers need only tell places apart; `core` must be unique in the machine.
+class SimThread(msgspec.Struct, frozen=True, kw_only=True):
+    """A simulated thread and its place. Numbers only distinguish places; `core` must be unique in the machine.
 
-    Several seats with one `cpu` share it by time slices; with one `core` and another `cpu` they are SMT siblings.
+    Threads with the same `cpu` share it by time slices; threads with the same `core` and different `cpu` are SMT
+    siblings.
     """
 
     cpu: int
@@ -47,8 +48,11 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """A one-way line transfer, ns: percentiles over pairs of cores. One exclusive transfer, as a ping-pong by
-    compare-and-swap shows it (half its round trip). Each pair of cores draws its own and keeps it."""
+    """A one-way exclusive line transfer: percentiles over pairs of cores in ns.
+
+    As measured by a ping-pong of compare-and-swaps (half its round trip). Each pair of cores draws its own latency
+    and keeps it.
+    """
 
     p5: float
     median: float
@@ -56,25 +60,25 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a container's launch. What `ns` means, by kind:
+    """One step of a container's launch. The meaning of `ns`, by kind:
 
     compute         on-CPU work of ns
-    walk            a path walk of `count` components, each a read of mount_lock's count (spins while a writer is
-                    in; done again if one came), ns of work each
-    namespace       namespace_sem taken for writing, ns of work in it, released
+    walk            a path walk of `count` components, each a read of mount_lock's count (it spins while a writer
+                    is active, and repeats if one came), ns of work each
+    namespace       namespace_sem taken for writing, ns of work under it, released
     namespace-read  the same for reading (a read of mountinfo)
-    mount-lock      mount_lock taken for writing, ns of work in it, released
+    mount-lock      mount_lock taken for writing, ns of work under it, released
     sleep           ns off the CPU (a grace period)
-    lock, unlock    namespace_sem for writing, taken and released, with other steps between
+    lock, unlock    namespace_sem for writing, taken and released around other steps
     """
 
     kind: StepKind
     ns: float = 0.0
     count: int = 1
     spread: float = 0.0
-    """0: always ns; else ns times a log-normal factor of median 1 with this sigma."""
+    """Sigma of a log-normal factor of median 1 on `ns`; 0: no factor."""
     phase: str = ""
-    """Name of the phase of the launch that its time counts to; empty: none."""
+    """Phase of the launch that its time counts towards; empty: none."""
 
 
 class Spin(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,134 +89,136 @@ class Spin(msgspec.Struct, frozen=True, kw_only=True):
     think_ns: float = 0.0
     extra_ns: float = 0.0
     extra_share: float = 0.0
-    """Of the sections, at random, that hold extra_ns more (locktorture's delays)."""
+    """Share of the sections, at random, that hold extra_ns longer (locktorture's delays)."""
     hold_dist: Distribution = "fixed"
     think_dist: Distribution = "fixed"
     guard: Literal["apart", "shared", "none"] = "apart"
-    """The guarded line: its own, on the lock's, or not touched at all (the loops of other benchmarks)."""
+    """Place of the guarded data: a line of its own, the lock's line, or none (the loops of other benchmarks)."""
     writers: int = 1
-    """seqlock, rwsem: the last so many seats write (never all, but for a single seat: it reads)."""
+    """seqlock, rwsem: number of threads that write, from the last. Thread 0 always reads."""
     write_think_ns: float = 1000.0
     loop_ns: float = 1.0
-    """What one turn of the loop costs beside its memory accesses and its work, ns (measured: lock `empty`)."""
+    """Cost of one iteration of the loop without memory accesses and work, ns (measured by the lock `empty`)."""
     sample_ns: float = 0.0
-    """What timing an operation adds to it, ns; one in about 10 us is timed. 0: timing is free."""
+    """Time that timing adds to an operation, ns; one operation in about 10 us is timed. 0: timing is free."""
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """Containers launched by the seats, each a run through `steps` `layers` times between `first` and `last`."""
+    """Containers launched by the threads: each runs `first`, then `steps` once per layer, then `last`."""
 
     containers: int
     layers: int
     first: tuple[Step, ...] = ()
     steps: tuple[Step, ...] = ()
-    """Done once for each layer."""
+    """Run once per layer."""
     last: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
-    """After the latency ends, by the same seat: clean-up."""
+    """Clean-up by the same thread, after the latency ends."""
     after_each: bool = True
-    """Whether `after` is run once for each layer, or once."""
+    """True: `after` runs once per layer; False: once."""
     arrival: Literal["burst", "closed"] = "burst"
-    """burst: all are wanted at time 0 and latency counts from there; closed: from when a seat takes one up."""
+    """burst: all arrive at time 0, where latency begins; closed: each arrives when a thread takes it."""
     deadline_ns: float = 30e9
 
 
-class Oracle(msgspec.Struct, frozen=True, kw_only=True):
-    """The queueing model's assumptions instead of the machine: each seat works for an exponential time of mean a,
-    then queues, first come first served, for a section of mean serial + home * k / 2 while k others wait behind.
+class QueueingModel(msgspec.Struct, frozen=True, kw_only=True):
+    """The assumptions of a queueing model instead of the machine.
+
+    Each thread works for an exponential time of mean `work_ns`, then queues, first come, first served, for a
+    section of mean `serial_ns + home_ns * k / 2` while k others wait behind it.
 
     Boyd-Wickizer, Kaashoek, Morris, Zeldovich, "Non-scalable locks are dangerous", Linux Symposium (2012). With
     home=0: the machine repairman, M/M/1//N; with section="fixed": M/D/1//N.
     """
 
-    a_ns: float
+    work_ns: float
     serial_ns: float
     home_ns: float = 0.0
     section: Literal["exponential", "fixed"] = "exponential"
 
 
 class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a simulation needs. Times are ns."""
+    """All inputs of a simulation. Times are ns."""
 
-    seats: tuple[Seat, ...]
-    workload: Spin | Launch | Oracle
+    threads: tuple[SimThread, ...]
+    workload: Spin | Launch | QueueingModel
     transfer: dict[str, Latency] = {}
-    """By distance class: smt, l3, socket, cross-socket; those that the seats' places need. `l3` may be left out
-    where all cores of a socket share one (then `socket` holds)."""
+    """Line transfers by distance class: those that the threads' places need. `l3` may be absent where all cores of
+    a socket share one (then `socket` holds)."""
     jitter: float = 0.03
-    """Relative spread (standard deviation) of one transfer around its pair's own latency."""
+    """Relative standard deviation of one transfer around its pair's latency."""
     late: float = 0.0
-    """One transfer in twenty takes longer, by an exponential time with this mean, in transfers of its pair."""
+    """Mean of the exponential delay of one transfer in twenty, in transfers of its pair."""
     local_ns: float = 1.0
-    """A load that hits in the core's own cache."""
+    """Time of a load that hits the core's own cache."""
     atomic_ns: float = 5.0
-    """An atomic read-modify-write on a line that the core owns."""
+    """Time of an atomic read-modify-write on a line that the core owns."""
     atomic_overlap: float = 1.0
     """Share of atomics behind which the next accesses start before the atomic is done, 0 to 1."""
     migratory: float = 0.0
     """Share of reads of a line modified by another core that take it away, rather than copy it, 0 to 1."""
     drain_ns: float = 0.0
-    """What an atomic takes longer behind a store."""
+    """Extra time of an atomic behind a store."""
     exit_ns: float = 0.0
-    """Leaving a spin loop: a mispredicted branch."""
+    """Time to leave a spin loop: a mispredicted branch."""
     pause_ns: float = 10.0
     smt_slowdown: float = 1.0
-    """Factor on what a CPU does by itself while its sibling is at work or spins; at least 1."""
+    """Factor, at least 1, on work within a CPU while its SMT sibling is at work or spins."""
     service: Service = "none"
     service_ns: float = 0.0
-    """How long the home is taken up by one request that it answers itself (a read of a shared line)."""
+    """Time that the home is busy with one request that it answers itself (a read of a shared line)."""
     retry_ns: float = 0.0
-    """central: how long a rejected request waits before it comes again."""
+    """central: time after which a rejected request comes again."""
     timeslice_ns: float = 3e6
     switch_ns: float = 1500.0
     wake_ns: float = 3000.0
-    """From waking a sleeper to its running on an idle CPU."""
+    """Time from waking a thread to its running on an idle CPU."""
     duration_ns: float = 1e6
     warmup_ns: float = 0.0
-    """spin and oracle; a launch storm goes on until all are launched."""
+    """Unused by a launch storm, which runs until all containers are launched."""
     seed: int = 0
     max_events: int = 500_000_000
-    """The run stops there, failed, with a word about it."""
+    """Bound of a simulation: beyond it, the simulation fails."""
 
 
 class SimFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the simulation did."""
+    """What a simulation did."""
 
     events: int
     """Memory accesses simulated: loads, stores, atomics; hits and transfers."""
     scheduled: int
-    """Of all that happened, what went through the event queue."""
+    """Events that went through the event queue."""
     transfers: int
     """Lines that moved between cores, or were copied."""
     retries: int
-    """Requests rejected at the home and made again."""
+    """Requests that the home rejected and that came again."""
     invalidations: int
-    """Copies that a write took from spinning waiters."""
+    """Copies of spinning waiters that a write invalidated."""
     preemptions: int
     wall_s: float
     simulated_ns: float
 
     @property
     def memory_events(self) -> int:
-        """All that happens to memory: accesses, lines that move, copies that are taken away."""
+        """Return the number of accesses, line transfers and invalidations."""
         return self.events + self.transfers + self.invalidations
 
 
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
-    """An outcome as a trial gives it, and what the engine did for it."""
+    """The outcome of a simulation, in the form of a trial's, and what the engine did."""
 
     outcome: Outcome
     facts: SimFacts
     launches_ns: tuple[float, ...] = ()
-    """launch: latency of each container, in the order of their numbers."""
+    """launch: latency of each container in ns, by its number."""
     late: int = 0
-    """launch: how many took longer than the deadline."""
+    """launch: number of containers that took longer than the deadline."""
 
 
 def check(spec: EngineSpec) -> None:
-    """Raise UsageError, one line naming the fix, if the engine cannot take the spec."""
-    if not 1 <= len(spec.seats) <= MOST_SEATS:
-        raise UsageError(f"{len(spec.seats)} seats; the engine takes 1 to {MOST_SEATS}")
+    """Raise UsageError with a one-line fix if the engine cannot take the specification."""
+    if not 1 <= len(spec.threads) <= MOST_THREADS:
+        raise UsageError(f"{len(spec.threads)} threads; the engine takes 1 to {MOST_THREADS}")
     work = spec.workload
     if isinstance(work, Spin) and work.lock not in simulated_locks():
         raise UsageError(f"no program for lock {work.lock}; the engine has {', '.join(simulated_locks())}")
@@ -228,5 +234,5 @@ def check(spec: EngineSpec) -> None:
                 f"transfer {name}: the class must be one of {', '.join(TRANSFERS)}, "
                 f"and 0 < p5 <= median <= p95 <= {MOST_TRANSFER_NS:g}"
             )
-    if isinstance(work, Oracle) and work.section == "fixed" and work.home_ns > 0:
+    if isinstance(work, QueueingModel) and work.section == "fixed" and work.home_ns > 0:
         raise UsageError("section=fixed needs home_ns=0: a fixed section does not grow while it is served")

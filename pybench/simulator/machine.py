@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from pybench.host.topology import Cpu, Node, Topology
-from pybench.native.engine_spec import EngineSpec, Latency, Seat
+from pybench.native.engine_spec import EngineSpec, Latency, SimThread
 
 Numbering = Literal["cores-first", "siblings-adjacent", "sockets-alternate"]
 ServiceKind = Literal["none", "central", "cluster"]
@@ -196,15 +196,15 @@ def grid(
     return tuple(place(number, *core) for number, core in enumerate(order))
 
 
-def seats(topology: Topology, cpus: Sequence[int], domains: Sequence[int] = ()) -> tuple[Seat, ...]:
-    """A seat for each of these CPUs in turn; a CPU may stand there several times."""
+def sim_threads(topology: Topology, cpus: Sequence[int], domains: Sequence[int] = ()) -> tuple[SimThread, ...]:
+    """Return a simulated thread for each of these CPUs in turn; a CPU may occur several times."""
     known = topology.by_number()
     found = []
     for index, number in enumerate(cpus):
         cpu = known[number]
         socket = cpu.socket or 0
         found.append(
-            Seat(
+            SimThread(
                 cpu=number,
                 socket=socket,
                 node=cpu.node or 0,

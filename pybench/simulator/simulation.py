@@ -29,7 +29,7 @@ from pybench.run.loop import Interrupted, Observer, Ran, run
 from pybench.run.sweep import lean
 from pybench.simulator import launch_steps
 from pybench.simulator.draws import Shares
-from pybench.simulator.machine import LOOP_FIELDS, seats, with_machine
+from pybench.simulator.machine import LOOP_FIELDS, sim_threads, with_machine
 from pybench.simulator.pool import in_order
 from pybench.simulator.study import Study, check, header, is_launch
 from pybench.workloads import workload
@@ -170,7 +170,7 @@ def engine_spec(study: Study, topology: Topology, cell: Cell, shares: Shares, re
     """Return what the engine simulates for one cell under one draw."""
     plan, machine = study.plan, study.inputs
     domains = () if cell.domains is msgspec.UNSET else cell.domains
-    seated = seats(topology, cell.cpus, domains)
+    threads = sim_threads(topology, cell.cpus, domains)
 
     def number(name: str) -> float:
         at = (machine.times | machine.launch)[name]
@@ -207,7 +207,7 @@ def engine_spec(study: Study, topology: Topology, cell: Cell, shares: Shares, re
         if cell.oversubscribed:
             duration = max(duration, SLICES * number("scheduler.timeslice_ns"))
     spec = EngineSpec(
-        seats=seated,
+        threads=threads,
         workload=work,
         duration_ns=duration,
         warmup_ns=warmup,

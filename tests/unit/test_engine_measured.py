@@ -8,7 +8,7 @@ engine may be further off here or there; not twice.
 import pytest
 
 from pybench.native.engine import run
-from pybench.native.engine_spec import EngineSpec, Latency, Seat, Spin
+from pybench.native.engine_spec import EngineSpec, Latency, SimThread, Spin
 from pybench.run.figures import figures
 
 CORE = {
@@ -51,7 +51,7 @@ FURTHER_OFF = {
 
 def simulated(lock: str, transfer_ns: float, guard: str = "apart") -> tuple[float, float]:
     spec = EngineSpec(
-        seats=(Seat(cpu=0, core=0), Seat(cpu=1, core=1)),
+        threads=(SimThread(cpu=0, core=0), SimThread(cpu=1, core=1)),
         workload=Spin(lock=lock, loop_ns=0.73, sample_ns=70.0, guard=guard),
         transfer={"l3": Latency(transfer_ns, transfer_ns, transfer_ns)},
         service_ns=0.3 * transfer_ns,

@@ -6,16 +6,18 @@ import statistics
 import pytest
 
 from pybench.native.engine import run
-from pybench.native.engine_spec import EngineSpec, Oracle, Seat
+from pybench.native.engine_spec import EngineSpec, QueueingModel, SimThread
 
 
-def interval(n: int, work: Oracle, runs: int = 6, length_ns: float = 2e7) -> tuple[float, float]:
+def interval(n: int, work: QueueingModel, runs: int = 6, length_ns: float = 2e7) -> tuple[float, float]:
     """Throughput in operations a ns times a: mean over seeds, and four standard errors of it."""
-    seats = tuple(Seat(cpu=i, core=i) for i in range(n))
+    threads = tuple(SimThread(cpu=i, core=i) for i in range(n))
     rates = []
     for seed in range(runs):
-        spec = EngineSpec(seats=seats, workload=work, duration_ns=length_ns, warmup_ns=length_ns / 5, seed=seed)
-        rates.append(sum(run(spec).outcome.members.operations) / length_ns * work.a_ns)
+        spec = EngineSpec(
+            threads=threads, workload=work, duration_ns=length_ns, warmup_ns=length_ns / 5, seed=seed
+        )
+        rates.append(sum(run(spec).outcome.members.operations) / length_ns * work.work_ns)
     return statistics.mean(rates), 4 * statistics.stdev(rates) / math.sqrt(runs)
 
 
@@ -33,7 +35,7 @@ def interval(n: int, work: Oracle, runs: int = 6, length_ns: float = 2e7) -> tup
 )
 def test_the_queueing_model(home, threads, speedup):
     """Oracles of Boyd-Wickizer et al. for a = 10,000 and s = 100 (arrivals and sections exponential)."""
-    mean, half = interval(threads, Oracle(a_ns=10_000, serial_ns=100, home_ns=home))
+    mean, half = interval(threads, QueueingModel(work_ns=10_000, serial_ns=100, home_ns=home))
     assert abs(mean - speedup) <= half + 0.006
 
 
@@ -64,9 +66,9 @@ def deterministic(n: int, a: float, s: float) -> float:
 
 @pytest.mark.parametrize(("n", "a", "s"), [(2, 100, 100), (8, 700, 100), (30, 2000, 100)])
 def test_closed_queues(n, a, s):
-    mean, half = interval(n, Oracle(a_ns=a, serial_ns=s), length_ns=3e6)
+    mean, half = interval(n, QueueingModel(work_ns=a, serial_ns=s), length_ns=3e6)
     assert abs(mean - repairman(n, a, s)) <= half + 0.002
-    mean, half = interval(n, Oracle(a_ns=a, serial_ns=s, section="fixed"), length_ns=3e6)
+    mean, half = interval(n, QueueingModel(work_ns=a, serial_ns=s, section="fixed"), length_ns=3e6)
     assert abs(mean - deterministic(n, a, s)) <= half + 0.002
 
 
@@ -92,6 +94,6 @@ def test_simpy_gives_the_same():
             env.process(worker())
         env.run(until=length * 1.2)
         rates.append(sum(t > length * 0.2 for t in done) / length * a)
-    mean, half = interval(n, Oracle(a_ns=a, serial_ns=s), length_ns=3e6)
+    mean, half = interval(n, QueueingModel(work_ns=a, serial_ns=s), length_ns=3e6)
     spread = 4 * statistics.stdev(rates) / math.sqrt(len(rates))
     assert abs(mean - statistics.mean(rates)) <= half + spread

@@ -8,21 +8,23 @@ from hypothesis import strategies as st
 from pybench import native
 from pybench.errors import MeasurementError, UsageError
 from pybench.native.engine import run
-from pybench.native.engine_spec import EngineSpec, Latency, Launch, Oracle, Seat, Spin, Step
+from pybench.native.engine_spec import EngineSpec, Latency, Launch, QueueingModel, SimThread, Spin, Step
 
 FIFO = ("ticket", "mcs", "qspinlock")
 WRITERS_ALONE = ("tas", "ttas", "ttas-backoff", "ticket", "mcs", "qspinlock", "cna")
 
 
-def seats(count: int, cores: int = 64, per_socket: int = 4, per_l3: int = 2, threads: int = 1) -> tuple[Seat, ...]:
-    """So many threads over the CPUs of a machine; more than it has share CPUs."""
+def placed(
+    count: int, cores: int = 64, per_socket: int = 4, per_l3: int = 2, threads: int = 1
+) -> tuple[SimThread, ...]:
+    """Return `count` threads over the CPUs of a machine; those beyond its CPUs share them."""
     places = []
     for i in range(count):
         cpu = i % (cores * threads)
         core = cpu // threads
         socket = core // per_socket
         places.append(
-            Seat(cpu=cpu, core=core, socket=socket, l3=core // per_l3, domain=socket, sibling=cpu % threads)
+            SimThread(cpu=cpu, core=core, socket=socket, l3=core // per_l3, domain=socket, sibling=cpu % threads)
         )
     return tuple(places)
 
@@ -60,7 +62,7 @@ machines = st.fixed_dictionaries(
     }
 )
 places = st.builds(
-    seats,
+    placed,
     st.integers(1, 12),
     cores=st.sampled_from([3, 6, 64]),
     per_socket=st.sampled_from([2, 4]),
@@ -81,7 +83,7 @@ places = st.builds(
 def test_programs_exclude_count_and_repeat(lock, where, machine, hold, think, guard, writers):
     """The engine itself fails a run in which two are in a section, a count is lost, or all wait for ever."""
     work = Spin(lock=lock, hold_ns=hold, think_ns=think, guard=guard, writers=writers, think_dist="exponential")
-    spec = EngineSpec(seats=where, workload=work, duration_ns=60_000, **machine)
+    spec = EngineSpec(threads=where, workload=work, duration_ns=60_000, **machine)
     first, again = run(spec), run(spec)
     assert first.outcome == again.outcome
     assert msgspec.structs.replace(first.facts, wall_s=0) == msgspec.structs.replace(again.facts, wall_s=0)
@@ -98,7 +100,10 @@ def test_programs_exclude_count_and_repeat(lock, where, machine, hold, think, gu
 @given(lock=st.sampled_from(FIFO), count=st.integers(3, 12), machine=machines)
 def test_fair_locks_serve_all_alike(lock, count, machine):
     spec = EngineSpec(
-        seats=seats(count), workload=Spin(lock=lock, hold_ns=400, loop_ns=0.5), duration_ns=120_000, **machine
+        threads=placed(count),
+        workload=Spin(lock=lock, hold_ns=400, loop_ns=0.5),
+        duration_ns=120_000,
+        **machine,
     )
     operations = run(spec).outcome.members.operations
     assume(min(operations) > 3)
@@ -119,7 +124,7 @@ def test_more_distance_is_never_faster(lock, count, near, seed):
     def throughput(factor):
         latency = Latency(near * factor, near * factor, near * factor)
         spec = EngineSpec(
-            seats=seats(count, per_socket=64, per_l3=64),
+            threads=placed(count, per_socket=64, per_l3=64),
             transfer={"l3": latency},
             jitter=0,
             workload=Spin(lock=lock, hold_ns=400),
@@ -134,7 +139,7 @@ def test_more_distance_is_never_faster(lock, count, near, seed):
 def waiters(lock, count, **changes):
     near, far = Latency(40, 45, 50), Latency(120, 130, 140)
     spec = EngineSpec(
-        seats=seats(count, per_socket=24, per_l3=24),
+        threads=placed(count, per_socket=24, per_l3=24),
         transfer={"socket": near, "cross-socket": far},
         workload=Spin(lock=lock),
         duration_ns=300_000,
@@ -168,14 +173,14 @@ def test_a_preempted_holder_stalls_all():
     """Twice as many threads as CPUs: while the holder is off its CPU nobody gets anywhere."""
     latency = {"l3": Latency(40, 45, 50)}
     alone = EngineSpec(
-        seats=seats(8, cores=8, per_socket=8, per_l3=8),
+        threads=placed(8, cores=8, per_socket=8, per_l3=8),
         transfer=latency,
         workload=Spin(lock="ttas", hold_ns=100),
         timeslice_ns=20_000,
         switch_ns=500,
         duration_ns=3e6,
     )
-    crowded = msgspec.structs.replace(alone, seats=seats(16, cores=8, per_socket=8, per_l3=8))
+    crowded = msgspec.structs.replace(alone, threads=placed(16, cores=8, per_socket=8, per_l3=8))
     single, double = run(alone), run(crowded)
     assert double.facts.preemptions > 500
     assert single.facts.preemptions == 0
@@ -184,17 +189,19 @@ def test_a_preempted_holder_stalls_all():
 
 def test_a_sibling_at_work_slows():
     work = Spin(lock="empty", think_ns=100)
-    one = run(EngineSpec(seats=seats(1, threads=2), workload=work, smt_slowdown=1.5, duration_ns=1e5))
-    two = run(EngineSpec(seats=seats(2, threads=2), workload=work, smt_slowdown=1.5, duration_ns=1e5))
+    one = run(EngineSpec(threads=placed(1, threads=2), workload=work, smt_slowdown=1.5, duration_ns=1e5))
+    two = run(EngineSpec(threads=placed(2, threads=2), workload=work, smt_slowdown=1.5, duration_ns=1e5))
     alone, beside = one.outcome.members.operations[0], two.outcome.members.operations[0]
     assert beside == pytest.approx(alone / 1.5, rel=0.02)
 
 
 def test_launches_queue_for_the_namespace():
-    """With n seats and a namespace section that is most of the work, the last of n containers waits for all."""
+    """With n threads and a namespace section that is most of the work, the last of n containers waits for all."""
     work = Launch(containers=8, layers=4, steps=(Step(kind="namespace", ns=10_000, phase="build"),))
     result = run(
-        EngineSpec(seats=seats(8, per_socket=64, per_l3=64), transfer={"l3": Latency(40, 45, 50)}, workload=work)
+        EngineSpec(
+            threads=placed(8, per_socket=64, per_l3=64), transfer={"l3": Latency(40, 45, 50)}, workload=work
+        )
     )
     assert len(result.launches_ns) == 8
     assert max(result.launches_ns) >= 8 * 4 * 10_000
@@ -206,7 +213,7 @@ def test_a_walk_waits_for_the_mount_lock_and_is_done_again():
     quiet = Launch(containers=4, layers=10, steps=(Step(kind="walk", ns=200, count=8),))
     stormy = Launch(containers=4, layers=10, steps=(*quiet.steps, Step(kind="mount-lock", ns=400)))
     spec = EngineSpec(
-        seats=seats(4, per_socket=64, per_l3=64), transfer={"l3": Latency(40, 45, 50)}, workload=quiet
+        threads=placed(4, per_socket=64, per_l3=64), transfer={"l3": Latency(40, 45, 50)}, workload=quiet
     )
     calm = max(run(spec).launches_ns)
     assert calm == pytest.approx(10 * 8 * 200, rel=0.05)
@@ -216,7 +223,7 @@ def test_a_walk_waits_for_the_mount_lock_and_is_done_again():
 
 def test_sleepers_leave_the_cpu_to_others():
     work = Launch(containers=4, layers=5, steps=(Step(kind="compute", ns=1e5), Step(kind="sleep", ns=1e5)))
-    spec = EngineSpec(seats=seats(4, cores=1), workload=work, switch_ns=0, wake_ns=0)
+    spec = EngineSpec(threads=placed(4, cores=1), workload=work, switch_ns=0, wake_ns=0)
     took = max(run(spec).launches_ns)
     assert 4 * 5 * 1e5 <= took < 4 * 5 * 1e5 * 1.3
 
@@ -224,21 +231,21 @@ def test_sleepers_leave_the_cpu_to_others():
 @pytest.mark.parametrize(("each", "times"), [(True, 10), (False, 1)])
 def test_what_follows_a_launch_is_run_once_or_for_each_layer(each, times):
     work = Launch(containers=3, layers=10, after=(Step(kind="compute", ns=1000, phase="clean"),), after_each=each)
-    outcome = run(EngineSpec(seats=seats(1), workload=work)).outcome
+    outcome = run(EngineSpec(threads=placed(1), workload=work)).outcome
     assert outcome.phases["clean"].wall_ns == 3 * times * 1000
     assert outcome.members.stop_ns == [3 * times * 1000]
 
 
 def test_limits_are_told():
     with pytest.raises(UsageError, match="ticket"):
-        run(EngineSpec(seats=seats(1), workload=Spin(lock="clh")))
+        run(EngineSpec(threads=placed(1), workload=Spin(lock="clh")))
     with pytest.raises(UsageError, match="4096"):
-        run(EngineSpec(seats=(), workload=Spin()))
+        run(EngineSpec(threads=(), workload=Spin()))
     with pytest.raises(MeasurementError, match="shorter"):
-        run(EngineSpec(seats=seats(4), workload=Spin(), duration_ns=1e9, max_events=10_000))
-    free = EngineSpec(seats=seats(1), workload=Spin(loop_ns=0), local_ns=0, atomic_ns=0, max_events=10_000)
-    empty = EngineSpec(seats=seats(1), workload=Spin(lock="empty", loop_ns=0), max_events=10_000)
-    queue = EngineSpec(seats=seats(4), workload=Oracle(a_ns=10, serial_ns=10), max_events=10_000)
+        run(EngineSpec(threads=placed(4), workload=Spin(), duration_ns=1e9, max_events=10_000))
+    free = EngineSpec(threads=placed(1), workload=Spin(loop_ns=0), local_ns=0, atomic_ns=0, max_events=10_000)
+    empty = EngineSpec(threads=placed(1), workload=Spin(lock="empty", loop_ns=0), max_events=10_000)
+    queue = EngineSpec(threads=placed(4), workload=QueueingModel(work_ns=10, serial_ns=10), max_events=10_000)
     for endless in (free, empty, queue):
         with pytest.raises(MeasurementError, match="max_events"):
             run(endless)
@@ -247,4 +254,4 @@ def test_limits_are_told():
 @pytest.mark.parametrize(("field", "value"), [("pause_ns", -1.0), ("smt_slowdown", 0.5), ("duration_ns", 0.0)])
 def test_impossible_numbers_are_refused(field, value):
     with pytest.raises(UsageError, match=field):
-        run(EngineSpec(seats=seats(2), workload=Oracle(a_ns=1000, serial_ns=10), **{field: value}))
+        run(EngineSpec(threads=placed(2), workload=QueueingModel(work_ns=1000, serial_ns=10), **{field: value}))

@@ -16,7 +16,7 @@ from pybench.simulator.calibration.calibrate import ascending
 from pybench.simulator.calibration.core import made_of
 from pybench.simulator.calibration.trials import measured
 from pybench.simulator.draws import draw, uncertain
-from pybench.simulator.machine import CpuPlace, Machine, Number, Shape, grid, seats
+from pybench.simulator.machine import CpuPlace, Machine, Number, Shape, grid, sim_threads
 from pybench.simulator.machine_file import load_machine, read_machine, shipped, to_toml
 
 GOOD = shipped()["r5.metal"].read_text()
@@ -59,7 +59,7 @@ def test_all_placements_and_distances_work_on_every_machine(name: str) -> None:
         chosen = place(topology, words)
         for row in distances(topology, chosen.cpus[:40]):
             assert all(one == "same-cpu" or known & {one, "socket" if one == "l3" else one} for one in row)
-        assert len(seats(topology, chosen.cpus)) == len(chosen.cpus)
+        assert len(sim_threads(topology, chosen.cpus)) == len(chosen.cpus)
     if len(topology.sockets) > 1:
         assert len(place(topology, "dual-socket smt:off").cpus) * topology.threads_per_core == len(
             place(topology, "dual-socket").cpus

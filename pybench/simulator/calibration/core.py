@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 
 from pybench import native
 from pybench.native.engine import run
-from pybench.native.engine_spec import EngineSpec, Latency, Seat, Spin
+from pybench.native.engine_spec import EngineSpec, Latency, SimThread, Spin
 from pybench.native.outcome import Outcome
 from pybench.simulator.calibration.trials import measured, ns_an_operation, valid_outcomes
 from pybench.simulator.machine import Number
@@ -72,7 +72,7 @@ def made_of(lock: str) -> tuple[float, ...]:
 
     def ns(loop: float, local: float, atomic: float, drain: float) -> float:
         spec = EngineSpec(
-            seats=(Seat(cpu=0),),
+            threads=(SimThread(cpu=0),),
             workload=Spin(lock=lock, loop_ns=loop),
             transfer={"l3": Latency(50, 50, 50)},
             local_ns=local,
