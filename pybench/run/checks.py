@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What spoils a trial: all checks in one place, each with its threshold, its reason and the next step.
 
-A invalid trial is kept and marked, run again, and enters no estimate. `scripts/disturb` counts what the thresholds
-see of planted disturbances, and how often they are wrong about quiet trials. A check that needs a fact which this
-host or this file does not have passes.
+An invalid trial is kept and marked, run again, and enters no estimate. `scripts/validate disturb` counts what
+the thresholds see of planted disturbances, and how often they are wrong about quiet trials. A check that needs a
+fact which this host or this file does not have passes.
 """
 
 import os

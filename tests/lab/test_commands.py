@@ -16,6 +16,7 @@ from pybench.results.store import Results, read
 from pybench.run import sweep as runner
 from pybench.run.trial import measure
 from pybench.text import format_list
+from tests.validation.core import switches as switches_study
 
 FILES = SwitchFiles()
 SHORT = ("--duration", "5ms", "--warmup", "1ms")
@@ -212,11 +213,9 @@ def test_sockets_are_compared(tmp_path: Path, pybench: Pybench, lab_preset: str)
 def test_kills_leave_the_machine_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYBENCH_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(runner, "SETTLE_S", 0.02)
-    from tests.native import switch_kills
-
     before = switches()
-    monkeypatch.setattr(switch_kills, "GUARD_TOO", 3)
-    assert switch_kills.kills(3, 1, tmp_path) == 0
+    monkeypatch.setattr(switches_study, "WATCHDOG_TOO", 3)
+    assert switches_study.kills(3, 1, tmp_path).holds
     assert switches() == before
 
 

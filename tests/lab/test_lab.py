@@ -286,8 +286,8 @@ def test_what_power_loss_left_turned_is_put_back(
 ) -> None:
     if not request.config.getoption("slow_lab"):
         pytest.skip("boots twice; give --slow-lab")
-    test = "scripts/switch-test"
-    lost = run("--share", tmp_path, "--", test, "--power-loss", "/mnt", env=temporary, cwd=guest.CHECKOUT)
+    cut = ("python", "-m", "tests.validation", "switches", "--power-loss", "/mnt")
+    lost = run("--share", tmp_path, "--", *cut, env=temporary, cwd=guest.CHECKOUT)
     assert lost.returncode == 125
     assert "SMT off, CPUs (0, 2, 4, 6) on" in lost.stdout
     assert (tmp_path / "journal.json").exists()

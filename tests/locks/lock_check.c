@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One lock, hammered: what it guards must stay whole, nobody may be left waiting, and who came first must be served
- * first if the lock says so. Built for each lock by scripts/check-locks:
+ * first if the lock says so. Built for each lock by `scripts/validate locks`:
  *
  *   -DLOCK=mcs -include csrc/locks/mcs.h, -DHAS_PLACE -DHAS_JOIN -DHAS_READERS -DREADERS_RETRY as the header has it
  *   -DPB_POINTS='"points.h"' -Itests/locks/adversary to use -a and -f

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The core without Python, so that sanitizers and other machines can run it: short trials of every workload,
- * lock and kind of crew, and what a caller may rely on checked after each. See scripts/sanitize.
+ * lock and kind of crew, and what a caller may rely on checked after each. See tests/validation/core/sanitize.py.
  *
  *   core_check [-x] [-d MS] [-g MS] [-m MEMBERS] [WORDS]
  *

@@ -22,8 +22,8 @@ from tests.native.crew_tools import (
     wait_for,
     wait_gone,
 )
-from tests.native.kills import KILLS
 from tests.native.launch_tools import launch_spec
+from tests.validation.core.kills import KILLS
 
 LONG_MS = 60_000
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "disturb"
+ROOT = Path(__file__).parents[2]
 
 
 def names(children: list[psutil.Process]) -> list[str]:
@@ -34,9 +34,8 @@ def left_behind(pid: int, children: list[psutil.Process]) -> list[str]:
 def test_nothing_is_left_behind(number: signal.Signals) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two CPUs")
-    study = subprocess.Popen(
-        [sys.executable, str(SCRIPT), "100"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-m", "tests.validation", "disturb", "100"]
+    study = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     process = psutil.Process(study.pid)
     deadline = time.monotonic() + 30
     while "pybench-crew" not in names(process.children()):

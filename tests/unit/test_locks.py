@@ -166,7 +166,7 @@ def test_the_verb_lists_them_in_80_columns() -> None:
 
 
 def test_every_planted_break_changes_its_lock() -> None:
-    """scripts/check-locks takes minutes to find out that a break no longer fits the code."""
+    """Check quickly what `scripts/validate locks` takes minutes to find: a break that no longer fits the code."""
     root = Path(__file__).parents[2]
     broken: set[str] = set()
     for line in (root / "tests/locks/mutations").read_text().splitlines():

@@ -1,8 +1,6 @@
 """Amdahl's law and the Universal Scalability Law fitted to throughput curves."""
 
 import math
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from pybench.analysis.scaling.models.amdahl import Amdahl
 from pybench.analysis.scaling.models.usl import Usl
 from pybench.analysis.scaling.profile import best_fit as least_squares_fit
 from pybench.analysis.scaling.profile import solution_of
+from tests.validation.analysis.fits import study
 
 THREADS = np.repeat([1, 2, 4, 8, 16, 24, 32, 48, 64, 96], 6)
 
@@ -132,7 +131,6 @@ def test_interval_ends_cost_what_the_f_distribution_allows(model, weights):
 
 def test_intervals_cover_what_was_planted():
     """Seen in 3,000 curves: 94 to 97 % for each quantity. Fewer curves wander further by chance."""
-    study = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "check-coverage"))["study"]
     curves = 200
     shares = study(curves, seed=20)
     fewest, most = binom.interval(0.999, curves, 0.95)
