@@ -52,17 +52,10 @@ class Comparison:
         return pandas.DataFrame(rows)
 
     def __repr__(self) -> str:
-        from rich.console import Console
+        from pybench.present.terminal.output import to_text
+        from pybench.present.views.comparison import comparison
 
-        from pybench.present.views.comparison import compare_report
-
-        console = Console(width=80, highlight=False, color_system=None)
-        with console.capture() as drawn:
-            if self._emulated:
-                console.print(NOTE)
-            for part in compare_report(self.data):
-                console.print(part)
-        return drawn.get()
+        return to_text(comparison(self.data, NOTE if self._emulated else ""))
 
 
 def compare_runs(

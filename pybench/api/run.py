@@ -233,7 +233,7 @@ class Run:
         except ImportError:
             raise UnsupportedError("charts need Altair: pip install 'pybench-locks[report]'") from None
         try:
-            chart = importlib.import_module("pybench.present.charts").scaling_chart(self.results)
+            chart = importlib.import_module("pybench.present.charts").draw(kind, self.results)
         except ValueError as error:
             raise UsageError(f"no chart of {', '.join(self.paths)}: {error}") from None
         labelled = any(is_emulated(one.header.host) for one in self.results)

@@ -50,9 +50,8 @@ def compare_sides(
     from pybench.cli.sweeps import SweepBar, name_report, print_measured, show_plan
     from pybench.plan.request import Request, from_options
     from pybench.plan.sides import BUDGET
-    from pybench.present.terminal.output import make_console
-    from pybench.present.views.comparison import compare_report
-    from pybench.present.views.equal import verdict_lines
+    from pybench.present.terminal.output import show
+    from pybench.present.views.equal import equal_comparison
     from pybench.results.columns import columns_of
     from pybench.results.emulated import NOTE, is_emulated
 
@@ -66,11 +65,4 @@ def compare_sides(
     file = columns_of(results)
     factor = planned.sides.factor
     compared = compare_equal(file, kind, planned.ones, factor)
-    console = make_console()
-    if is_emulated(file.header.host):
-        console.print(NOTE, markup=False, style="bold")
-    for part in compare_report(compared):
-        console.print(part)
-    console.print("\nVerdict", style="bold")
-    for line in verdict_lines(compared, kind, factor):
-        console.print(line, markup=False)
+    show(equal_comparison(compared, kind, factor, NOTE if is_emulated(file.header.host) else ""))

@@ -15,21 +15,21 @@ from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology
 from pybench.plan.order import expected_ns, switch_words
 from pybench.plan.request import Request
-from pybench.present.labels import varying
 from pybench.present.provenance import describe_host
-from pybench.present.terminal.output import make_console
-from pybench.present.views.plan import budget_words, first_figure, plan_table
+from pybench.present.terminal.output import show
+from pybench.present.views.plan import budget_words, first_result, plan_view
+from pybench.results.cells import varying
 from pybench.results.names import RESULTS
 from pybench.results.records import Header, Plan, Trial
 from pybench.results.store import Results
 from pybench.run.loop import Interrupted
 
-# First figures that fit a screen.
-MOST_FIRST_FIGURES = 24
+# First results that fit a screen.
+MOST_FIRST_RESULTS = 24
 
 
 class SweepBar(Bar):
-    """The bar of a sweep, and the first figure of each cell."""
+    """The bar of a sweep, and the first result of each cell."""
 
     def __init__(self) -> None:
         super().__init__("measuring", _lines)
@@ -42,10 +42,10 @@ class SweepBar(Bar):
         super().begin(header, path, done)
 
     def trial(self, trial: Trial, progress: Callable[[], float]) -> None:
-        """Move the bar; print a cell's first figure."""
-        if trial.cell not in self._seen and len(self._seen) < MOST_FIRST_FIGURES:
+        """Move the bar; print a cell's first result."""
+        if trial.cell not in self._seen and len(self._seen) < MOST_FIRST_RESULTS:
             self._seen.add(trial.cell)
-            self.console.print(first_figure(trial, self._varying), markup=False, soft_wrap=True)
+            self.console.print(first_result(trial, self._varying), markup=False, soft_wrap=True)
         super().trial(trial, progress)
 
 
@@ -57,13 +57,7 @@ def _lines(header: Header) -> list[str]:
 
 def show_plan(made: Plan, topology: Topology) -> None:
     """Print the cells of a plan, the time they take, and the switches it turns."""
-    console = make_console()
-    console.print(plan_table(made))
-    for reason in made.left_out:
-        console.print(f"left out: {reason}", markup=False)
-    console.print(budget_words(made, *expected_ns(made)), markup=False)
-    for line in switch_words(made, topology):
-        console.print(line, markup=False)
+    show(plan_view(made, [budget_words(made, *expected_ns(made)), *switch_words(made, topology)]))
 
 
 def run_request(request: Request, report: bool | None) -> None:

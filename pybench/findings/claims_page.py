@@ -17,7 +17,8 @@ from pybench.findings.claims_report import (
     holds_word,
     summary_words,
 )
-from pybench.present.chart_parts import (
+from pybench.present.charts import DrawnChart
+from pybench.present.charts.parts import (
     COLOURS,
     count_axis,
     data,
@@ -27,8 +28,7 @@ from pybench.present.chart_parts import (
     series_shape,
     time_axis,
 )
-from pybench.present.html import chart_parts, page_file, render_page
-from pybench.present.sections import View
+from pybench.present.html.page import page_file, render_page
 
 KINDS = {"reproduced": "yes", "not reproduced": "no", "cannot tell here": "open"}
 HEIGHT = 250
@@ -50,7 +50,7 @@ METHOD = (
 def render_account(account: Account) -> str:
     """The page as one string."""
     views = {
-        (finding.number, index): View(
+        (finding.number, index): DrawnChart(
             id=f"finding{finding.number}-{index}",
             title=chart.title,
             chart=draw(chart),
@@ -59,12 +59,11 @@ def render_account(account: Account) -> str:
         for finding in account.findings
         for index, chart in enumerate(finding.charts)
     }
-    shown = {key: chart_parts(view) for key, view in views.items()}
     counts = account.counts
     return render_page(
         "claims.html.j2",
+        list(views.values()),
         css=Markup(page_file("report.css") + page_file("claims.css")),
-        charts=list(shown.values()),
         title="Mount storms: the published findings, looked at again",
         host=account.host,
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -75,7 +74,7 @@ def render_account(account: Account) -> str:
             if counts[verdict]
         ],
         findings=[
-            _finding(finding, [shown[key] for key in shown if key[0] == finding.number])
+            _finding(finding, [views[key].id for key in views if key[0] == finding.number])
             for finding in account.findings
         ],
         method=METHOD,
@@ -83,7 +82,7 @@ def render_account(account: Account) -> str:
     )
 
 
-def _finding(finding: Finding, charts: list[dict[str, object]]) -> dict[str, object]:
+def _finding(finding: Finding, charts: list[str]) -> dict[str, object]:
     return {
         "number": finding.number,
         "title": finding.title,

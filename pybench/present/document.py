@@ -32,24 +32,27 @@ Tone = Literal["", "strong", "dim", "good", "bad", "warn"]
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Text with a tone, inside a paragraph or as a table cell."""
+    """Text with a tone, or with a background from a heat map's scale: 0 is the lowest value, 1 the highest."""
 
     text: str
     tone: Tone = ""
+    heat: float | None = None
 
 
 Words = str | Span | tuple[str | Span, ...]
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """A number whose kind is not its column's, or that has a resolution: smaller values print as `<least`."""
+    """A number unlike the others of its column: of another kind, with a resolution (smaller values print as
+    `<least`), or with a mark after it that a note explains."""
 
     value: float | Interval
     least: float = 0.0
     kind: str = ""
+    mark: str = ""
 
 
-Cell = str | int | float | Interval | Figure | Span | None
+Content = str | int | float | Interval | Figure | Span | tuple[int, int] | None
 
 
 class Heading(msgspec.Struct, frozen=True, tag="heading"):
@@ -99,7 +102,7 @@ class Table(msgspec.Struct, frozen=True, tag="table"):
 
     id: str
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[Content]]
     title: str = ""
     notes: Mapping[int, Sequence[Words]] = {}
     header: bool = True
@@ -118,7 +121,7 @@ class Table(msgspec.Struct, frozen=True, tag="table"):
             and not (column.optional and all(row[i] is None or row[i] == "" for row in self.rows))
         ]
 
-    def lines(self) -> Iterator[tuple[str, list[Cell], Sequence[Words]]]:
+    def lines(self) -> Iterator[tuple[str, list[Content], Sequence[Words]]]:
         """Yield for each row its group's label where that changes (else ``), its visible cells, and its notes."""
         shown, last, label_before = self.shown, None, ""
         for index, row in enumerate(self.rows):
@@ -128,7 +131,7 @@ class Table(msgspec.Struct, frozen=True, tag="table"):
                 if column.group and row[i] not in (None, "")
             )
             fresh = label if label != label_before else ""
-            cells: list[Cell] = []
+            cells: list[Content] = []
             same = last is not None and not fresh
             for i in shown:
                 same = same and last is not None and (not self.columns[i].once or row[i] == last[i])
@@ -145,7 +148,7 @@ class Drawing(msgspec.Struct, frozen=True, tag="drawing"):
     legend: str = ""
 
 
-class Chart(msgspec.Struct, frozen=True, tag="chart"):
+class ChartReference(msgspec.Struct, frozen=True, tag="chart"):
     """A chart by reference: `id` is its short name in `pybench.present.charts`. A terminal leaves it out."""
 
     id: str
@@ -153,7 +156,7 @@ class Chart(msgspec.Struct, frozen=True, tag="chart"):
     note: str = ""
 
 
-class Machine(msgspec.Struct, frozen=True, tag="machine"):
+class HostPicture(msgspec.Struct, frozen=True, tag="host"):
     """A picture of a host, with the CPUs of a placement marked."""
 
     topology: Topology
@@ -173,7 +176,7 @@ class Section(msgspec.Struct, frozen=True, tag="section"):
     folded: bool | None = None
 
 
-Block = Heading | Paragraph | Table | Drawing | Chart | Machine | Section
+Block = Heading | Paragraph | Table | Drawing | ChartReference | HostPicture | Section
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -199,7 +202,7 @@ def plain(words: Words) -> str:
     return "".join(span.text for span in spans(words))
 
 
-def cell_text(cell: Cell, column: Column) -> str:
+def cell_text(cell: Content, column: Column) -> str:
     """Return a cell as every renderer writes it."""
     if cell is None:
         return ""
@@ -207,8 +210,9 @@ def cell_text(cell: Cell, column: Column) -> str:
         return cell.text
     if isinstance(cell, str):
         return cell
-    figure = cell if isinstance(cell, Figure) else Figure(cell)
-    return KINDS[figure.kind or column.kind].text(figure.value, figure.least)
+    if isinstance(cell, Figure):
+        return KINDS[cell.kind or column.kind].text(cell.value, cell.least) + cell.mark
+    return KINDS[column.kind].text(cell, 0.0)
 
 
 def to_json(document: Document) -> bytes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Result files made ready to be shown: their series, named apart, with the model that describes each best."""
+"""Result files ready to be shown: their curves with distinct labels and the best scaling model of each."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import msgspec
 
 from pybench.analysis.scaling.curves import BestFit, CurveFits
+from pybench.analysis.summary.launches import LaunchSummary, summarize_launches
 from pybench.analysis.summary.series import Series, summarize
-from pybench.present.labels import settings, varying
+from pybench.present.labels import BARE
 from pybench.present.numbers import drawable
 from pybench.present.provenance import SIMULATED
+from pybench.results.cells import label, label_settings
 from pybench.results.columns import FileColumns, columns_of
 from pybench.results.names import text_of
 from pybench.results.records import Cell, Trial
@@ -18,31 +20,31 @@ from pybench.results.store import Results
 from pybench.run.checks import Finding, cell_findings
 
 MOST_FITTED = 8
-"""Curves with a fit: more lines than that tell nobody anything, and each takes a tenth of a second."""
+"""Curves with a fit: more lines cannot be told apart, and each takes a tenth of a second."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One scaling curve as it is shown."""
 
     label: str
-    """What tells it from the others of all files, and `simulated` if it is."""
+    """What distinguishes it from the other lines of all files; begins with `simulated` if it is."""
     workload: str
     series: Series
     ranked: BestFit | None
     simulated: bool = False
     fits: CurveFits | None
-    """The best model alone; None if there were too few thread counts, or too many curves."""
+    """The best model; None with too few thread counts, or too many curves."""
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """One sweep."""
 
     name: str
-    """The file's name; what several files have in common is not taken off."""
+    """The file's name."""
     results: Results
     lines: list[Line]
     findings: list[Finding]
-    """What the trials of whole cells, and of the whole sweep, show together."""
+    """Modes and drifts of cells, and of the whole sweep."""
     columns: FileColumns
     """Its trials as arrays, by cell."""
     valid: dict[int, list[Trial]]
@@ -50,15 +52,12 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cells(self) -> list[Cell]:
-        """The plan's."""
+        """The cells of the plan."""
         return self.results.header.plan.cells
 
 
 def load(every: Sequence[Results]) -> list[Loaded]:
-    """Summarise files and fit their curves; labels tell all curves of all files apart.
-
-    UsageError: a file whose trials make no sense.
-    """
+    """Summarize files and fit their curves; labels are distinct over all files. UsageError: invalid trials."""
     names = _names(every)
     findings = [cell_findings(one.trials) for one in every]
     summaries = [
@@ -74,7 +73,7 @@ def load(every: Sequence[Results]) -> list[Loaded]:
         for one in series:
             ranked = one.best() if id(one) in chosen else None
             words = [one.cell.workload] if several else []
-            words += settings_words(one.cell, shown).split()
+            words += label(one.cell, shown, bare=BARE).split()
             prefix = [name] if len(every) > 1 else []
             if results.header.simulated:
                 prefix = [SIMULATED.lower(), *prefix]
@@ -100,7 +99,7 @@ def load(every: Sequence[Results]) -> list[Loaded]:
 
 
 def _to_fit(every: Sequence[Series]) -> set[int]:
-    """Identities of the curves that get a fit: best and worst of each workload, then the others in order."""
+    """Return the identities of the curves to fit: best and worst of each workload, then the others in order."""
     curves = [one for one in every if len({n for n, _ in one.points}) >= 3]
     first: list[Series] = []
     for workload in dict.fromkeys(one.cell.workload for one in curves):
@@ -111,25 +110,35 @@ def _to_fit(every: Sequence[Series]) -> set[int]:
 
 
 def _last(series: Series) -> float:
-    """The median throughput at the most threads of a curve."""
+    """Return the median throughput at the most threads of a curve."""
     return [cell.throughput.value for cell in series.cells if cell.valid][-1]
-
-
-def label_settings(cells: Sequence[Cell]) -> list[str]:
-    """Names of the settings that differ inside some workload: those that a label must have."""
-    names: dict[str, None] = {}
-    for workload in dict.fromkeys(cell.workload for cell in cells):
-        names |= dict.fromkeys(varying([cell for cell in cells if cell.workload == workload]))
-    return list(names)
-
-
-def settings_words(cell: Cell, shown: Sequence[str]) -> str:
-    """`lock=mcs smt=off`; what speaks for itself (a lock, a strategy, a placement) stands without its name."""
-    own = settings(cell)
-    plain = ("lock", "strategy", "place")
-    return " ".join(own[name] if name in plain else f"{name}={own[name]}" for name in shown if name in own)
 
 
 def _names(every: Sequence[Results]) -> list[str]:
     names = [text_of(one.path.name).removesuffix(".jsonl") for one in every]
     return names if len(set(names)) == len(names) else [text_of(one.path) for one in every]
+
+
+def launch_summaries(
+    files: Sequence[Loaded],
+) -> list[tuple[str, LaunchSummary, list[Trial]]]:
+    """Return label (without the number of containers), summary and trials of each measured launch cell."""
+    found = []
+    cells: list[Cell] = [cell for one in files for cell in one.cells if cell.workload == "launch"]
+    shown = [name for name in label_settings(cells) if name != "containers"] if cells else []
+    if len({cell.threads for cell in cells}) > 1:
+        shown.append("threads")
+    for one in files:
+        by_cell: dict[int, list[Trial]] = defaultdict(list)
+        for trial in one.results.trials:
+            by_cell[trial.cell].append(trial)
+        for index, cell in enumerate(one.cells):
+            if cell.workload != "launch":
+                continue
+            summary = summarize_launches(cell, by_cell[index])
+            if summary:
+                words = label(cell, [name for name in shown if name != "threads"], bare=BARE)
+                words += f" threads={cell.threads}" if "threads" in shown else ""
+                prefix = f"{one.name} " if len(files) > 1 else ""
+                found.append((drawable(f"{prefix}{words}".strip()) or "launch", summary, by_cell[index]))
+    return found

@@ -102,6 +102,11 @@ def share(value: float) -> str:
     return f"{value:.0%}" if value in (0, 1) else f"{value:.1%}" if value < 9.995 else ">999%"
 
 
+def four_digits(value: float) -> str:
+    """Return an input of a model: `0.25`, `1.5k`."""
+    return f"{value / 1000:.4g}k" if value >= 1000 else f"{value:.4g}"
+
+
 def plural(number: int, word: str) -> str:
     """Return a number with its noun: `1 thread`, `2 threads`."""
     return f"{number} {word}{'' if number == 1 else 's'}"
@@ -120,8 +125,16 @@ def _either(
     return lambda value, _: interval(value) if isinstance(value, Interval) else single(value)
 
 
-def _fixed(form: str) -> Callable[[float, float], str]:
-    return lambda value, _: UNKNOWN if math.isnan(value) else format(value, form)
+def _fixed(form: str) -> Callable[[float | Interval, float], str]:
+    def text(value: float | Interval, _: float) -> str:
+        number = value.value if isinstance(value, Interval) else value
+        return UNKNOWN if math.isnan(number) else format(number, form)
+
+    return text
+
+
+def _fraction(value: tuple[int, int], _: float) -> str:
+    return str(value[0]) if value[0] == value[1] else f"{value[0]}/{value[1]}"
 
 
 KINDS: dict[str, Kind] = {
@@ -135,12 +148,19 @@ KINDS: dict[str, Kind] = {
     "ratio": Kind("1", _either(lambda value: f"{value:.2f}", ratio)),
     "bounds": Kind("1", _either(lambda value: f"{value:.2f}", ratio_between)),
     "share": Kind("1", _either(share, lambda value: share(value.value))),
+    "share2": Kind("1", _fixed(".2%")),
     "percent": Kind("1", _fixed(".0%")),
     "change": Kind("1", _fixed("+.1%")),
     "index": Kind("1", _fixed(".2f")),
     "signed": Kind("1", _fixed("+.2f")),
     "one digit": Kind("1", _fixed(".1f")),
     "added": Kind("", _fixed("+.0f")),
+    "fraction": Kind("", _fraction),
+    "weight": Kind("1", lambda value, _: f"{value:.2f}" if value >= 0.005 else "<0.01"),
+    "peak": Kind("", lambda value, _: f"{value.value:.0f} [{value.low:.0f}, {value.high:.0f}]"),
+    "factor": Kind("1", lambda value, _: UNKNOWN if math.isnan(value) else f"{value:.2f}x"),
+    "nanoseconds": Kind("ns", _fixed(".0f")),
+    "digits": Kind("", lambda value, _: four_digits(value)),
 }
 
 

@@ -122,6 +122,19 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
+class _Kind(msgspec.Struct):
+    kind: str = ""
+
+
+def kind_of(path: Path) -> str:
+    """Return what a file's first line says it is, `sweep` or `transfers`; `` if its reader will refuse it."""
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.readline(), type=_Kind).kind
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
 def read(path: Path, *, shown: bool = False) -> Results:
     """Read a result file. A last line that broke off is left out and said so.
 

@@ -21,7 +21,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from pybench.present.html import make_report, render
+from pybench.present.html.page import render
+from pybench.present.report.report import make_report
 from pybench.results.store import read
 from tests.unit.synthetic import cell, noisy
 

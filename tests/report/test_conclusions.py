@@ -6,8 +6,8 @@ pytest.importorskip("altair")
 import msgspec
 
 from pybench.native.outcome import Members, Phase
-from pybench.present.conclusions import Conclusion, conclude
 from pybench.present.loaded import load
+from pybench.present.report.conclusions import Conclusion, conclude
 from pybench.results.store import Results
 from tests.unit.synthetic import cell, noisy, results, trial
 
@@ -30,8 +30,8 @@ def test_one_that_is_ahead_of_all_others_is_best() -> None:
 
 def test_the_best_is_not_picked_among_equals_but_the_worst_is_named() -> None:
     found = ranking([3.0, 3.01, 1.0])
-    assert "which is best cannot be told" in found.text
-    assert "ticket (" in found.text.split("may be alike")[0] and "mcs (" in found.text.split("may be alike")[0]
+    assert "which is best is uncertain" in found.text
+    assert "ticket (" in found.text.split("may be equal")[0] and "mcs (" in found.text.split("may be equal")[0]
     assert "ttas (993k" in found.text and "is worst" in found.text
     assert "is best," not in found.text
 
@@ -41,22 +41,22 @@ def test_the_worst_is_not_picked_among_equals() -> None:
     assert "ticket (" in found.text and "is best" in found.text
     assert "the least of 3" in found.text and "worst" not in found.text
     both = ranking([2.0, 2.01, 1.0, 1.01])
-    assert "neither the best nor the worst of 4 can be told" in both.text
+    assert "neither the best nor the worst of 4 is certain" in both.text
 
 
 @pytest.mark.parametrize(("trials", "words"), [(10, "not enough evidence that"), (4, "too few valid trials")])
-def test_equals_and_few_trials_are_doubts(trials: int, words: str) -> None:
+def test_equals_and_few_trials_are_caveats(trials: int, words: str) -> None:
     found = ranking([1.0, 1.01], trials)
     assert words in found.text
-    assert found.kind == "doubt"
+    assert found.kind == "caveat"
 
 
 @pytest.mark.parametrize(
     ("gain", "noise", "kind", "words"),
     [
         (2.0, 0.01, "control", "the locks', not the host's"),
-        (1.2, 0.01, "doubt", "does not: the host is busy"),
-        (1.6, 0.2, "doubt", "cannot be told"),
+        (1.2, 0.01, "caveat", "does not: the host is busy"),
+        (1.6, 0.2, "caveat", "is uncertain"),
     ],
 )
 def test_the_control_speaks_by_its_interval(gain: float, noise: float, kind: str, words: str) -> None:

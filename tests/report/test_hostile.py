@@ -13,7 +13,8 @@ pytest.importorskip("altair")
 vl_convert = pytest.importorskip("vl_convert")
 from pybench.analysis.summary.launches import PHASES
 from pybench.native.outcome import Handoffs, Members, Phase
-from pybench.present.html import make_report, render
+from pybench.present.html.page import render
+from pybench.present.report.report import make_report
 from pybench.results.store import Results
 from pybench.results.transfers import TransferFile
 from tests.unit.synthetic import cell, noisy, results, trial
@@ -135,7 +136,7 @@ def shape(page: str) -> list[tuple[str, tuple[str, ...]]]:
 @pytest.fixture(scope="module")
 def plain() -> list[tuple[str, tuple[str, ...]]]:
     page = render(make_report(files("plain"), [latencies("plain")]))
-    for section in ("figures", "comparisons", "latency", "fairness", "handoffs", "phases", "launches", "transfers",
+    for section in ("results", "comparisons", "latency", "fairness", "handoffs", "phases", "launches", "transfers",
                     "evidence", "environment", "repeat"):  # fmt: skip
         assert f'<section id="{section}"' in page, section
     return shape(page)

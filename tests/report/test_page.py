@@ -1,6 +1,5 @@
 """The page of a report: what a file says stays text, and its figures are the terminal's."""
 
-import io
 import re
 from html import unescape
 from html.parser import HTMLParser
@@ -13,11 +12,14 @@ from hypothesis import strategies as st
 
 pytest.importorskip("altair")
 pytest.importorskip("vl_convert")
-from rich.console import Console
 
-from pybench.present.html import END, data_text, make_report, render, vega_bundle
+from pybench.present.document import Document
+from pybench.present.html.bundle import END, vega_bundle
+from pybench.present.html.page import data_text, render
 from pybench.present.loaded import load
-from pybench.present.views.sweep import result_tables
+from pybench.present.report.report import make_report
+from pybench.present.terminal.output import to_text
+from pybench.present.views.sweep import result_blocks
 from tests.unit.synthetic import cell, noisy
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028'\"&<b>"
@@ -87,10 +89,9 @@ def test_a_usual_page_is_below_two_megabytes_and_has_the_terminals_figures() -> 
     page = render(make_report([file]))
     assert len(page.encode()) < 2_000_000
     shown = set(re.findall(r"<td[^>]*>([^<]*)</td>", page))
-    console = Console(file=io.StringIO(), width=200, color_system=None)
-    for part in result_tables([line.series for line in load([file])[0].lines], cells, file.trials):
-        console.print(part)
-    figures = re.findall(r"\d[\d.]*[kMG]? ±[\d.]+%", console.file.getvalue())  # type: ignore[attr-defined]
+    series = [line.series for line in load([file])[0].lines]
+    text = to_text(Document(result_blocks(series, cells, file.trials)), width=200)
+    figures = re.findall(r"\d[\d.]*[kMG]? ±[\d.]+%", text)
     assert len(figures) > len(cells)
     assert set(figures) <= shown
 

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from pybench.analysis.comparison.compare import compare
 from pybench.analysis.comparison.compared import Compared, Comparison
@@ -14,7 +13,8 @@ from pybench.analysis.comparison.conditions import judge, parse_condition
 from pybench.analysis.comparison.environment import differences
 from pybench.analysis.comparison.matching import filled_in
 from pybench.errors import UsageError
-from pybench.present.views.comparison import compare_report
+from pybench.present.terminal.output import to_text
+from pybench.present.views.comparison import comparison
 from pybench.results.metrics import metrics
 from pybench.results.records import Cell
 from pybench.results.store import Results
@@ -32,11 +32,7 @@ def only(compared: Compared, name: str) -> list[Comparison]:
 
 
 def text_of(compared: Compared) -> str:
-    console = Console(width=80, highlight=False)
-    with console.capture() as capture:
-        for part in compare_report(compared):
-            console.print(part)
-    return capture.get()
+    return to_text(comparison(compared))
 
 
 def test_planted_differences_are_found_and_put_into_words() -> None:
@@ -127,7 +123,7 @@ def test_cells_without_a_partner_are_all_named() -> None:
     assert named == {("a", "spin", 1), ("a", "stat", 1), ("a", "spin", 8), ("b", "mount", 1)}
     assert len(compared.pairs[0].cells) == 2
     said = text_of(compared)
-    for words in ("only in A (a)", "only in B (b)", "lock=mcs", "children=50", "stat depth=1"):
+    for words in ("Only in A (a)", "Only in B (b)", "lock=mcs", "children=50", "stat depth=1"):
         assert words in said
 
 
@@ -199,7 +195,7 @@ def test_an_axis_pairs_the_sweeps_that_have_both() -> None:
     assert mcs.ratio.value == pytest.approx(1.1, rel=0.01)
     assert clh.verdict in ("same", "unsure")
     assert [one.workload for one in compared.outside] == ["stat"]
-    assert "not compared, as lock is nothing to them" in text_of(compared)
+    assert "Not compared, because lock does not apply to them" in text_of(compared)
     one = compare([columns(sweeps[0])], axis="lock", metrics=metrics("throughput"))
     assert "interleaved in one sweep" in one.pairs[0].caveats[0]
 

@@ -95,7 +95,7 @@ def test_the_verdict_is_what_was_planted() -> None:
         (
             smt_sides(topology),
             {"one": 1.0, "more": 0.7},
-            ["SMT takes throughput away", "equal threads (24): 24 threads on 12 cores", "a core each is better"],
+            ["SMT reduces throughput", "equal threads (24): 24 threads on 12 cores", "use one thread per core"],
         ),
         (
             socket_sides(topology),

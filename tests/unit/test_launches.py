@@ -12,16 +12,17 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from pybench.analysis.summary.launches import cost_ratio, summarize_launches
 from pybench.analysis.summary.series import summarize
 from pybench.host.meters import Around
 from pybench.native import histogram_values
 from pybench.native.outcome import Members, Outcome, Phase
-from pybench.present.labels import varying
-from pybench.present.views.launch import BLOCKS, conclusions, launch_report, sparkline, unsupported
-from pybench.present.views.sweep import result_tables
+from pybench.present.document import Document
+from pybench.present.terminal.output import to_text
+from pybench.present.views.launch import BLOCKS, conclusions, launch_blocks, sparkline, unsupported
+from pybench.present.views.sweep import result_blocks
+from pybench.results.cells import varying
 from pybench.results.records import Cell, Trial
 from pybench.run.figures import evidence, figures
 from pybench.run.trial import needs
@@ -229,11 +230,7 @@ def storm(**kwargs: Any) -> tuple[list[Cell], list[Trial]]:
 
 def rendered(cells: Sequence[Cell], seen: Sequence[Trial]) -> str:
     """The report as `pybench show` prints it in 80 columns."""
-    console = Console(width=80, no_color=True, highlight=False)
-    with console.capture() as capture:
-        for table in result_tables(summarize(cells, seen), cells, seen):
-            console.print(table)
-    return capture.get()
+    return to_text(Document(result_blocks(summarize(cells, seen), cells, seen)))
 
 
 def test_a_report_has_all_its_parts_in_80_columns() -> None:
@@ -241,15 +238,15 @@ def test_a_report_has_all_its_parts_in_80_columns() -> None:
     lines = text.splitlines()
     assert all(len(line.rstrip()) <= 80 for line in lines)
     header = next(i for i, line in enumerate(lines) if line.startswith("containers "))
-    assert lines[header].split() == ["containers", "each", "p50", "p99", "max", "ok", "mounts"]
+    assert lines[header].split() == ["containers", "time", "each", "p50", "p99", "max", "success", "mounts"]
     for strategy in STRATEGIES:
-        assert any(line.strip() == strategy for line in lines)
-        assert f"{strategy} prober" in text
+        assert any(line.strip() == f"strategy={strategy}" for line in lines)
+    assert sum(line.startswith("prober ") for line in lines) == len(STRATEGIES)
     assert "+12345" in text
-    assert "one container" in text
-    assert "mount table over one storm" in text
-    assert "binds costs 8x" in text
-    assert "parent at 100 containers: 800us against 100us each" in " ".join(text.split())
+    assert "Time of one container by phase" in text
+    assert "Mount table over one storm" in text
+    assert "binds takes 8 times" in text
+    assert "the time of parent at 100 containers: 800us against 100us each" in " ".join(text.split())
     # Rows of tables are whole: nothing is cut off or folded.
     rows = [line for line in lines[header + 1 :] if line.strip().startswith(("1 ", "100 "))]
     assert len(rows) == 12
@@ -277,7 +274,9 @@ def test_conclusions_set_each_strategy_against_parent() -> None:
     lines = conclusions(*measured(*storm()))
     assert [line.split()[0] for line in lines] == [name for name in STRATEGIES if name != "parent"]
     (binds,) = [line for line in lines if line.startswith("binds")]
-    assert binds.startswith("binds costs 8x [8, 8] parent at 100 containers: 800us against 100us each")
+    assert binds.startswith(
+        "binds takes 8 times [8, 8] the time of parent at 100 containers: 800us against 100us each"
+    )
     assert "probe p99 200us against 200us" in binds
 
 
@@ -423,8 +422,6 @@ def test_what_is_typical_grows_with_the_work_and_keeps_the_rate() -> None:
 def test_a_report_of_one_strategy_says_its_name_nowhere_twice() -> None:
     of = [cell(strategy="parent", containers=n) for n in (1, 5)]
     seen = [t for i, one in enumerate(of) for t in trials(one, [10] * 7, index=i)]
-    console = Console(width=80)
-    with console.capture() as capture:
-        console.print(launch_report(of, seen, "strategy=parent", varying(of)))
-    assert capture.get().count("parent") == 1
+    text = to_text(Document(launch_blocks(of, seen, "strategy=parent", varying(of))))
+    assert text.count("parent") == 1
     assert not math.isnan(cost_ratio(seen, seen).value)

@@ -231,7 +231,8 @@ def test_fits_are_marked(files: tuple[Path, Path]) -> None:
 
 def test_pages_and_charts_are_marked(files: tuple[Path, Path]) -> None:
     pytest.importorskip("altair")
-    from pybench.present.html import make_report, render
+    from pybench.present.html.page import render
+    from pybench.present.report.report import make_report
 
     results = [read(path) for path in files]
     report = make_report(results[:1])

@@ -1,7 +1,6 @@
 """Which pairs are measured, what becomes of invalid ones, and how a matrix is told, on hosts that are known."""
 
 import functools
-import io
 import math
 import random
 from collections import Counter
@@ -12,13 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from pybench.analysis.summary.transfer_matrix import axis, matrix
 from pybench.errors import UnsupportedError, UsageError
 from pybench.native.outcome import Outcome
 from pybench.plan.transfer_pairs import expected_ns, order_of_round, pairs_by_class, plan_transfers, sample
-from pybench.present.views.transfers import Levels, transfer_report
+from pybench.present.terminal.output import to_text
+from pybench.present.views.transfers import Levels, transfers
 from pybench.results.transfer_figures import load_transfers, pair_figures, summarize, transfers_of
 from pybench.results.transfers import PairTrial, read_transfers
 from pybench.run.line_transfers import TransferRun, spread
@@ -167,10 +166,7 @@ def test_levels_hold_every_value_within_their_bounds(values: list[float]) -> Non
 
 
 def printed(file, width: int = 80) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, highlight=False)
-    for part in transfer_report(file, width):
-        console.print(part)
-    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    return to_text(transfers(file, width), width).splitlines()
 
 
 @pytest.mark.parametrize("width", [40, 80])

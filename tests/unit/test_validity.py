@@ -13,7 +13,7 @@ from scipy import stats
 
 from pybench.host.meters import Around
 from pybench.native.outcome import Members, Outcome, Phase
-from pybench.present.views.sweep import finding_words
+from pybench.present.caveats import finding_words
 from pybench.results.records import Cell, Evidence, Figures, HandoffFigure, Trial
 from pybench.run import checks as validity
 from pybench.run.checks import CHECKS, Finding, cell_findings, explain, flags

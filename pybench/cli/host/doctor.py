@@ -12,8 +12,8 @@ from pybench.host.capture import open_sysroot
 from pybench.host.doctor import Observation, examine
 from pybench.host.topology import topology_of
 from pybench.placement import parse_placements, place
-from pybench.present.terminal.output import make_console
-from pybench.present.views.doctor import advice_table, verdict
+from pybench.present.terminal.output import show
+from pybench.present.views.doctor import doctor
 
 # A trial on more CPUs says no more of the host.
 MOST_REHEARSED = 64
@@ -89,9 +89,7 @@ def command(
         shown = {"place": words, "cpus": list(cpus), "advice": msgspec.to_builtins(found)}
         click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=1))
     else:
-        console = make_console()
-        console.print(advice_table(found))
-        console.print(verdict(found, cpus), markup=False)
+        show(doctor(found, cpus))
     if strict and any(one.level == "problem" for one in found):
         sys.exit(1)
 

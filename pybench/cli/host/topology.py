@@ -5,14 +5,12 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 
 from pybench.host.capture import capture, open_sysroot
 from pybench.host.topology import topology_of
 from pybench.placement import parse_placements, place
-from pybench.present.terminal.machine import picture
-
-MAX_WIDTH = 100
+from pybench.present.document import Document, HostPicture
+from pybench.present.terminal.output import show
 
 
 @click.command(name="topology")
@@ -71,10 +69,4 @@ def command(as_json: bool, sysroot: Path, target: Path | None, placements: str |
         document = topology.to_dict() | ({"placements": shown} if placed else {})
         click.echo(msgspec.json.format(msgspec.json.encode(document), indent=1))
         return
-    console = Console(highlight=False)
-    width = min(console.width, MAX_WIDTH)
-    # Captured and echoed: the console itself would end the run when a reader closes the pipe.
-    with console.capture() as drawn:
-        for index, each in enumerate(placed or [None]):
-            console.print(*([""] if index else []), picture(topology, each, width), sep="\n")
-    click.echo(drawn.get(), nl=False)
+    show(Document([HostPicture(topology, each) for each in placed] or [HostPicture(topology)]))

@@ -10,8 +10,6 @@ import click
 from pybench.cli.options import output_option
 from pybench.errors import UsageError
 
-WIDTH = 80
-
 
 @click.command()
 @click.option(
@@ -114,16 +112,11 @@ def _measure(
 
 def _print(file: Any, chart: Path | None) -> None:
     """Print the tables of a latency file, and draw it."""
-    from pybench.present.terminal.output import make_console
+    from pybench.present.terminal.output import show
     from pybench.present.transfer_chart import write_chart
-    from pybench.present.views.transfers import transfer_report
-    from pybench.results.emulated import NOTE, is_emulated
+    from pybench.present.views.transfers import transfers
 
-    console = make_console()
-    if is_emulated(file.header.host):
-        console.print(NOTE, markup=False, style="bold")
-    for part in transfer_report(file, min(console.width, WIDTH)):
-        console.print(part, width=min(console.width, WIDTH))
+    show(transfers(file))
     if chart:
         write_chart(file, chart)
         click.echo(f"drawn in {chart}", err=True)

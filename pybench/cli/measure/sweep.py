@@ -10,12 +10,6 @@ from pybench.cli.options import SectionedCommand, output_option, parameter_optio
 from pybench.errors import UsageError
 from pybench.workloads import WORKLOADS
 
-LOCK_LEGEND = """
-space     memory of a lock with n members
-fairness  FIFO: first come, first served; bounded: nobody is passed by forever
-waits by  what a member does until the lock is its own
-NUMA      the lock prefers members of the holder's domain (--domain)"""
-
 
 @click.command(cls=SectionedCommand)
 @click.argument("workloads", nargs=-1, metavar=f"[{'|'.join(WORKLOADS)}]...")
@@ -113,11 +107,7 @@ def command(
 
 def _print_locks() -> None:
     from pybench import native
-    from pybench.present.terminal.output import make_console
+    from pybench.present.terminal.output import show
     from pybench.present.views.locks import lock_table
 
-    console = make_console()
-    with console.capture() as drawn:
-        console.print(lock_table(list(native.locks().values())))
-        console.print(LOCK_LEGEND, style="dim", markup=False)
-    click.echo(drawn.get(), nl=False)
+    show(lock_table(list(native.locks().values())))

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """List, draw and calibrate the machines to simulate."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-
-MAX_WIDTH = 100
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 
@@ -30,6 +27,7 @@ def command() -> None:
 @as_json_option
 def list_machines(as_json: bool) -> None:
     """List the machines that come with pybench."""
+    from pybench.present.terminal.output import show as print_document
     from pybench.present.views.machines import machine_document, machines_table
     from pybench.simulator.machine_file import read_machine, shipped
 
@@ -37,7 +35,7 @@ def list_machines(as_json: bool) -> None:
     if as_json:
         _print_json([machine_document(one) for one in known.values()])
         return
-    _print([machines_table(known), "\nns: median one-way transfer of a cache line"])
+    print_document(machines_table(known))
 
 
 @command.command()
@@ -48,15 +46,15 @@ def show(machine: str, as_json: bool) -> None:
 
     The machine is one of `pybench machine list`, or a file of `pybench machine calibrate`.
     """
-    from pybench.present.terminal.output import make_console
-    from pybench.present.views.machines import machine_document, machine_report
+    from pybench.present.terminal.output import show as print_document
+    from pybench.present.views.machines import machine_document, machine_view
     from pybench.simulator.machine_file import load_machine
 
     one = load_machine(machine)
     if as_json:
         _print_json(machine_document(one))
     else:
-        _print(list(machine_report(one, min(make_console().width, MAX_WIDTH))))
+        print_document(machine_view(one))
 
 
 @command.command(short_help="Measure this host into a machine file.")
@@ -105,13 +103,3 @@ def _print_json(data: Any) -> None:
     import msgspec
 
     click.echo(msgspec.json.format(msgspec.json.encode(data), indent=1))
-
-
-def _print(parts: Sequence[Any]) -> None:
-    from pybench.present.terminal.output import make_console
-
-    console = make_console()
-    with console.capture() as drawn:
-        for part in parts:
-            console.print(part, width=min(console.width, MAX_WIDTH))
-    click.echo(drawn.get(), nl=False)

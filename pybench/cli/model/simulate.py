@@ -117,16 +117,12 @@ def _path(study: "Study", output: Path | None, several: bool) -> Path:
 
 
 def _print_plan(study: "Study") -> None:
-    from pybench.present.terminal.output import make_console
-    from pybench.present.views.plan import plan_table
+    from pybench.present.terminal.output import show
+    from pybench.present.views.plan import plan_view
 
-    console = make_console()
-    console.print(f"to simulate: {study.machine.title}", markup=False, style="bold")
-    console.print(plan_table(study.plan))
-    for reason in study.plan.left_out:
-        console.print(f"left out: {reason}", markup=False)
     cells = len(study.plan.cells)
-    console.print(f"{cells} cells x {study.draws} draws = {cells * study.draws} simulations", markup=False)
+    size = f"{cells} cells x {study.draws} draws = {cells * study.draws} simulations"
+    show(plan_view(study.plan, [size], title=f"To simulate: {study.machine.title}"))
 
 
 def _simulate(study: "Study", path: Path, workers: int | None, *, sensitivity: bool) -> None:
@@ -146,12 +142,10 @@ def _simulate(study: "Study", path: Path, workers: int | None, *, sensitivity: b
 
         print_results(results)
         if sensitivity and not interrupted:
-            from pybench.present.terminal.output import make_console
+            from pybench.present.terminal.output import show
             from pybench.present.views.sensitivity import sensitivity_report
 
-            console = make_console()
-            for part in sensitivity_report(results):
-                console.print(part)
+            show(sensitivity_report(results))
     click.echo(f"{len(results.trials)} simulations in {results.ends[-1].seconds:.1f} s, kept in {path}", err=True)
     if interrupted:
         sys.exit(130)

@@ -117,14 +117,10 @@ def command(
         compared.notes += [NOTE] if labelled else []
         click.echo(msgspec.json.encode(compared).decode())
     else:
-        from pybench.present.terminal.output import make_console
-        from pybench.present.views.comparison import compare_report
+        from pybench.present.terminal.output import show
+        from pybench.present.views.comparison import comparison
 
-        console = make_console()
-        if labelled:
-            console.print(NOTE, markup=False, style="bold")
-        for part in compare_report(compared):
-            console.print(part)
+        show(comparison(compared, NOTE if labelled else ""))
     shown = any(judged.count("shown") for judged in compared.conditions)
     unsure = any(judged.count("unsure") for judged in compared.conditions)
     missing = any(pair.unmatched for pair in compared.pairs)

@@ -46,8 +46,9 @@ def command(
     pybench fit --csv curve.csv --borders 18,36,72
     """
     from pybench.cli.read.fit_curves import curves_of_results, curves_of_table, names, thread_list
-    from pybench.present.terminal.output import make_console
-    from pybench.present.views.fit import fit_legend, fit_report
+    from pybench.present.document import Block, Document
+    from pybench.present.terminal.output import show
+    from pybench.present.views.fit import fit_blocks, legend
 
     models = names(model)
     at = [(count, "") for count in thread_list(borders, "--borders")] if borders is not None else None
@@ -56,7 +57,7 @@ def command(
         raise UsageError("--where chooses curves of a result file, and a table is one curve; leave it out")
     curves = curves_of_table(file) if table else curves_of_results(file, where, emulated)
     fitted: list[dict[str, object]] = []
-    console, drawn = make_console(), False
+    blocks: list[Block] = []
     for curve in curves:
         fits: CurveFits = fit_curve(
             curve.threads,
@@ -69,11 +70,10 @@ def command(
             plain = {"name": curve.name, "source": curve.source, "settings": curve.settings, "notes": curve.notes}
             fitted.append(plain | {"fits": msgspec.to_builtins(fits)})
         else:
-            console.print(fit_report(curve.name, fits, curve.notes))
-            drawn = drawn or bool(fits.models)
+            blocks += fit_blocks(curve.name, fits, curve.notes)
     if as_json:
         click.echo(
             msgspec.json.format(msgspec.json.encode({"file": text_of(file), "curves": fitted}), indent=1).decode()
         )
-    elif drawn:
-        console.print(fit_legend(), markup=False, style="dim")
+    else:
+        show(Document([*blocks, legend()]))

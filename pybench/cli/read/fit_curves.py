@@ -12,8 +12,8 @@ from pybench.analysis.scaling.models import MODELS
 from pybench.analysis.summary.series import Series, summarize
 from pybench.errors import UsageError
 from pybench.plan.lists import MOST_THREADS, thread_counts
-from pybench.present.labels import settings, varying
 from pybench.present.provenance import SIMULATED
+from pybench.results.cells import settings, varying
 from pybench.results.emulated import NOTE, check_emulated
 from pybench.results.names import text_of
 from pybench.results.store import read

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.results.emulated import LABEL, check_emulated
@@ -79,10 +78,10 @@ def write_report(
     gc.disable()
     results, transfers, hosts = [], [], []
     for path in files:
-        from pybench.results.store import read
+        from pybench.results.store import kind_of, read
         from pybench.results.transfers import read_transfers
 
-        if _kind(path) == "transfers":
+        if kind_of(path) == "transfers":
             transfers.append(read_transfers(path))
             hosts.append((path, transfers[-1].header.host))
         else:
@@ -94,7 +93,8 @@ def write_report(
     try:
         from altair.utils.schemapi import debug_mode
 
-        from pybench.present.html import make_report, render
+        from pybench.present.html.page import render
+        from pybench.present.report.report import make_report
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("pybench"):
             raise
@@ -146,17 +146,4 @@ def _beginning(path: Path) -> str:
         with path.open("rb") as file:
             return file.read(4096).decode(errors="replace")
     except OSError:
-        return ""
-
-
-class _Kind(msgspec.Struct):
-    kind: str = ""
-
-
-def _kind(path: Path) -> str:
-    """What a file's first line says it is; `` for what its reader will refuse."""
-    try:
-        with path.open("rb") as file:
-            return msgspec.json.decode(file.readline(), type=_Kind).kind
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return ""

@@ -5,45 +5,43 @@ from pathlib import Path
 
 import click
 
-from pybench.analysis.scaling.curves import LEVELS_TO_COMPARE
-from pybench.analysis.summary.series import summarize
-from pybench.present.provenance import banner, describe_host
-from pybench.present.terminal.output import make_console
-from pybench.present.views.sweep import evidence_line, legend, result_tables
-from pybench.results.emulated import NOTE, is_emulated
-from pybench.results.store import Results, read
+from pybench.present.document import Document, to_json
+from pybench.present.terminal.output import show
+from pybench.present.views.sweep import sweep
+from pybench.results.store import Results, kind_of, read
 
 
 def print_results(results: Results) -> None:
-    """Print a file's host, tables, curves and complaints."""
-    console = make_console()
-    simulated = results.header.simulated is not None
-    console.print(banner(results.header) or describe_host(results.header), markup=False)
-    if is_emulated(results.header.host):
-        console.print(NOTE, markup=False, style="bold")
-    console.print()
-    series = summarize(results.header.plan.cells, results.trials, results.header.topology)
-    for table in result_tables(series, results.header.plan.cells, results.trials):
-        console.print(table)
-    if evidence := evidence_line(results.trials):
-        console.print(evidence, markup=False)
-    if any(one.levels >= LEVELS_TO_COMPARE for one in series):
-        console.print(f"The models compared, with intervals and caveats: pybench fit {results.path}", markup=False)
-    for reason in results.header.plan.left_out:
-        console.print(f"left out: {reason}", markup=False)
-    if results.truncated:
-        console.print(f"{results.path}: the last line broke off and is left out", markup=False)
-    console.print(
-        legend([cell for one in series for cell in one.cells], simulated=simulated), markup=False, style="dim"
-    )
+    """Print a sweep's host, tables, curves and caveats."""
+    show(sweep(results))
+
+
+def document_of(path: Path) -> Document:
+    """Return a result file of any kind as a document. Raises UsageError if it is not one."""
+    if kind_of(path) != "transfers":
+        return sweep(read(path))
+    from pybench.present.views.transfers import transfers
+    from pybench.results.transfers import read_transfers
+
+    return transfers(read_transfers(path))
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def command(file: Path) -> None:
-    """Print the tables of a result FILE again.
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON: tables as numbers with units.")
+def command(file: Path, as_json: bool) -> None:
+    """Print the tables of a result FILE: a sweep, a launch storm, a simulation, or a latency file.
 
-    Each figure is the median over a cell's valid trials, with its 95 % interval; then the scaling
-    model that describes each curve best (`pybench fit` compares them all), and what was flagged or failed.
+    Results are medians over a cell's valid trials with 95 % intervals. Each curve is followed by the scaling model
+    that describes it best (`pybench fit` compares all models), and the tables by caveats: invalid and failed
+    trials, and what they show together.
+
+    \b
+    pybench show results/sweep.jsonl
+    pybench show results/latency.jsonl --json
     """
-    print_results(read(file))
+    document = document_of(file)
+    if as_json:
+        click.echo(to_json(document).decode())
+    else:
+        show(document)

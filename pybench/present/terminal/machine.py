@@ -3,7 +3,6 @@
 
 import re
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from rich.console import Group, RenderableType
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, limits
+from pybench.present.topology import size, title
 from pybench.text import counted, format_list, named
 
 # What stands behind a CPU's number in its cell.
@@ -43,35 +43,6 @@ def _text(text: str, width: int, style: str = "") -> RenderableType:
     return Text("\n".join(textwrap.wrap(text, width, subsequent_indent="  ")), style=style)
 
 
-def title(topology: Topology) -> str:
-    """Return the host in one line: CPUs, sockets x cores x threads, NUMA nodes, memory."""
-    absent = len(topology.cpus) - len(topology.online)
-    barred = len(topology.online) - len(topology.usable)
-    notes = [f"{n} {what}" for n, what in ((absent, "offline"), (barred, "not allowed")) if n]
-    line = counted(len(topology.cpus), "CPU") + (f" ({', '.join(notes)})" if notes else "")
-    more = [_shape(topology)]
-    if topology.nodes:
-        more.append(counted(len(topology.nodes), "NUMA node"))
-    if topology.memory_bytes:
-        more.append(size(topology.memory_bytes))
-    return f"{line}: {', '.join(more)}"
-
-
-def _shape(topology: Topology) -> str:
-    sockets, cores = topology.sockets, topology.cores
-    threads = {len(core) for core in cores.values()}
-    each = {len({cpu.core for cpu in cpus}) for cpus in sockets.values()}
-    types = Counter(core[0].core_type for core in cores.values() if core[0].core_type)
-    if len(each) == 1 and len(threads) == 1 and not types:
-        per_socket, per_core = each.pop(), threads.pop()
-        shape = [counted(len(sockets), "socket"), counted(per_socket, "core"), counted(per_core, "thread")]
-        return " x ".join(shape)
-    kinds = f" ({', '.join(f'{n} {kind}' for kind, n in types.items())})" if types else ""
-    low, high = min(threads), max(threads)
-    span = counted(low, "thread") if low == high else f"{low}-{high} threads"
-    return f"{counted(len(sockets), 'socket')}, {counted(len(cores), 'core')}{kinds}, {span} a core"
-
-
 def _set_apart(topology: Topology) -> list[str]:
     """Say what no box shows: nodes without CPUs, CPUs that are offline."""
     lines = [
@@ -83,16 +54,6 @@ def _set_apart(topology: Topology) -> list[str]:
     if topology.smt_control in ("off", "forceoff"):
         lines.append(f"SMT is switched {topology.smt_control} in the kernel")
     return lines
-
-
-def size(count: int) -> str:
-    """Return bytes in binary units, with one decimal below 10: `384 GiB`, `4.1 GiB`, `32 MiB`."""
-    amount, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024:
-            break
-        amount, unit = amount / 1024, larger
-    return f"{amount:.1f} {unit}" if amount < 10 and amount != int(amount) else f"{amount:.0f} {unit}"
 
 
 def _node_name(topology: Topology, number: int) -> str:

@@ -3,6 +3,7 @@
 
 import io
 import os
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 
@@ -14,13 +15,13 @@ from rich.text import Text
 
 from pybench.present.document import (
     Block,
-    Cell,
-    Chart,
+    ChartReference,
     Column,
+    Content,
     Document,
     Drawing,
     Heading,
-    Machine,
+    HostPicture,
     Paragraph,
     Section,
     Span,
@@ -35,8 +36,15 @@ from pybench.present.terminal.machine import picture
 WIDTH = 80
 # A pipe has no width: wide enough that rows are rarely folded.
 PIPE_WIDTH = 100
-# No column is folded to less.
-LEAST_COLUMN = 10
+# Longer lines are hard to read.
+MAX_WIDTH = 100
+# Cividis, which colour-blind eyes read as others do, from low to high; the text over it is white, then black.
+HEAT = (
+    "#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#fee838",
+)  # fmt: skip
+FIRST_BRIGHT = 5
+# Longer words are folded; where room is very short, all words are.
+MOST_WORD, LEAST_COLUMN = 20, 6
 STYLES: dict[Tone, str] = {
     "": "",
     "strong": "bold",
@@ -55,11 +63,15 @@ def make_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
 
 
-def show(document: Document, *, stderr: bool = False) -> None:
-    """Print a document to standard output, or standard error."""
-    console = make_console(stderr=stderr)
-    for part in render(document.blocks, console.width):
-        console.print(part)
+def show(document: Document) -> None:
+    """Print a document to standard output."""
+    console = make_console()
+    width = min(console.width, MAX_WIDTH)
+    # Captured first: the console itself would end the run when a reader closes the pipe.
+    with console.capture() as drawn:
+        for part in render(document.blocks, width):
+            console.print(part, width=width)
+    sys.stdout.write(drawn.get())
 
 
 def to_text(document: Document, width: int = WIDTH) -> str:
@@ -82,7 +94,7 @@ def render(blocks: Sequence[Block], width: int) -> Iterator[RenderableType]:
     """Yield what a console prints for these blocks, with blank lines between parts."""
     before: Block | None = None
     for block in blocks:
-        if isinstance(block, Chart):
+        if isinstance(block, ChartReference):
             continue
         if before is not None and _apart(before, block):
             yield Text()
@@ -110,7 +122,7 @@ def _block(block: Block, width: int) -> Iterator[RenderableType]:
         yield from _table(block, width)
     elif isinstance(block, Drawing):
         yield from _drawing(block)
-    elif isinstance(block, Machine):
+    elif isinstance(block, HostPicture):
         yield picture(block.topology, block.placement, width)
     elif isinstance(block, Section):
         yield Text(printable(block.title), style="bold")
@@ -120,7 +132,14 @@ def _block(block: Block, width: int) -> Iterator[RenderableType]:
 
 
 def _text(words: Words, tone: Tone = "") -> Text:
-    return Text.assemble(*((printable(span.text), STYLES[span.tone]) for span in spans(words)), style=STYLES[tone])
+    return Text.assemble(*((printable(span.text), _style(span)) for span in spans(words)), style=STYLES[tone])
+
+
+def _style(span: Span) -> str:
+    if span.heat is None:
+        return STYLES[span.tone]
+    index = round(span.heat * (len(HEAT) - 1))
+    return f"{'black' if index >= FIRST_BRIGHT else 'white'} on {HEAT[index]}"
 
 
 def _indented(text: RenderableType, columns: int) -> RenderableType:
@@ -170,32 +189,41 @@ def _table(table: Table, width: int) -> Iterator[RenderableType]:
         yield grid
 
 
-def _cell(cell: Cell, column: Column) -> Text:
+def _cell(cell: Content, column: Column) -> Text:
     return Text(printable(cell_text(cell, column)), style=STYLES[cell.tone] if isinstance(cell, Span) else "")
 
 
 def _layout(
-    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int, *, header: bool
+    columns: Sequence[Column], rows: Sequence[Sequence[Content]], width: int, *, header: bool
 ) -> tuple[int, list[int]]:
     """Return the gap between columns and each column's width; text columns are folded where room is short."""
     names = [column.name if header else "" for column in columns]
     texts = [[printable(cell_text(row[i], column)) for row in rows] for i, column in enumerate(columns)]
     values = [max((cell_len(text) for text in column), default=0) for column in texts]
     widths = [max(value, cell_len(name)) for value, name in zip(values, names, strict=True)]
+    words = [_longest_word([name, *column]) for name, column in zip(names, texts, strict=True)]
     least = [
-        max(min(value, value if column.right else LEAST_COLUMN), max(map(cell_len, name.split()), default=0))
-        for value, name, column in zip(values, names, columns, strict=True)
+        max(value, _longest_word([name])) if column.right else min(MOST_WORD, word)
+        for value, word, name, column in zip(values, words, names, columns, strict=True)
     ]
     gap = 2 if sum(widths) + 2 * (len(columns) - 1) <= width else 1
     room = width - gap * (len(columns) - 1)
-    while sum(widths) > room:
-        spare = [has - must for has, must in zip(widths, least, strict=True)]
-        if not any(spare):
-            break
-        # The widest gives way first: it loses least by it.
-        widest = max((i for i, more in enumerate(spare) if more), key=lambda i: widths[i])
-        widths[widest] -= 1
+    for bounds in (least, [min(must, LEAST_COLUMN) for must in least]):
+        _shrink(widths, bounds, room)
     return gap, widths
+
+
+def _longest_word(texts: Sequence[str]) -> int:
+    return max((cell_len(word) for text in texts for word in text.split()), default=0)
+
+
+def _shrink(widths: list[int], least: Sequence[int], room: int) -> None:
+    """Narrow columns in place until they fit, the widest first, none below its bound."""
+    while sum(widths) > room:
+        able = [i for i, must in enumerate(least) if widths[i] > must]
+        if not able:
+            return
+        widths[max(able, key=lambda i: widths[i])] -= 1
 
 
 def _grid(columns: Sequence[Column], widths: Sequence[int], gap: int, *, header: bool) -> Grid:

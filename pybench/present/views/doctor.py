@@ -1,38 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the doctor says, for the terminal."""
+"""What a host would do to a measurement, and what to do about it."""
 
 from collections.abc import Sequence
 
-from rich.table import Table
-from rich.text import Text
-
 from pybench.host.doctor import Observation
+from pybench.present.document import Column, Content, Document, Paragraph, Span, Table, Tone, Words
 from pybench.text import counted, format_list
 
-ORDER = ("problem", "note", "fine")
-STYLES = {"problem": "bold red", "note": "yellow", "fine": "green"}
+TONES: dict[str, Tone] = {"problem": "bad", "note": "warn", "fine": "good"}
+ORDER = tuple(TONES)
 
 
-def advice_table(found: Sequence[Observation]) -> Table:
-    """A row for each thing seen, the worst first: level, topic, what was seen, what is fine, what to do."""
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
-    table.add_column("level", width=7)
-    table.add_column("topic", width=15)
-    table.add_column("seen", ratio=1)
-    for one in sorted(found, key=lambda one: ORDER.index(one.level)):
-        words = Text(one.seen)
-        if one.level != "fine":
-            words.append(f" (fine: {one.threshold})", style="dim")
+def doctor(found: Sequence[Observation], cpus: Sequence[int]) -> Document:
+    """Return a row for each observation, the worst first: level, topic, observation, threshold and next step."""
+    rows: list[list[Content]] = []
+    notes: dict[int, list[Words]] = {}
+    for one in sorted(found, key=lambda advice: ORDER.index(advice.level)):
+        words = one.seen if one.level == "fine" else f"{one.seen} (fine: {one.threshold})"
+        rows.append([Span(one.level, TONES[one.level]), one.topic, words])
         if one.next_step:
-            words.append(f"\n-> {one.next_step}")
-        table.add_row(Text(one.level, style=STYLES[one.level]), one.topic, words)
-    return table
+            notes[len(rows) - 1] = [(Span("-> "), Span(one.next_step))]
+    columns = [Column("level"), Column("topic"), Column("observation")]
+    return Document([Table("advice", columns, rows, notes=notes, header=False), Paragraph(verdict(found, cpus))])
 
 
 def verdict(found: Sequence[Observation], cpus: Sequence[int]) -> str:
-    """One line over it all."""
-    spoils = [one.topic for one in found if one.level == "problem"]
+    """Return how many observations make trials invalid or change results."""
+    problems = [one.topic for one in found if one.level == "problem"]
     where = f"CPUs {format_list(cpus)}"
-    if not spoils:
-        return f"{where}: nothing here will spoil a measurement."
-    return f"{where}: {counted(len(spoils), 'thing')} will spoil a measurement: {', '.join(spoils)}."
+    if not problems:
+        return f"{where}: no problem found that would disturb a measurement."
+    return f"{where}: {counted(len(problems), 'problem')} would disturb a measurement: {', '.join(problems)}."

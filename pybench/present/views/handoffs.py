@@ -1,78 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of handoffs: who gets the lock next, how far away, and how long that takes."""
+"""Handoffs of a lock, by the distance to the next owner: their share, their time, and what waits between them."""
 
-import math
-from collections.abc import Mapping, Sequence
-
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Sequence
 
 from pybench.analysis.summary.series import Series
-from pybench.host.topology import Distance
-from pybench.present.numbers import UNKNOWN, count, ratio, time_ns, timed
+from pybench.present.document import Block, Column, Content, Figure, Table, note
+from pybench.present.labels import DISTANCE_WORDS, group_cells, group_columns
+from pybench.present.numbers import time_ns
 
 COLUMNS = (
-    ("threads", 7),
-    ("to a CPU of", 12),
-    ("share", 6),
-    ("handoff", 12),
-    ("transfers", 10),
-    ("kept", 6),
-    ("run", 6),
-    ("wait", 7),
+    Column("threads", "number", once=True),
+    Column("next owner"),
+    Column("share", "share"),
+    Column("handoff", "time"),
+    Column("line transfers", "ratio"),
+    Column("reacquired", "share"),
+    Column("longest streak", "count"),
+    Column("longest wait", "time"),
 )
-WORDS: Mapping[Distance, str] = {
-    "same-cpu": "the same CPU",
-    "smt": "the core",
-    "l3": "the L3",
-    "socket": "the socket",
-    "cross-socket": "another one",
-}
 
 
-def handoff_table(
-    series: Sequence[Series], shown: Sequence[str], *, simulated: bool = False
-) -> list[RenderableType]:
-    """Rows by thread count and distance; nothing if no cell tells of handoffs."""
+def handoff_blocks(series: Sequence[Series], shown: Sequence[str], *, simulated: bool = False) -> list[Block]:
+    """Return a table with rows by thread count and distance; nothing if no cell recorded handoffs."""
     cells = [summary for one in series for summary in one.cells if summary.handoffs]
-    if not cells:
-        return []
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for name, width in COLUMNS:
-        table.add_column(name, justify="left" if name == "to a CPU of" else "right", width=width, no_wrap=True)
-    if shown:
-        table.add_column("")
+    rows: list[list[Content]] = []
+    worst = 0.0
     for cell in cells:
-        told = cell.handoffs
-        if told is None:
+        seen = cell.handoffs
+        if seen is None:
             continue
-        for place, distance in enumerate(told.distances):
-            first = [
-                _share(told.kept.value),
-                count(told.longest_streak.value),
-                time_ns(told.longest_wait_ns.value, cell.timer_step_ns),
-            ]
-            own = {name: str(value) for name, value in cell.cell.params.items()}
-            own |= {"place": cell.cell.place, "smt": cell.cell.smt, "crew": cell.cell.crew}
-            table.add_row(
-                "" if place else str(cell.cell.threads),
-                WORDS[distance.distance],
-                _share(distance.share.value),
-                timed(distance.mean_ns, cell.timer_step_ns / 10),
-                ratio(distance.transfers),
-                *(("", "", "") if place else first),
-                *([" ".join(f"{key}={own[key]}" for key in shown if key in own)] if shown and not place else []),
+        worst = max(worst, seen.longest_gap_ns.value)
+        of_cell: list[Content] = [
+            seen.kept.value,
+            seen.longest_streak.value,
+            Figure(seen.longest_wait_ns.value, least=cell.timer_step_ns),
+        ]
+        for place, distance in enumerate(seen.distances):
+            rows.append(
+                [
+                    *group_cells(cell.cell, shown),
+                    cell.cell.threads,
+                    DISTANCE_WORDS[distance.distance],
+                    distance.share.value,
+                    Figure(distance.mean_ns, least=cell.timer_step_ns / 10),
+                    distance.transfers,
+                    *([None] * 3 if place else of_cell),
+                ]
             )
-    worst = max((cell.handoffs.longest_gap_ns.value for cell in cells if cell.handoffs), default=0.0)
-    note = (
-        "handoff: from leaving to the next one having the guarded line; transfers: that in moves of one line, "
-        f"as {'the model has them' if simulated else 'measured between rounds'}. kept: operations whose thread "
-        "had the lock before too. run, wait: the longest "
-        f"of any thread, waits of timed operations; no wait at all was longer than {time_ns(worst)}."
-    )
-    return [Text("Who gets the lock next, and what handing it over takes:"), table, Text(note, style="dim")]
-
-
-def _share(value: float) -> str:
-    return UNKNOWN if math.isnan(value) else f"{value:.1%}" if value < 0.9995 else "100%"
+    if not rows:
+        return []
+    transfers = "in the model" if simulated else "measured between rounds"
+    return [
+        Table("handoffs", [*group_columns(shown), *COLUMNS], rows, title="Handoffs by distance"),
+        note(
+            "handoff: from the release until the next owner holds the guarded line. line transfers: the handoff "
+            f"divided by the time of one line transfer {transfers}. reacquired: share of operations whose thread "
+            "was the previous owner too. longest streak: most operations in a row of one thread. longest wait: of "
+            f"the timed operations; no wait, timed or not, exceeded {time_ns(worst)}."
+        ),
+    ]

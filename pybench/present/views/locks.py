@@ -1,32 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of locks, in 80 columns."""
+"""The locks of the core and their traits."""
 
 from collections.abc import Sequence
 
-from rich.console import RenderableType
-from rich.table import Table
-
 from pybench.native.outcome import LockInfo
+from pybench.present.document import Column, Content, Document, Table, note
 
-# Name and width of each column: with the blanks between them they fill 80.
 COLUMNS = (
-    ("lock", 19),
-    ("family", 8),
-    ("space", 12),
-    ("fairness", 8),
-    ("waits by", 9),
-    ("NUMA", 4),
-    ("source", 14),
+    Column("lock"),
+    Column("family"),
+    Column("space"),
+    Column("fairness"),
+    Column("waits by"),
+    Column("NUMA"),
+    Column("source"),
 )
 
 
-def lock_table(locks: Sequence[LockInfo]) -> RenderableType:
-    """One row a lock; what does not fit goes on below."""
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for column, width in COLUMNS:
-        table.add_column(column, width=width, overflow="fold")
-    for lock in locks:
-        numa = "yes" if lock.numa else "-"
-        words = (lock.family.replace("-", "- "), lock.space, lock.fairness, lock.waiting)
-        table.add_row(lock.name, *("-" if word == "none" else word for word in words), numa, lock.source)
-    return table
+LEGEND = (
+    "space: memory of a lock with n members. fairness: FIFO serves first come, first served; bounded lets no member "
+    "wait forever. waits by: what a member does until it owns the lock. NUMA: the lock prefers members of the "
+    "owner's domain (--domain)."
+)
+
+
+def lock_table(locks: Sequence[LockInfo]) -> Document:
+    """Return one row per lock."""
+    rows: list[list[Content]] = [
+        [
+            lock.name,
+            # A blank where a narrow column may fold the word.
+            lock.family.replace("-", "- "),
+            *("-" if word == "none" else word for word in (lock.space, lock.fairness, lock.waiting)),
+            "yes" if lock.numa else "-",
+            lock.source,
+        ]
+        for lock in locks
+    ]
+    return Document([Table("locks", COLUMNS, rows), note(LEGEND)])

@@ -1,35 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulated machines for the terminal: the list, and one machine's numbers with their sources."""
+"""Machines to simulate: the list, and one machine's numbers with their sources."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from pybench.present.terminal.machine import picture, title
+from pybench.present.document import Column, Content, Document, Heading, HostPicture, Paragraph, Table, note
+from pybench.present.numbers import UNKNOWN, four_digits
+from pybench.present.topology import title
 from pybench.simulator.launch_steps import STEPS
 from pybench.simulator.machine import Machine, Number
 
-# What a number is, for people, where its name does not say it all.
+# What each number means.
 MEANING = {
-    "core.clock_ghz": "clock; for the reader, times are in ns already",
+    "core.clock_ghz": "clock frequency; times are in ns already",
     "core.local_ns": "a load that hits in the core's own cache",
     "core.atomic_ns": "an atomic on a line that the core owns",
     "core.atomic_overlap": "share of atomics that the next accesses do not wait for",
-    "core.migratory": "share of reads that take a modified line away",
-    "core.drain_ns": "what an atomic takes longer behind a store",
+    "core.migratory": "share of reads that take a modified line away from its owner",
+    "core.drain_ns": "what an atomic takes longer after a store",
     "core.exit_ns": "leaving a spin loop: a mispredicted branch",
     "core.pause_ns": "one PAUSE of a waiting loop",
-    "core.loop_ns": "one turn of the benchmark's loop, beside its memory",
+    "core.loop_ns": "one iteration of the benchmark's loop, without its memory accesses",
     "core.sample_ns": "timing one operation",
-    "core.smt_slowdown": "factor on a CPU's own work while its sibling is busy",
-    "core.jitter": "spread of one transfer around its pair's own",
-    "core.late": "how much later one transfer in twenty is, in transfers",
+    "core.smt_slowdown": "slowdown of a CPU's own work while its sibling is busy",
+    "core.jitter": "spread of one transfer around its pair's median",
+    "core.late": "delay of one transfer in twenty, in transfers",
     "core.speed": "factor on the launch steps measured elsewhere",
-    "service.service_ns": "a line's home taken up by one request",
-    "service.retry_ns": "until a rejected request comes again",
+    "service.service_ns": "time a line's home is busy with one request",
+    "service.retry_ns": "time until a rejected request is retried",
     "scheduler.timeslice_ns": "time slice where threads share a CPU",
     "scheduler.switch_ns": "one context switch",
     "scheduler.wake_ns": "from waking a sleeper to its running",
@@ -41,99 +38,95 @@ SERVICE_WORDS = {
 }
 
 
-def machines_table(machines: Mapping[str, Machine]) -> RenderableType:
-    """One row a machine: its shape, its transfers, and how much of it is assumed."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("machine", no_wrap=True)
-    table.add_column("shape")
-    table.add_column("L3\nns", justify="right")
-    table.add_column("socket\nns", justify="right")
-    table.add_column("other\nns", justify="right")
-    table.add_column("queue")
-    table.add_column("assumed", justify="right")
+COLUMNS = (
+    Column("machine"),
+    Column("shape"),
+    Column("L3 ns", "nanoseconds"),
+    Column("socket ns", "nanoseconds"),
+    Column("other ns", "nanoseconds"),
+    Column("queue"),
+    Column("assumed"),
+)
+
+
+def machines_table(machines: Mapping[str, Machine]) -> Document:
+    """Return one row per machine: its shape, its line transfers in ns, and how many of its numbers are assumed."""
+    rows: list[list[Content]] = []
     for name, machine in machines.items():
         numbers = machine.numbers()
-        assumed = sum(number.assumed for number in numbers.values())
-        medians = {key: f"{spread.median.value:.0f}" for key, spread in machine.transfer.items()}
-        table.add_row(
-            name,
-            Text(title(machine.topology()).partition(", ")[0]),
-            *(medians.get(key, "-") for key in ("l3", "socket", "cross-socket")),
-            machine.service,
-            f"{assumed} of {len(numbers)}",
+        medians = {key: spread.median.value for key, spread in machine.transfer.items()}
+        rows.append(
+            [
+                name,
+                title(machine.topology()).partition(", ")[0],
+                *(medians.get(key, UNKNOWN) for key in ("l3", "socket", "cross-socket")),
+                machine.service,
+                f"{sum(number.assumed for number in numbers.values())} of {len(numbers)}",
+            ]
         )
-    return table
+    legend = "ns: median one-way line transfer between CPUs of one L3, of one socket, and of two sockets."
+    return Document([Table("machines", COLUMNS, rows), note(legend)])
 
 
-def machine_report(machine: Machine, width: int) -> Iterable[RenderableType]:
-    """The machine drawn as `pybench topology` draws hosts, then its numbers."""
-    yield Text(machine.title, style="bold")
-    yield Text(f"a description to simulate, not this host; CPU model {machine.cpu_model}", style="dim")
-    yield picture(machine.topology(), None, width)
-    yield Text(f"\nshape: {machine.shape.source}", style="dim")
-    for note in machine.notes:
-        yield Text(f"note: {note}")
+def machine_view(machine: Machine) -> Document:
+    """Return the machine drawn as `pybench topology` draws hosts, then its numbers with their sources."""
     numbers = machine.numbers()
-    sources = _sources(numbers, machine.service_source)
-    yield Text()
-    yield _transfers(machine, sources)
-    for group in dict.fromkeys(name.partition(".")[0] for name in machine.times | machine.launch):
-        own = {n: number for n, number in numbers.items() if n.partition(".")[0] == group}
-        yield _numbers(group, own, sources)
-    yield Text(f"\nservice: {machine.service}, {SERVICE_WORDS[machine.service]}")
-    yield Text("* assumed: nobody measured it; simulations draw it from its range. Sources:")
-    for index, source in enumerate(sources, 1):
-        yield Text(f" [{index}] {source}")
-
-
-def _plain_table(heading: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(heading, min_width=16, no_wrap=True)
-    return table
+    sources = list(dict.fromkeys([*(number.source for number in numbers.values()), machine.service_source]))
+    groups = dict.fromkeys(name.partition(".")[0] for name in machine.times | machine.launch)
+    return Document(
+        [
+            Heading(machine.title),
+            note(f"A description to simulate, not this host. CPU model: {machine.cpu_model}"),
+            HostPicture(machine.topology()),
+            note(f"shape: {machine.shape.source}"),
+            *(Paragraph(f"note: {line}") for line in machine.notes),
+            _transfers(machine, sources),
+            *(
+                _numbers(
+                    group, {n: number for n, number in numbers.items() if n.partition(".")[0] == group}, sources
+                )
+                for group in groups
+            ),
+            Paragraph(f"service: {machine.service}, {SERVICE_WORDS[machine.service]}"),
+            Paragraph("* assumed, not measured: simulations draw it from its range. Sources:"),
+            *(Paragraph(f"[{index}] {source}", indent=1) for index, source in enumerate(sources, 1)),
+        ],
+        title=machine.title,
+    )
 
 
 def _transfers(machine: Machine, sources: list[str]) -> Table:
-    table = _plain_table("transfer, ns")
-    for name in ("p5 of pairs", "median", "p95"):
-        table.add_column(name)
-    table.add_column("")
+    rows: list[list[Content]] = []
     for distance, spread in machine.transfer.items():
         parts = (spread.p5, spread.median, spread.p95)
         marks = dict.fromkeys(_mark(part, sources) for part in parts)
-        told = [f"{_digits(n.value)} ({_digits(n.low)} to {_digits(n.high)})" for n in parts]
-        table.add_row(distance, *told, Text(" ".join(marks)))
-    return table
+        values = [f"{four_digits(n.value)} ({four_digits(n.low)} to {four_digits(n.high)})" for n in parts]
+        rows.append([distance, *values, " ".join(marks)])
+    columns = [Column(name) for name in ("line transfer, ns", "p5 of pairs", "median", "p95", "source")]
+    return Table("transfer", columns, rows)
 
 
 def _numbers(group: str, numbers: Mapping[str, Number], sources: list[str]) -> Table:
-    table = _plain_table(group)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("range", no_wrap=True)
-    table.add_column("")
-    table.add_column("")
-    for name, number in numbers.items():
-        span = "exact" if number.exact else f"{_digits(number.low)} to {_digits(number.high)}"
-        words = MEANING.get(name) or STEPS[name.removeprefix("launch.")]
-        table.add_row(
-            name.partition(".")[2], _digits(number.value), span, Text(_mark(number, sources)), Text(words)
-        )
-    return table
+    rows: list[list[Content]] = [
+        [
+            name.partition(".")[2],
+            number.value,
+            "exact" if number.exact else f"{four_digits(number.low)} to {four_digits(number.high)}",
+            _mark(number, sources),
+            MEANING.get(name) or STEPS[name.removeprefix("launch.")],
+        ]
+        for name, number in numbers.items()
+    ]
+    columns = [Column(group), Column("value", "digits"), Column("range"), Column("source"), Column("meaning")]
+    return Table(group, columns, rows)
 
 
 def _mark(number: Number, sources: list[str]) -> str:
     return f"[{sources.index(number.source) + 1}]{'*' if number.assumed else ''}"
 
 
-def _sources(numbers: Mapping[str, Number], service: str) -> list[str]:
-    return list(dict.fromkeys([*(number.source for number in numbers.values()), service]))
-
-
-def _digits(value: float) -> str:
-    return f"{value / 1000:.4g}k" if value >= 1000 else f"{value:.4g}"
-
-
 def machine_document(machine: Machine) -> dict[str, object]:
-    """Everything as plain data: for --json."""
+    """Return everything about a machine as plain data, for --json."""
     numbers = {
         name: {"value": n.value, "low": n.low, "high": n.high, "source": n.source, "assumed": n.assumed}
         for name, n in machine.numbers().items()

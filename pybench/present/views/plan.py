@@ -1,50 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plan before it runs, and the first figure of each cell while it does."""
+"""A plan before it runs, and the first result of each cell while it does."""
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
-from rich.table import Table
-
 from pybench.plan.lists import show_duration
-from pybench.present.labels import settings, threads_word, varying
+from pybench.present import caveats
+from pybench.present.document import Column, Content, Document, Figure, Paragraph, Table
+from pybench.present.labels import threads_word
 from pybench.present.numbers import count
+from pybench.results.cells import settings, varying
 from pybench.results.records import Plan, Trial
 from pybench.text import format_list
 from pybench.workloads import workload
 
+# A longer list of CPUs is cut.
+MOST_CPUS = 28
 
-def plan_table(plan: Plan) -> RenderableType:
-    """The cells of a plan before it runs."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
-    columns = [name for name in varying(plan.cells) if name not in ("place", "smt")]
-    for column in ("workload", "threads", "place", "smt", *columns, "CPUs"):
-        table.add_column(column)
+
+def plan_view(plan: Plan, lines: Sequence[str], title: str = "") -> Document:
+    """Return the cells of a plan and why others are left out, below a title and above further lines."""
+    names = [name for name in varying(plan.cells) if name not in ("place", "smt")]
+    columns = [
+        Column("workload"),
+        Column("threads", "number"),
+        *map(Column, ("place", "smt", *names, "CPUs")),
+    ]
+    rows: list[list[Content]] = []
     for cell in plan.cells:
         own = settings(cell)
         cpus = format_list(cell.cpus)
-        cpus = cpus if len(cpus) < 28 else f"{cpus[:24].rpartition(',')[0]},..."
-        mark = "*" if cell.oversubscribed else ""
-        row = [cell.workload, f"{cell.threads}{mark}", cell.place, cell.smt]
-        table.add_row(*row, *(own.get(column, "") for column in columns), cpus)
-    return table
+        cpus = cpus if len(cpus) < MOST_CPUS else f"{cpus[: MOST_CPUS - 4].rpartition(',')[0]},..."
+        threads = Figure(cell.threads, mark="*") if cell.oversubscribed else cell.threads
+        rows.append([cell.workload, threads, cell.place, cell.smt, *(own.get(name, "") for name in names), cpus])
+    every = [*caveats.left_out(plan.left_out), *lines]
+    return Document([Table("plan", columns, rows, title=title), *map(Paragraph, every)])
 
 
-def first_figure(trial: Trial, shown: Sequence[str]) -> str:
-    """One line for a cell's first trial, before there can be an interval; `shown` names what varies."""
+def first_result(trial: Trial, shown: Sequence[str]) -> str:
+    """Return one line on a cell's first trial, before there can be an interval; `shown` names what varies."""
     kind = workload(trial.workload)
     own = {name: str(value) for name, value in trial.params.items()} | {"smt": trial.smt, "crew": trial.crew}
     varied = " ".join(f"{name}={own[name]}" for name in shown if name in own)
     where = f"{trial.workload:6} {threads_word(trial.threads):>10}  {trial.place}  {varied}".rstrip()
     if trial.figures is None:
         return f"  {where}: {trial.outcome.status}: {trial.outcome.reason}"
-    flags = f"  ({', '.join(trial.flags)})" if trial.flags else ""
+    flags = f"  (invalid: {', '.join(trial.flags)})" if trial.flags else ""
     return f"  {where}  {count(trial.figures.throughput)} {kind.operation}/s{flags}"
 
 
 def budget_words(plan: Plan, least_ns: int, most_ns: int) -> str:
-    """How long a plan takes, in words."""
+    """Return how many trials a plan has and how long it takes, in words."""
     bounds = [min(ns, plan.budget_ns or ns) for ns in (least_ns, most_ns)]
     times = " to ".join(show_duration(ns) for ns in bounds)
     if plan.budget_ns:

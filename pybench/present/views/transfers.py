@@ -1,39 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transfers between CPUs for the terminal: a heat map that needs no colour, and a table by distance class."""
+"""Line transfers between CPUs: a heat map that needs no colour, and a table by distance."""
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from pybench.analysis.summary.transfer_matrix import Axis, axis, finest, matrix
-from pybench.host.topology import Distance
 from pybench.plan.lists import show_duration
 from pybench.plan.transfer_pairs import expected_ns
-from pybench.present.numbers import time_ns, timed
+from pybench.present import caveats
+from pybench.present.document import (
+    Block,
+    Column,
+    Content,
+    Document,
+    Drawing,
+    Heading,
+    Paragraph,
+    Span,
+    Table,
+    Words,
+    note,
+)
+from pybench.present.labels import DISTANCE_WORDS
+from pybench.present.numbers import plural, time_ns
 from pybench.present.provenance import bounded, host_words
+from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.transfer_figures import PairFigure, Transfers, pair_figures, summarize
 from pybench.results.transfers import PairTrial, TransferFile, TransferHeader, TransferPlan
-from pybench.run.checks import explain
 from pybench.workloads.transfer import METHODS
 
-DISTANCE_WORDS: dict[Distance, str] = {
-    "same-cpu": "same CPU",
-    "smt": "SMT siblings",
-    "l3": "same L3",
-    "socket": "same socket",
-    "cross-socket": "other socket",
-}
-# Cividis, which colour-blind eyes read as others do, from fast to slow; the digits tell the same without it.
-COLOURS = (
-    "#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#fee838",
-)  # fmt: skip
-FIRST_BRIGHT = 5
+COLUMNS = (
+    Column("method"),
+    Column("between CPUs of"),
+    Column("pairs"),
+    Column("transfer", "time"),
+    Column("p5", "time"),
+    Column("p95", "time"),
+)
+MOST_LEVELS = 9
 # Neighbouring levels differ by no less than this, or noise would draw a pattern.
 LEAST_STEP = 1.15
 # Frequency and noise make less.
@@ -44,38 +52,37 @@ NUMBERS = ((6, 1), (4, 0))
 
 
 def host_of(header: TransferHeader) -> str:
-    """One line: what was measured."""
+    """Return one line on the host that was measured."""
     return host_words(header.host, len(header.topology.get("cpus", [])))
 
 
 class Levels:
-    """Up to nine levels between the least and the most, of equal ratio."""
+    """Up to nine levels of equal ratio between the lowest and the highest value."""
 
     def __init__(self, values: NDArray[np.float64]) -> None:
         known = values[np.isfinite(values)]
         self.low, self.high = (float(known.min()), float(known.max())) if known.size else (math.nan, math.nan)
         ratio = self.high / self.low if known.size else 1.0
-        self.count = min(len(COLOURS), max(1, math.floor(math.log(ratio) / math.log(LEAST_STEP))))
+        self.count = min(MOST_LEVELS, max(1, math.floor(math.log(ratio) / math.log(LEAST_STEP))))
         self._step = ratio ** (1 / self.count)
 
     def of(self, value: float) -> int:
-        """The level of a value, from 0."""
+        """Return the level of a value, from 0."""
         if self.count == 1:
             return 0
         return min(max(int(math.log(value / self.low) / math.log(self._step)), 0), self.count - 1)
 
-    def style(self, level: int) -> str:
-        """Colours of a level, spread over the whole scale."""
-        index = round(level * (len(COLOURS) - 1) / max(self.count - 1, 1))
-        return f"{'black' if index >= FIRST_BRIGHT else 'white'} on {COLOURS[index]}"
+    def heat(self, level: int) -> float:
+        """Return a level's place on the scale of colours, 0 (least) to 1 (most)."""
+        return level / max(self.count - 1, 1)
 
     def bounds(self, level: int) -> tuple[float, float]:
-        """From and to, ns."""
+        """Return where a level begins and ends, in ns."""
         return self.low * self._step**level, self.low * self._step ** (level + 1)
 
 
 def _fitting(size: int, gaps: int, margin: int, width: int, values: NDArray[np.float64]) -> tuple[int, int]:
-    """Width of a cell and its decimals; width 1 is a level's digit."""
+    """Return the width of a cell and its decimals; width 1 is a level's digit."""
     widest = np.nanmax(values) if np.isfinite(values).any() else 0.0
     for cell, decimals in NUMBERS:
         fits = margin + size * cell + gaps <= width
@@ -84,8 +91,9 @@ def _fitting(size: int, gaps: int, margin: int, width: int, values: NDArray[np.f
     return 1, 0
 
 
-def heat_map(file: TransferFile, method: str, width: int = 80) -> RenderableType:
-    """The matrix of one method: numbers where they fit `width`, else a digit a cell, grouped until it fits."""
+def heat_map(file: TransferFile, method: str, width: int = 80) -> Drawing:
+    """Return the matrix of one method: numbers where they fit `width`, else a digit per cell, grouped until it
+    fits."""
     plan = file.header.plan
     cpus, figures = plan.cpus, pair_figures(file.trials, method)
     margin = max(len(str(cpu)) for cpu in cpus) + 1
@@ -96,103 +104,98 @@ def heat_map(file: TransferFile, method: str, width: int = 80) -> RenderableType
     levels = Levels(values)
     cell, decimals = _fitting(len(rows.groups), gaps, margin, width, values)
     invalid = _invalid(rows, figures)
-    lines = _column_names(rows, margin, cell)
+    lines: list[Words] = [Span(line, "dim") for line in _column_names(rows, margin, cell)]
     for i, name in enumerate(rows.names):
-        line = Text(f"{name:>{margin - 1}} ", no_wrap=True)
+        line = [Span(f"{name:>{margin - 1}} ")]
         for j, value in enumerate(values[i]):
             if j and rows.sockets[j] != rows.sockets[j - 1]:
-                line.append(" ")
+                line.append(Span(" "))
             if math.isnan(value):
                 alone = i == j and len(rows.groups[i]) == 1
                 mark = ITSELF if alone else INVALID if (i, j) in invalid else UNMEASURED
-                line.append(mark.rjust(cell))
+                line.append(Span(mark.rjust(cell)))
                 continue
             level = levels.of(value)
             shown = str(level + 1) if cell == 1 else f"{value:.{decimals}f}"
-            line.append(shown.rjust(cell), style=levels.style(level))
-        lines.append(line)
+            line.append(Span(shown.rjust(cell), heat=levels.heat(level)))
+        lines.append(tuple(line))
         if i + 1 < len(rows.groups) and rows.sockets[i + 1] != rows.sockets[i]:
-            lines.append(Text(""))
-    return Group(*lines, *_legend(rows, levels, cell, width, bool(invalid), np.isnan(values)))
+            lines.append("")
+    if cell == 1 and not math.isnan(levels.low):
+        lines += _scale(levels, width)
+    return Drawing(lines, legend=_legend(rows, cell, bool(invalid), np.isnan(values)))
 
 
 def _invalid(rows: Axis, figures: Sequence[PairFigure]) -> set[tuple[int, int]]:
-    """Cells with a pair that was measured and never came out valid."""
+    """Return the cells with a pair of which no measurement is valid."""
     place = {cpu: index for index, group in enumerate(rows.groups) for cpu in group}
     cells = [(place[f.cpus[0]], place[f.cpus[1]]) for f in figures if not f.transfer_ns.n]
     return {*cells, *((b, a) for a, b in cells)}
 
 
-def _column_names(rows: Axis, margin: int, cell: int) -> list[Text]:
-    """The names above their columns; from top to bottom where a cell is one character."""
+def _column_names(rows: Axis, margin: int, cell: int) -> Iterator[str]:
+    """Yield lines with the names above their columns; from top to bottom where a cell is one character."""
     names = rows.names
     tall = max(len(name) for name in names) if cell == 1 else 1
-    lines = []
     for k in range(tall):
         line = " " * margin
         for j, name in enumerate(names):
             line += " " if j and rows.sockets[j] != rows.sockets[j - 1] else ""
             line += name.rjust(tall)[k] if cell == 1 else name.rjust(cell)
-        lines.append(Text(line, style="dim", no_wrap=True))
-    return lines
-
-
-def _legend(
-    rows: Axis, levels: Levels, cell: int, width: int, invalid: bool, missing: NDArray[np.bool_]
-) -> Iterable[Text]:
-    if cell == 1 and not math.isnan(levels.low):
-        pieces = []
-        for level in range(levels.count):
-            low, high = levels.bounds(level)
-            pieces.append((f"{level + 1}", f" {_short(low)}-{_short(high)}ns", levels.style(level)))
-        line = Text(no_wrap=True)
-        for digit, words, style in pieces:
-            if len(line) + len(digit) + len(words) + 2 > width:
-                yield line
-                line = Text(no_wrap=True)
-            line.append("  " if len(line) else "")
-            line.append(digit, style=style)
-            line.append(words)
         yield line
-    said = ["ns of one-way transfer"] if cell > 1 else []
+
+
+def _scale(levels: Levels, width: int) -> Iterator[Words]:
+    """Yield lines that say which times each digit stands for."""
+    line: list[Span] = []
+    used = 0
+    for level in range(levels.count):
+        low, high = levels.bounds(level)
+        words = f" {_short(low)}-{_short(high)}ns"
+        if used and used + len(words) + 3 > width:
+            yield tuple(line)
+            line, used = [], 0
+        line += [Span("  " if used else ""), Span(f"{level + 1}", heat=levels.heat(level)), Span(words)]
+        used += len(words) + 1 + (2 if used else 0)
+    yield tuple(line)
+
+
+def _legend(rows: Axis, cell: int, invalid: bool, missing: NDArray[np.bool_]) -> str:
+    words = ["one-way line transfer in ns"] if cell > 1 else []
     if rows.of == "CPU":
-        said.append("rows and columns are CPUs")
+        words.append("rows and columns are CPUs")
     else:
-        said.append(f"a row is one {rows.of} by its first CPU, a cell the median between two, or inside one")
+        words.append(
+            f"a row is one {rows.of}, named by its first CPU; a cell is the median between two, or inside one"
+        )
     off_diagonal = missing & ~np.eye(len(missing), dtype=bool)
     if off_diagonal.any() and not invalid:
-        said.append(f"{UNMEASURED} not measured")
+        words.append(f"{UNMEASURED} not measured")
     if invalid:
-        said.append(f"{INVALID} no valid measurement")
-    yield Text("; ".join(said), style="dim")
+        words.append(f"{INVALID} no valid measurement")
+    return "; ".join(words)
 
 
 def _short(ns: float) -> str:
     return f"{ns:.1f}" if ns < 100 else f"{ns:.0f}"
 
 
-def class_table(every: Sequence[Transfers], plan: TransferPlan) -> Table:
-    """A row a method and distance class."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in ("method", "between CPUs of"):
-        table.add_column(column)
-    for column in ("pairs", "transfer", "p5", "p95"):
-        table.add_column(column, justify="right", no_wrap=True)
+def distance_table(every: Sequence[Transfers], plan: TransferPlan) -> Table:
+    """Return a row for each method and distance."""
+    rows: list[list[Content]] = []
     for one in every:
         for figure in one.classes:
             there = plan.pairs_there.get(figure.distance, figure.pairs)
             pairs = str(figure.pairs) if figure.pairs == there else f"{figure.pairs} of {there}"
-            bounds = [time_ns(ns) if figure.pairs > 1 else "" for ns in (figure.p5_ns, figure.p95_ns)]
-            words = DISTANCE_WORDS[figure.distance]
-            table.add_row(one.method, words, pairs, timed(figure.median_ns), *bounds)
-    return table
+            bounds: list[Content] = [figure.p5_ns, figure.p95_ns] if figure.pairs > 1 else [None, None]
+            rows.append([one.method, DISTANCE_WORDS[figure.distance], pairs, figure.median_ns, *bounds])
+    return Table("distances", COLUMNS, rows)
 
 
 def plan_words(plan: TransferPlan) -> str:
-    """What a plan will do and how long that takes, in a line."""
+    """Return what a plan measures and how long that takes, in one line."""
     all_pairs = sum(plan.pairs_there.values())
-    pairs = f"{len(plan.pairs)} of {all_pairs} pairs" if plan.sampled else f"{all_pairs} pairs"
-    pairs = pairs.replace("1 pairs", "1 pair") if all_pairs == 1 else pairs
+    pairs = f"{len(plan.pairs)} of {all_pairs} pairs" if plan.sampled else plural(all_pairs, "pair")
     return (
         f"{len(plan.cpus)} CPUs, {pairs} by {', '.join(plan.methods)}, {plan.rounds} rounds of "
         f"{show_duration(plan.duration_ns)}: about {show_duration(expected_ns(plan))}"
@@ -208,18 +211,16 @@ def _sampled_words(plan: TransferPlan) -> str:
     )
 
 
-def complaints(trials: Iterable[PairTrial]) -> list[str]:
-    """What was kept out of the figures, a line a reason."""
-    flagged = Counter(flag for trial in trials for flag in trial.flags)
+def transfer_caveats(trials: Iterable[PairTrial]) -> Iterator[str]:
+    """Yield a line for each reason why trials are invalid or failed."""
+    trials = list(trials)
+    yield from caveats.invalid_trials(Counter(flag for trial in trials for flag in trial.flags))
     failed = Counter(trial.reason or trial.status for trial in trials if trial.transfer_ns is None)
-    lines = [
-        f"{n} trial{'s' * (n > 1)} kept out of the figures: {explain(bounded(f))}" for f, n in flagged.items()
-    ]
-    return lines + [f"{n} trial{'s' * (n > 1)} failed: {bounded(why, 200)}" for why, n in failed.items()]
+    yield from (f"{plural(n, 'trial')} failed: {bounded(why, 200)}" for why, n in failed.items())
 
 
-def _restless(file: TransferFile) -> str:
-    """Say if rounds of the same pair differ so much that the pair itself must have changed."""
+def _unstable(file: TransferFile) -> str:
+    """Return a caveat if rounds of one pair differ so much that the CPUs behind the pair must have changed."""
     valid: dict[tuple[str, tuple[int, int]], list[float]] = {}
     for trial in file.trials:
         if trial.valid and trial.transfer_ns is not None:
@@ -230,35 +231,35 @@ def _restless(file: TransferFile) -> str:
     method, pair = max(moved, key=lambda key: max(moved[key]) / min(moved[key]))
     worst, pairs = moved[method, pair], len({pair for _, pair in moved})
     return (
-        f"Rounds of {pairs} pair{'s' * (pairs > 1)} differ more than {MOST_SPREAD:g} times (CPUs {pair[0]} and "
+        f"Rounds of {plural(pairs, 'pair')} differ more than {MOST_SPREAD:g} times (CPUs {pair[0]} and "
         f"{pair[1]} by {bounded(method)}: {time_ns(min(worst))} to {time_ns(max(worst))}). A hypervisor that "
         "moves virtual CPUs changes what they share: pin them, measure on bare metal, or rely on the interval."
     )
 
 
-def transfer_report(file: TransferFile, width: int = 80) -> Iterable[RenderableType]:
-    """Host, a heat map a method, the classes, and what to know about them."""
+def transfers(file: TransferFile, width: int = 80) -> Document:
+    """Return a latency file as `pybench show` prints it; heat maps are at most `width` columns wide."""
     plan = file.header.plan
-    yield Text(f"{host_of(file.header)}\n")
+    blocks: list[Block] = [Paragraph(host_of(file.header))]
+    if is_emulated(file.header.host):
+        blocks.append(Paragraph(NOTE, tone="strong"))
     for method in plan.methods:
-        title = Text(bounded(method), style="bold")
-        title.append(f"  {METHODS.get(method, '')}", style="not bold")
-        yield title
-        yield heat_map(file, method, width)
-        yield Text("")
-    yield class_table([summarize(file.trials, method) for method in plan.methods], plan)
-    yield Text("")
-    if plan.sampled:
-        yield Text(_sampled_words(plan))
-    for line in complaints(file.trials):
-        yield Text(line)
-    if restless := _restless(file):
-        yield Text(restless)
+        blocks += [Heading(bounded(method), METHODS.get(method, "")), heat_map(file, method, width)]
+    blocks.append(distance_table([summarize(file.trials, method) for method in plan.methods], plan))
+    lines = [_sampled_words(plan)] if plan.sampled else []
+    lines += transfer_caveats(file.trials)
+    if unstable := _unstable(file):
+        lines.append(unstable)
     if any(end.reason == "interrupted" for end in file.ends) or not file.ends:
-        yield Text("This run was broken off: some pairs have fewer rounds, or none.")
-    yield Text(
-        "A transfer is half a round trip of one line between two CPUs: both directions are one measurement. "
-        f"Medians over a pair's valid rounds ({plan.rounds} at the most), then over pairs, with 95 % intervals; "
-        "p5, p95: over pairs.",
-        style="dim",
+        lines.append("This run was interrupted: some pairs have fewer rounds, or none. Measure again for all.")
+    return Document(
+        [
+            *blocks,
+            *map(Paragraph, lines),
+            note(
+                "A transfer is half a round trip of one line between two CPUs: both directions are one "
+                f"measurement. Medians over a pair's valid rounds (at most {plan.rounds}), then over pairs, "
+                "with 95 % intervals. p5, p95: over pairs."
+            ),
+        ]
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host as a picture for a page: sockets, nodes, L3 domains, cores and siblings, and a placement on them."""
+"""Hosts as pictures for a page: sockets, nodes, L3 domains, cores and siblings, and a placement on them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,13 +7,14 @@ import msgspec
 from markupsafe import Markup, escape
 
 from pybench.host.topology import Cpu, Topology
-from pybench.present.terminal.machine import title
+from pybench.present.document import HostPicture
+from pybench.present.topology import title
 from pybench.results.records import Cell
 
 CELL, GAP, PAD, HEAD = 22, 3, 8, 16
 # A picture of few CPUs is narrow, so that they are not specks on a page.
 WIDE, NARROW, FEW = 640, 320, 16
-# More pictures than these are nobody's first screen.
+# More pictures would fill the first screen.
 MOST_PLACEMENTS = 8
 
 
@@ -25,8 +26,8 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     words: str
 
 
-def pictures(topology: Topology, cells: Sequence[Cell]) -> list[Picture]:
-    """A picture for each placement and SMT setting of these cells, with the cell of most threads on it."""
+def placement_pictures(topology: Topology, cells: Sequence[Cell]) -> list[Picture]:
+    """Return a picture for each placement and SMT setting of these cells, with the cell of the most threads."""
     largest: dict[tuple[str, str], Cell] = {}
     for cell in cells:
         key = (cell.place, cell.smt)
@@ -49,10 +50,16 @@ def pictures(topology: Topology, cells: Sequence[Cell]) -> list[Picture]:
     return found
 
 
-def draw(topology: Topology, turns: Mapping[int, int], description: str) -> Markup:
-    """The SVG: a box a socket, in it one a node and one an L3, a cell a core with a part for each sibling.
+def host_picture(picture: HostPicture) -> Markup:
+    """Return the SVG of a document's host picture."""
+    cpus = picture.placement.cpus if picture.placement else ()
+    return draw(picture.topology, {cpu: turn for turn, cpu in enumerate(cpus, 1)}, title(picture.topology))
 
-    `turns` maps the CPUs of a placement to the turn in which it puts a thread there. All text is escaped.
+
+def draw(topology: Topology, turns: Mapping[int, int], description: str) -> Markup:
+    """Return the SVG: a box per socket, in it one per node and per L3, a cell per core with a part per sibling.
+
+    `turns` maps the CPUs of a placement to the order in which it puts threads there. All text is escaped.
     """
     last = 1 << 30
     boxes: list[str] = []
@@ -93,7 +100,7 @@ def _groups(
     many_l3: bool,
     room: int,
 ) -> tuple[str, int]:
-    """The boxes of nodes and L3 domains inside a socket, in rows; and how high they are."""
+    """Return the boxes of nodes and L3 domains inside a socket, in rows, and their height."""
     last = 1 << 30
     named = many_nodes or many_l3
     parts, x, y, row = [], 0, 0, 0
@@ -123,7 +130,7 @@ def _groups(
 
 
 def _even(cores: int, longest: int, named: bool) -> int:
-    """Cores in a row: as many as fit, in rows of one length; small domains stand as near squares."""
+    """Return how many cores stand in a row: as many as fit, in equal rows; small domains are nearly square."""
     if named and cores <= 16:
         return min(cores, 4 if cores > 4 else cores)
     return -(-cores // -(-cores // longest))
@@ -139,7 +146,7 @@ def _core(core: Sequence[Cpu], turns: Mapping[int, int], x: int, y: int) -> str:
         turn = turns.get(cpu.number)
         state = "used" if turn else "idle" if cpu.allowed else "barred"
         said = f"CPU {cpu.number}" + (f": thread {turn}" if turn else "" if cpu.allowed else ": not allowed")
-        # Early turns are darker: filling order shows at a glance.
+        # Earlier threads are darker, which shows the order of filling.
         shade = f' fill-opacity="{1 - 0.55 * (turn - 1) / max(most - 1, 1):.2f}"' if turn else ""
         parts.append(
             f'<g><title>{escape(said)}</title><rect class="{state}" x="{left + 0.5}" y="{y + 0.5}" '

@@ -1,32 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report's first lines: what was found, how sure it is, and what is not known, in words."""
+"""The conclusions of a report: results, their certainty, and what is not known, in words."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from pybench.analysis.comparison.compared import Compared, Comparison
 from pybench.analysis.summary.launches import LaunchSummary
-from pybench.present.chart_maps import launch_summaries
-from pybench.present.labels import threads_word
-from pybench.present.loaded import Line, Loaded, label_settings, settings_words
+from pybench.present import caveats
+from pybench.present.labels import BARE, threads_word
+from pybench.present.loaded import Line, Loaded, launch_summaries
 from pybench.present.numbers import count, counted, timed
 from pybench.present.provenance import SIMULATED
 from pybench.present.views.launch import conclusions as launch_words
 from pybench.present.views.launch import context
+from pybench.results.cells import label, label_settings
 from pybench.results.records import Trial
 from pybench.stats.estimate import Interval, ratio_interval, ratio_range
 from pybench.stats.ranking import Rates, Standing, standing
 from pybench.workloads import workload
 
-# The control that should scale, whatever the locks do.
+# The control should scale whatever the locks do.
 CONTROL = "stat"
 SCALES = 0.8
 SAME_WITHIN = 0.03
 MOST_LAUNCH_LINES = 4
 MOST_PAIRS = 2
 MOST_NAMED = 3
+# A larger share of invalid trials is a caveat; beyond the other, the host was disturbed.
+FEW_INVALID, MOST_INVALID = 0.05, 0.25
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,11 +37,11 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     kind: str = "finding"
-    """`finding`, `control`, `doubt` (not enough evidence, kept out), or `nothing`."""
+    """`finding`, `control`, `caveat` (not enough evidence, or invalid trials), or `nothing`."""
 
 
 def conclude(files: Sequence[Loaded], compared: Sequence[Compared]) -> list[Conclusion]:
-    """What the files say, most important first."""
+    """Return what the files show, most important first."""
     found = _simulated(files)
     names = dict.fromkeys(line.workload for one in files for line in one.lines)
     for name in names:
@@ -60,17 +63,17 @@ def conclude(files: Sequence[Loaded], compared: Sequence[Compared]) -> list[Conc
     ]
     if nothing:
         words = (
-            f"No valid trial of {', '.join(nothing)}, so nothing is known of {'them' if nothing[1:] else 'it'}."
+            f"No valid trial of {', '.join(nothing)}, so there is no result for {'them' if nothing[1:] else 'it'}."
         )
-        found.insert(0, Conclusion(text=words, kind="doubt"))
+        found.insert(0, Conclusion(text=words, kind="caveat"))
     for one in compared:
         found += _axis(one)
-    found += _kept_out([trial for one in files for trial in one.results.trials])
+    found += _validity([trial for one in files for trial in one.results.trials])
     return found or [Conclusion(text="There is no trial in these files.", kind="nothing")]
 
 
 def _simulated(files: Sequence[Loaded]) -> list[Conclusion]:
-    """That what follows was not measured, first of all."""
+    """Return that the results are simulated, which stands first."""
     told = [one for one in files if one.results.header.simulated]
     if not told:
         return []
@@ -82,18 +85,18 @@ def _simulated(files: Sequence[Loaded]) -> list[Conclusion]:
         Conclusion(
             text=f"{which} {words}: {SIMULATED} on a model of {machines}. Intervals are what the model's "
             "uncertain inputs leave open, and hold only if the model does.",
-            kind="doubt",
+            kind="caveat",
         )
     ]
 
 
 def _ratio(a: Line, of_a: list[float], b: Line, of_b: list[float]) -> Interval:
-    """Median rates of two lines; of simulations the range over draws."""
+    """Return the ratio of the median rates of two lines; of simulations the range over draws."""
     return (ratio_range if a.simulated or b.simulated else ratio_interval)(of_a, of_b)
 
 
 def _measured(line: Line) -> dict[int, tuple[Interval, list[float]]]:
-    """Threads -> median and the rates of the valid trials; without cells whose threads share CPUs."""
+    """Return threads -> median and rates of the valid trials, without cells whose threads share CPUs."""
     rates: dict[int, list[float]] = defaultdict(list)
     for threads, rate in line.series.points:
         rates[threads].append(rate)
@@ -107,7 +110,7 @@ def _measured(line: Line) -> dict[int, tuple[Interval, list[float]]]:
 def _scaling(name: str, lines: Sequence[Line]) -> list[Conclusion]:
     told = [(line, measured) for line in lines if (measured := _measured(line))]
     if not told:
-        return [Conclusion(text=f"{name}: no valid trial, so nothing is known.", kind="doubt")]
+        return [Conclusion(text=f"{name}: no valid trial, so no result.", kind="caveat")]
     found = _ranking(name, told)
     best = max(told, key=lambda one: max(rate.value for rate, _ in one[1].values()))
     chosen = [best] if len(told) > 1 else told
@@ -120,7 +123,7 @@ def _scaling(name: str, lines: Sequence[Line]) -> list[Conclusion]:
 
 
 def _ranking(name: str, told: Sequence[tuple[Line, dict[int, tuple[Interval, list[float]]]]]) -> list[Conclusion]:
-    """Best and worst at the most threads that all have."""
+    """Return the ranking at the most threads that all lines have."""
     shared = set.intersection(*(set(measured) for _, measured in told))
     if len(told) < 2 or not shared:
         return []
@@ -135,9 +138,9 @@ def _ranking(name: str, told: Sequence[tuple[Line, dict[int, tuple[Interval, lis
         few = "too few valid trials for an interval"
         return [
             Conclusion(
-                text=f"{where}: {first.label} did most, {count(top[at][0].value)} {unit}/s, {last.label} least, "
-                f"{count(bottom[at][0].value)}; not enough evidence: {few}.",
-                kind="doubt",
+                text=f"{where}: {first.label} is highest, {count(top[at][0].value)} {unit}/s, {last.label} lowest "
+                f"at {count(bottom[at][0].value)}; not enough evidence: {few}.",
+                kind="caveat",
             )
         ]
     figures = [f"{line.label} ({counted(measured[at][0])} {unit}/s)" for line, measured in told]
@@ -145,7 +148,7 @@ def _ranking(name: str, told: Sequence[tuple[Line, dict[int, tuple[Interval, lis
 
 
 def _order_words(where: str, figures: Sequence[str], found: Standing, times: str) -> Conclusion:
-    """Which is best and which worst, as far as it is shown; `times` is the first over the last."""
+    """Return which is best and which worst, as far as it is certain; `times` is the first over the last."""
     first, last = figures[found.order[0]], figures[found.order[-1]]
     if not found.beside_first:
         what = f"the least of {len(figures)}" if found.beside_last else f"the worst of {len(figures)}"
@@ -153,15 +156,15 @@ def _order_words(where: str, figures: Sequence[str], found: Standing, times: str
     if not found.beside_last:
         near = _some([figures[i] for i in (found.order[0], *found.beside_first)])
         return Conclusion(
-            text=f"{where}: which is best cannot be told, as {near} may be alike; {last} is worst, and {first} is "
+            text=f"{where}: which is best is uncertain, as {near} may be equal; {last} is worst, and {first} is "
             f"{times} that."
         )
     if found.apart:
         return Conclusion(
-            text=f"{where}: neither the best nor the worst of {len(figures)} can be told, but {first} is {times} "
+            text=f"{where}: neither the best nor the worst of {len(figures)} is certain, but {first} is {times} "
             f"{last}."
         )
-    return Conclusion(text=f"{where}: not enough evidence that {first} and {last} differ.", kind="doubt")
+    return Conclusion(text=f"{where}: not enough evidence that {first} and {last} differ.", kind="caveat")
 
 
 def _some(names: Sequence[str]) -> str:
@@ -177,14 +180,14 @@ def _times(ratio: Interval) -> str:
 def _one_curve(
     name: str, line: Line, measured: dict[int, tuple[Interval, list[float]]], named: bool
 ) -> Conclusion:
-    """How one curve goes: its top, what the most threads do, its peak and knees."""
+    """Return one curve in words: throughput at the most threads, peak and knees."""
     who = line.label if named and line.label.startswith(name) else f"{name} {line.label}" if named else name
     unit = workload(name).operation
     least, most = min(measured), max(measured)
     if least == most:
         return Conclusion(
             text=f"{who}: {counted(measured[most][0])} {unit}/s with {threads_word(most)}"
-            "; one thread count is no curve."
+            "; one thread count is not a curve."
         )
     gain = _ratio(line, measured[most][1], line, measured[least][1])
     told = f"[{gain.low:.3g}, {gain.high:.3g}]" if gain.known else "(too few trials for an interval)"
@@ -224,15 +227,20 @@ def _control(lines: Sequence[Line]) -> list[Conclusion]:
         gain = ratio_interval(measured[most][1], measured[least][1])
         enough = SCALES * most / least
         span = f" [{gain.low:.2f}, {gain.high:.2f}]" if gain.known else " (too few trials for an interval)"
-        words = f"Control ({CONTROL}, no lock): {gain.value:.2f} times{span} the work with {threads_word(most)}"
+        words = (
+            f"Control ({CONTROL}, no lock): {gain.value:.2f} times{span} the throughput with {threads_word(most)}"
+        )
         if gain.low >= enough:
-            kind, said = "control", "so what the others lose is the locks', not the host's."
+            kind, said = "control", "so throughput that the others lose is the locks', not the host's."
         elif gain.high < enough:
-            kind = "doubt"
-            said = "which should scale and does not: the host is busy or limited, so read the rest with care."
+            kind = "caveat"
+            said = (
+                f"it should scale to at least {enough:.2f} and does not: the host is busy or limited; repeat it "
+                "when idle."
+            )
         else:
-            kind = "doubt"
-            said = "whether it scales as it should cannot be told (a longer --budget helps): read on with care."
+            kind = "caveat"
+            said = f"whether it scales to at least {enough:.2f} is uncertain; use a longer --budget."
         found.append(Conclusion(text=f"{words}; {said}", kind=kind))
     return found
 
@@ -246,7 +254,7 @@ def _launches(files: Sequence[Loaded]) -> list[Conclusion]:
         index_of = {id(cell): index for index, cell in enumerate(one.cells)}
         every = [(index_of[id(s.cell)], s) for _, s, _ in launch_summaries([one])]
         if not every:
-            found.append(Conclusion(text="launch: nothing was launched.", kind="doubt"))
+            found.append(Conclusion(text="launch: nothing was launched.", kind="caveat"))
             continue
         found += _cheapest([summary for _, summary in every], [by_cell[index] for index, _ in every])
         lines = launch_words(every, by_cell)
@@ -255,7 +263,7 @@ def _launches(files: Sequence[Loaded]) -> list[Conclusion]:
 
 
 def _cheapest(summaries: Sequence[LaunchSummary], trials: Sequence[Sequence[Trial]]) -> list[Conclusion]:
-    """What costs least at the most containers, among cells that differ in their strategy alone."""
+    """Return the ranking at the most containers, among cells that differ in their strategy alone."""
     most = max(int(one.cell.params["containers"]) for one in summaries)
     alike: dict[bytes, list[tuple[LaunchSummary, Sequence[Trial]]]] = defaultdict(list)
     for one, own in zip(summaries, trials, strict=True):
@@ -266,7 +274,7 @@ def _cheapest(summaries: Sequence[LaunchSummary], trials: Sequence[Sequence[Tria
         shown.append("threads")
     found = []
     for group in list(alike.values())[:MOST_LAUNCH_LINES]:
-        own_words = settings_words(group[0][0].cell, [name for name in shown if name != "threads"]).split()
+        own_words = label(group[0][0].cell, [name for name in shown if name != "threads"], bare=BARE).split()
         if "threads" in shown:
             own_words.append(threads_word(group[0][0].cell.threads))
         where = ", ".join([f"launch of {most} at once", *filter(None, [" ".join(own_words)])])
@@ -288,7 +296,7 @@ def _cheapest(summaries: Sequence[LaunchSummary], trials: Sequence[Sequence[Tria
 
 
 def _axis(compared: Compared) -> list[Conclusion]:
-    """One socket against two, SMT on or off, file against file: throughput at the most threads that both have."""
+    """Return throughput along a placement axis or file against file, at the most threads that both have."""
     if compared.axis not in ("place", "smt", "crew", ""):
         return []
     found = []
@@ -314,25 +322,13 @@ def _compared(name: str, threads: int, a: str, b: str, one: Comparison) -> Concl
     return Conclusion(
         text=f"{name} at {threads_word(threads)}: {b} does {one.ratio.value:.2f} {span} of what {a} does: "
         f"{one.words}.",
-        kind="finding" if sure else "doubt",
+        kind="finding" if sure else "caveat",
     )
 
 
-def _kept_out(trials: Iterable[Trial]) -> list[Conclusion]:
+def _validity(trials: Iterable[Trial]) -> list[Conclusion]:
     every = [trial for trial in trials if not trial.simulated]
     if not every:
         return []
-    flagged = sum(bool(t.flags) for t in every)
-    failed = sum(t.figures is None for t in every)
-    by = Counter(flag for t in every for flag in t.flags)
-    if not flagged and not failed:
-        return [Conclusion(text=f"All {len(every)} trials passed every validity check.", kind="control")]
-    why = ", ".join(f"{flag} {n}" for flag, n in by.most_common())
-    words = (
-        f"{flagged} of {len(every)} trials ({flagged / len(every):.0%}) were flagged and kept out of the figures"
-    )
-    words += f" ({why})" if why else ""
-    words += f"; {failed} gave no figure" if failed else ""
-    share = (flagged + failed) / len(every)
-    words += ". So many mean a disturbed host: repeat it when idle." if share > 0.25 else "."
-    return [Conclusion(text=words, kind="doubt" if share > 0.05 else "control")]
+    words, part = caveats.validity(every, suspect=MOST_INVALID)
+    return [Conclusion(text=words, kind="caveat" if part > FEW_INVALID else "control")]

@@ -175,3 +175,13 @@ def finish(
     chart.usermeta = {"pybench": offers}
     chart.config = alt.Config(view=alt.ViewConfig(stroke=None))
     return chart
+
+
+def heat_colour(field: str, title: str, scale: str = "linear") -> alt.Color:
+    """Return the colour channel of a heat map."""
+    return alt.Color(
+        field,
+        title=title,
+        scale=alt.Scale(scheme="cividis", type=scale),  # type: ignore[arg-type]
+        legend=alt.Legend(orient="bottom", gradientLength=220, format="~s"),
+    )
