@@ -18,9 +18,9 @@ COLUMNS = (
 
 
 LEGEND = (
-    "space: memory of a lock with n members. fairness: FIFO serves first come, first served; bounded lets no member "
-    "wait forever. waits by: what a member does until it owns the lock. NUMA: the lock prefers members of the "
-    "owner's domain (--domain)."
+    "space: memory of a lock with n members. fairness: FIFO serves first come, first served; bounded lets no "
+    "member wait forever. waits by: what a member does until it owns the lock. NUMA: the lock prefers members "
+    "of the owner's domain (--domain)."
 )
 
 
