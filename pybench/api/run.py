@@ -349,4 +349,6 @@ def load(*paths: str | Path, emulated: bool = False) -> Run:
     """
     results = [read(Path(path)) for path in paths]
     check_emulated(((one.path, one.header.host) for one in results), emulated, "load it with emulated=True")
+    for one in results:
+        _ = one.trials  # a damaged file is refused here, not by the first question
     return Run(results)

@@ -1,14 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes into a trial and what comes out of it, as plain data (no C needed to read it)."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+
+from pybench.errors import UsageError
 
 Crew = Literal["threads", "processes"]
 MemoryKind = Literal["local", "bind", "interleave"]
 Status = Literal["ok", "unsupported", "failed", "interrupted"]
+
+
+if TYPE_CHECKING:
+    IntColumn = list[int]
+    FloatColumn = list[float]
+    IntPairs = list[list[int]]
+    FloatPairs = list[list[float]]
+else:
+    # Most of the file of a large machine, and seldom needed: such a column stays text until it is asked for.
+    IntColumn = FloatColumn = IntPairs = FloatPairs = msgspec.Raw
+
+
+def resolved_on_access(cls: type[msgspec.Struct], name: str, resolve: Callable[[Any, Any], Any]) -> None:
+    """Make the first access of a field of `cls` replace what it holds by `resolve(struct, held)`."""
+    slot = cls.__dict__[name]
+
+    def value(self: msgspec.Struct) -> Any:
+        held = slot.__get__(self)
+        found = resolve(self, held)
+        if found is not held:
+            slot.__set__(self, found)
+        return found
+
+    setattr(cls, name, property(value))
+
+
+def _equal(one: Any, other: object) -> bool:
+    """Compare two structs by what their fields are, decoded or not."""
+    fields = one.__struct_fields__
+    return type(one) is type(other) and all(getattr(one, name) == getattr(other, name) for name in fields)
+
+
+def _decoded(kind: Any) -> Callable[[Any, Any], Any]:
+    def resolve(_: Any, held: Any) -> Any:
+        if not isinstance(held, msgspec.Raw):
+            return held
+        try:
+            return msgspec.json.decode(held, type=kind)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"the result file is damaged ({error})") from None
+
+    return resolve
 
 
 class LockInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,36 +102,36 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
 
-class Members(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class Members(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):  # noqa: PLW1641 - lists have no hash
     """Columns with an entry a member, in the order of the placement. Times in ns."""
 
     cpu: list[int]
     operations: list[int]
-    start_ns: list[int]
+    start_ns: IntColumn
     """From the first member's start."""
     stop_ns: list[int]
     """From the first member's start too."""
-    cpu_ns: list[int]
-    voluntary_switches: list[int]
-    involuntary_switches: list[int]
-    cpu_seen: list[list[int]] = []
+    cpu_ns: IntColumn
+    voluntary_switches: IntColumn
+    involuntary_switches: IntColumn
+    cpu_seen: IntPairs = []
     """[CPU at the start, CPU at the stop] a member, where one differs from what was asked."""
     role: list[int] = []
     """0: its operations are the figure; left out if all are 0."""
-    node: list[int] = []
+    node: IntColumn = []
     """NUMA node of the member's private memory, -1 unknown; left out if the workload has none."""
-    hold_ns: list[float] = []
+    hold_ns: FloatColumn = []
     """Mean hold time of the timed sections, measured in place; left out if none was asked."""
-    hold_asked_ns: list[float] = []
+    hold_asked_ns: FloatColumn = []
     """What was asked of those same sections."""
-    think_ns: list[float] = []
-    think_asked_ns: list[float] = []
-    work_ns: list[list[float]] = []
+    think_ns: FloatColumn = []
+    think_asked_ns: FloatColumn = []
+    work_ns: FloatPairs = []
     """[before, after] time of a fixed piece of work on the member's CPU: its speed, around the trial."""
-    clock_offset_ns: list[list[float]] = []
+    clock_offset_ns: FloatPairs = []
     """[at the start, at the stop] how far the tick counter was ahead of CLOCK_MONOTONIC, as seen by this member,
     less what the first member saw at its start."""
-    waited_ns: list[int] = []
+    waited_ns: IntColumn = []
     """Runnable but not on its CPU, as the scheduler counts it; left out if nobody waited or it does not count."""
     longest_wait_ns: list[int] = []
     """Longest acquire among the timed; left out if the workload acquires nothing."""
@@ -96,12 +140,24 @@ class Members(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     longest_streak: list[int] = []
     """Most operations in a row without another owner between them."""
 
+    __eq__ = _equal
+
     def is_main(self, index: int) -> bool:
         """True if this member's operations count towards the throughput."""
         return not self.role or self.role[index] == 0
 
 
-class Phase(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+for _name, _kind in {
+    **dict.fromkeys(("start_ns", "cpu_ns", "voluntary_switches", "involuntary_switches"), list[int]),
+    **dict.fromkeys(("node", "waited_ns"), list[int]),
+    **dict.fromkeys(("hold_ns", "hold_asked_ns", "think_ns", "think_asked_ns"), list[float]),
+    **dict.fromkeys(("work_ns", "clock_offset_ns"), list[list[float]]),
+    "cpu_seen": list[list[int]],
+}.items():
+    resolved_on_access(Members, _name, _decoded(_kind))
+
+
+class Phase(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):  # noqa: PLW1641 - lists have no hash
     """One timed part of a workload's operation, over all members of the role that times it. Times in ns."""
 
     calls: int
@@ -111,7 +167,7 @@ class Phase(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     wall_ns: int
     """Of those calls, a sample's as often as it stands for an operation."""
     max_ns: int
-    histogram: list[int]
+    histogram: IntColumn
     """Flat pairs (distance from the previous bucket, count, a sample's as often as above); see
     `native.histogram_values()`."""
     cpu_operations: int = 0
@@ -119,6 +175,18 @@ class Phase(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     cpu_ns: int = 0
     cpu_wall_ns: int = 0
     """Wall time of those same operations."""
+
+    __eq__ = _equal
+
+
+_histogram = Phase.__dict__["histogram"]
+resolved_on_access(Phase, "histogram", _decoded(list[int]))
+
+
+def held_histogram(phase: Phase) -> list[int] | msgspec.Raw:
+    """Return a phase's histogram as it is held: as JSON text if it was read from a file and not asked for yet."""
+    held: list[int] | msgspec.Raw = _histogram.__get__(phase)
+    return held
 
 
 class Handoffs(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trials of a result file as arrays by cell: what a comparison of very many of them needs, and no more.
+"""The trials of a result file as arrays by cell: all that a comparison needs of very many trials.
 
-A line at a time, and of each only the figures, the counters and the histogram of the workload's main phase.
+Trials are decoded one at a time, and of each only the figures, the counters and the histogram of the workload's
+main phase are kept.
 """
 
 import warnings
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pybench.errors import UsageError
-from pybench.results.records import Figures, Header, upgraded
-from pybench.results.store import Results, check_version
+from pybench.native.outcome import held_histogram
+from pybench.results.records import Figures, Header, Trial
+from pybench.results.store import Results, damaged, read, uncollected
 from pybench.workloads import WORKLOADS
 
 FIGURES = tuple(field for field in Figures.__struct_fields__)
@@ -24,71 +24,44 @@ BUCKETS = 2304
 """Of the core's histograms."""
 
 
-class _Phase(msgspec.Struct, gc=False):
-    calls: int = 0
-    histogram: msgspec.Raw = msgspec.Raw(b"[]")
-
-
-class _Outcome(msgspec.Struct, gc=False):
-    status: str
-    phases: dict[str, _Phase] = {}
-    counters: dict[str, int] = {}
-    timer_step_ns: float = 0.0
-
-
-class _Trial(msgspec.Struct, tag_field="kind", tag="trial", gc=False):
-    cell: int
-    outcome: _Outcome
-    figures: Figures | None = None
-    flags: list[str] = []
-
-
-class _End(msgspec.Struct, tag_field="kind", tag="end"):
-    pass
-
-
-_decoder = msgspec.json.Decoder(Header | _Trial | _End)
-
-
 class CellColumns(msgspec.Struct, kw_only=True):
-    """The trials of one cell in one file. Arrays have an entry a valid trial unless they say otherwise."""
+    """The trials of one cell in one file. Arrays have an entry per valid trial unless they say otherwise."""
 
     trials: int
-    """All there are."""
     flagged: int
     failed: int
-    """Without a figure."""
+    """Trials without figures."""
     figures: NDArray[np.float64]
     """(valid trials, FIGURES)."""
     pairs: NDArray[np.int64]
-    """Histograms of the main phase, flat pairs (distance from the previous bucket, count), one after the other."""
+    """Histograms of the main phase, one after the other: flat pairs (distance from the bucket before, count)."""
     lengths: NDArray[np.int64]
-    """Pairs of each histogram; 0 if it has none."""
+    """Number of pairs in each trial's histogram; 0 if it has none."""
     calls: int
-    """Timed for all of them: a sample counts once here, in its histogram for each operation it stands for."""
+    """Calls timed in all trials: a sample counts once here, in a histogram once per operation it stands for."""
     timer_step_ns: float
     """Largest of all."""
     launched: NDArray[np.float64]
-    """Within the deadline, an entry a trial without a flag that told (also one without a figure)."""
+    """Containers launched within the deadline, an entry per trial with status ok and no flag."""
 
     @property
     def valid(self) -> int:
-        """How many trials enter an estimate."""
+        """Return the number of trials that enter an estimate."""
         return int(self.figures.shape[0])
 
     def figure(self, name: str) -> NDArray[np.float64]:
-        """One column of the figures."""
+        """Return one column of the figures, (valid trials,)."""
         return self.figures[:, FIGURES.index(name)]
 
 
 class FileColumns(msgspec.Struct, kw_only=True):
-    """One result file: its header, and the columns of the cells that have trials, by index into the plan."""
+    """A sweep as columns: its header, and each cell that has trials by its index into the plan."""
 
     path: Path
     header: Header
     cells: dict[int, CellColumns]
     truncated: bool = False
-    """The last line broke off."""
+    """Whether the last line broke off."""
 
 
 class _Gather:
@@ -100,15 +73,15 @@ class _Gather:
         self.launches = workload == "launch"
         self.trials = self.flagged = self.failed = self.calls = 0
         self.figures = array("d")
-        # Histograms: as text, or as numbers if they were read before.
+        # Histograms are kept as text if they came from a file, and as numbers if they were just measured.
         self.pairs: list[bytes] = []
         self.read = array("q")
         self.lengths = array("q")
         self.step = 0.0
         self.launched = array("d")
 
-    def add(self, trial: Any) -> None:
-        """Take a trial, of whichever type, in. ValueError if its histogram is none."""
+    def add(self, trial: Trial) -> None:
+        """Take a trial in. ValueError if its histogram is none."""
         self.trials += 1
         outcome, figures = trial.outcome, trial.figures
         self.flagged += bool(trial.flags)
@@ -123,13 +96,13 @@ class _Gather:
         self.step = max(self.step, outcome.timer_step_ns)
         self.figures.extend(msgspec.structs.astuple(figures))
         phase = outcome.phases.get(self.latency)
-        pairs = [] if phase is None else phase.histogram
+        pairs = [] if phase is None else held_histogram(phase)
         self.calls += phase.calls if phase else 0
         if isinstance(pairs, list):
             entries = len(pairs)
             self.read.extend(pairs)
         else:
-            # A copy: what was decoded holds on to the whole line.
+            # A copy: the text that was decoded holds on to the whole line.
             text = bytes(pairs).strip()[1:-1].strip()
             entries = text.count(b",") + 1 if text else 0
             if text:
@@ -139,7 +112,7 @@ class _Gather:
         self.lengths.append(entries // 2)
 
     def columns(self) -> CellColumns:
-        """What was gathered. ValueError if histograms or figures are none."""
+        """Return the columns. ValueError for a histogram or a figure that makes no sense."""
         lengths = np.array(self.lengths, dtype=np.int64)
         if self.read:
             pairs = np.array(self.read, dtype=np.int64)
@@ -166,20 +139,20 @@ class _Gather:
 
 
 def _numbers(text: bytes, size: int) -> NDArray[np.int64]:
-    """Whole numbers between commas, all at once: list by list takes twice the time. ValueError if they are not."""
+    """Return whole numbers between commas, all at once: twice as fast as list by list. ValueError for others."""
     if not size:
         return np.zeros(0, dtype=np.int64)
     with warnings.catch_warnings():
-        # It says of what is no number that it will not go on with it some day; the size tells already.
+        # NumPy warns of text that is not a number; the size shows that already.
         warnings.simplefilter("ignore", DeprecationWarning)
         numbers = np.fromstring(text.decode(), sep=",", dtype=np.int64)
     if numbers.size != size:
-        raise ValueError("a histogram is no list of whole numbers")
+        raise ValueError("a histogram is not a list of whole numbers")
     return numbers
 
 
 def joined(cells: Sequence[CellColumns]) -> CellColumns:
-    """The trials of several cells as of one."""
+    """Return the trials of several cells as those of one."""
     return CellColumns(
         trials=sum(cell.trials for cell in cells),
         flagged=sum(cell.flagged for cell in cells),
@@ -194,7 +167,7 @@ def joined(cells: Sequence[CellColumns]) -> CellColumns:
 
 
 def starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each of several stretches begins that lie one after the other."""
+    """Return where each of several adjoining stretches begins."""
     return np.cumsum(lengths) - lengths
 
 
@@ -203,73 +176,34 @@ def read_columns(path: Path) -> FileColumns:
 
     Raises UsageError, in one line, for anything that is not such a file.
     """
-    header: Header | None = None
-    gathered: dict[int, _Gather] = {}
-    number, line, version = 0, b"\n", 0
-    try:
-        with path.open("rb", buffering=1 << 20) as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    break
-                if number == 1:
-                    version = check_version(path, line)
-                if line.isspace():
-                    continue
-                record = _decoder.decode(upgraded(line, version))
-                if isinstance(record, Header):
-                    header = _checked(path, number, record)
-                elif header is None:
-                    raise UsageError(f"{path} is not a pybench result file: its first line is no header")
-                elif isinstance(record, _Trial):
-                    _gather(header, gathered, record.cell).add(record)
-        number = 0
-        cells = {index: gather.columns() for index, gather in sorted(gathered.items())}
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except (msgspec.DecodeError, ValueError, OverflowError) as error:
-        what = "it is not a pybench result file" if number == 1 else "the file is damaged there"
-        where = f"{path}, line {number}" if number else f"{path}"
-        raise UsageError(f"{where}: {what if number else 'the file is damaged'} ({error})") from None
-    if header is None:
-        raise UsageError(f"{path} is not a pybench result file: its first line is no header")
-    return FileColumns(path=path, header=header, cells=cells, truncated=not line.endswith(b"\n"))
-
-
-def _checked(path: Path, number: int, header: Header) -> Header:
-    if number != 1:
-        raise UsageError(f"{path}, line {number}: the file is damaged there (a second header)")
-    return header
-
-
-def _gather(header: Header, gathered: dict[int, _Gather], cell: int) -> _Gather:
-    if cell not in gathered:
-        if not 0 <= cell < len(header.plan.cells):
-            raise ValueError(f"its plan has no cell {cell}")
-        gathered[cell] = _Gather(header.plan.cells[cell].workload)
-    return gathered[cell]
+    return columns_of(read(path))
 
 
 def columns_of(results: Results) -> FileColumns:
-    """The columns of a file that was read whole. Raises UsageError if its trials make no sense."""
+    """Return the columns of a sweep; a file's trials are decoded one by one. UsageError if it is damaged."""
     gathered: dict[int, _Gather] = {}
+    cells = results.header.plan.cells
     try:
-        for trial in results.trials:
-            _gather(results.header, gathered, trial.cell).add(trial)
-        cells = {index: gather.columns() for index, gather in sorted(gathered.items())}
-    except (ValueError, OverflowError) as error:
-        raise UsageError(f"{results.path}: the file is damaged ({error})") from None
-    return FileColumns(path=results.path, header=results.header, cells=cells, truncated=results.truncated)
+        with uncollected():
+            for trial in results.stream():
+                if trial.cell not in gathered:
+                    gathered[trial.cell] = _Gather(cells[trial.cell].workload)
+                gathered[trial.cell].add(trial)
+        columns = {index: gather.columns() for index, gather in sorted(gathered.items())}
+    except (ValueError, OverflowError, TypeError) as error:
+        raise damaged(results.path, 0, str(error)) from None
+    return FileColumns(path=results.path, header=results.header, cells=columns, truncated=results.truncated)
 
 
 def edges_ns(buckets: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where buckets begin, and how wide they are, ns: a latency of whole n ns lies from n - 1/2 to n + 1/2."""
+    """Return where buckets begin, and their widths, ns: a latency of whole n ns lies from n - 1/2 to n + 1/2."""
     shift = np.maximum(buckets // 64 - 1, 0)
     first = np.where(buckets < 128, buckets, (buckets - 64 * shift) << shift)
     return first - 0.5, (np.int64(1) << shift).astype(np.float64)
 
 
 def absolute(cell: CellColumns) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Bucket, count, and trial (counted from 0) of all pairs of a cell's histograms."""
+    """Return bucket, count, and trial (from 0) of all pairs of a cell's histograms, (pairs,) each."""
     distances, counts = cell.pairs[::2], cell.pairs[1::2]
     running = np.cumsum(distances)
     begins = starts(cell.lengths)
@@ -281,10 +215,10 @@ def absolute(cell: CellColumns) -> tuple[NDArray[np.int64], NDArray[np.int64], N
 
 
 def percentiles(cell: CellColumns, share: float) -> NDArray[np.float64]:
-    """A percentile (`share` of 0 to 1) of each valid trial's latencies, ns; NaN for a trial without any.
+    """Return a percentile (`share`, 0 to 1) of each valid trial's latencies, ns; NaN for a trial without any.
 
-    From the histogram, straight within a bucket: it lies within 0.8 % of the figure that a record keeps, which is
-    the bucket's middle, and has no ties where trials agree to less than a bucket.
+    It is interpolated within a bucket of the histogram: it lies within 0.8 % of the record's, which is the
+    bucket's middle, and has no ties where trials agree to less than a bucket.
     """
     found = np.full(cell.valid, np.nan)
     if not cell.pairs.size:

@@ -6,7 +6,6 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -14,21 +13,18 @@ from typing import IO, Any, Self
 import msgspec
 
 from pybench.errors import MeasurementError, UsageError
-from pybench.native.outcome import Members, Outcome, Phase
+from pybench.native.outcome import resolved_on_access
 from pybench.results.records import FORMAT, End, Header, Record, Trial, upgraded
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)
 
-# Most of the file of a large machine, and on no page. Histograms are there, but read from their text.
-UNSHOWN = (
-    *("start_ns", "cpu_ns", "cpu_seen", "voluntary_switches", "involuntary_switches", "node", "waited_ns"),
-    *("hold_ns", "hold_asked_ns", "think_ns", "think_asked_ns", "work_ns", "clock_offset_ns"),
-)
-
 
 class Results(msgspec.Struct, frozen=True):
-    """A file read back."""
+    """A sweep: its header at once; the trials and ends of a file are decoded when they are first asked for.
+
+    Then UsageError names the line where the file is damaged.
+    """
 
     path: Path
     header: Header
@@ -39,22 +35,46 @@ class Results(msgspec.Struct, frozen=True):
     good_bytes: int
     """Length of the file up to there."""
 
+    def stream(self) -> Iterator[Trial]:
+        """Yield the trials in their order, without keeping those of a file that were not asked for before."""
+        held = _TRIALS.__get__(self)
+        yield from (one for one in _records(self) if isinstance(one, Trial)) if held is None else held
+
+
+_TRIALS, _ENDS = (Results.__dict__[name] for name in ("trials", "ends"))
+
+
+def _load(results: Results) -> tuple[list[Trial], list[End]]:
+    """Decode the records of a file once for both."""
+    with uncollected():
+        records = list(_records(results))
+    trials = [one for one in records if isinstance(one, Trial)]
+    ends = [one for one in records if isinstance(one, End)]
+    for slot, found in ((_TRIALS, trials), (_ENDS, ends)):
+        if slot.__get__(results) is None:
+            slot.__set__(results, found)
+    return trials, ends
+
+
+resolved_on_access(Results, "trials", lambda results, held: _load(results)[0] if held is None else held)
+resolved_on_access(Results, "ends", lambda results, held: _load(results)[1] if held is None else held)
+
 
 class Writer:
-    """Appends records to a result file, which it holds locked, and flushes each.
+    """Appends records to a result file, which it keeps locked, and flushes each.
 
-    A record that cannot be written whole (a full disk) is taken back, so the file stays readable.
+    A record that does not fit (a full disk) is taken back, so that the file stays readable.
     """
 
     def __init__(self, path: Path, *, resume_at: int | None = None, resumable: bool = True) -> None:
-        """Open a new file, or with `resume_at` an existing one that is good up to there.
+        """Open a new file, or with `resume_at` an existing one that is good up to that byte.
 
-        Messages offer `--resume` if the verb has it (`resumable`). Raises UsageError if it exists (or does
-        not), is not writable, or another run holds it or wrote to it since it was read.
+        Messages offer `--resume` if the verb has it (`resumable`). Raises UsageError if the file exists (or, to
+        resume, does not), is not writable, or another run holds it or wrote to it since it was read.
         """
         self.path = path
         self._go_on = f"go on with --resume {path}" if resumable else ""
-        # Path.exists() raises for a name that is too long, which opening tells.
+        # Path.exists() raises for a name that is too long; opening the file reports it better.
         if resume_at is None and os.path.exists(path):  # noqa: PTH110
             choices = ", or ".join(filter(None, [self._go_on, "name another --output"]))
             raise UsageError(f"{path} exists; {choices}")
@@ -75,7 +95,7 @@ class Writer:
         self._file.seek(0, os.SEEK_END)
 
     def _cut(self, good: int) -> None:
-        """Drop the line that broke off after `good` bytes, and nothing else: whole ones are another run's."""
+        """Cut off the broken line after `good` bytes. UsageError if another run wrote whole ones."""
         size = self._file.seek(0, os.SEEK_END)
         self._file.seek(good)
         if size < good or b"\n" in self._file.read():
@@ -84,7 +104,7 @@ class Writer:
         self._file.truncate(good)
 
     def write(self, record: msgspec.Struct) -> None:
-        """Append one record. Raises MeasurementError if the disk will not take it."""
+        """Append one record. Raises MeasurementError if the disk does not take it."""
         line = _encoder.encode(record) + b"\n"
         start = self._file.tell()
         try:
@@ -97,7 +117,7 @@ class Writer:
             raise MeasurementError(f"cannot write {self.path}: {error.strerror}; {fix}") from None
 
     def close(self) -> None:
-        """Close the file and let go of its lock."""
+        """Close the file and release its lock."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -111,8 +131,7 @@ class Writer:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the search for reference cycles: records have none, and looking through all of them, again and again
-    as they come, takes longer than to read them."""
+    """Turn off the search for reference cycles: records have none, and it takes longer than reading them."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -122,81 +141,36 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-class _Kind(msgspec.Struct):
-    kind: str = ""
+def read(path: Path) -> Results:
+    """Read the header of a result file; see `Results` for the rest. A last line that broke off is left out.
 
-
-def kind_of(path: Path) -> str:
-    """Return what a file's first line says it is, `sweep` or `transfers`; `` if its reader will refuse it."""
-    try:
-        with path.open("rb") as file:
-            return msgspec.json.decode(file.readline(), type=_Kind).kind
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return ""
-
-
-def read(path: Path, *, shown: bool = False) -> Results:
-    """Read a result file. A last line that broke off is left out and said so.
-
-    With `shown`, for a report, in a third less time: the columns UNSHOWN of members, and histograms, are left as
-    they stand in the file (msgspec.Raw). Raises UsageError, in one line, for anything that is not such a file.
+    Raises UsageError, in one line, for anything that is not such a file.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    good = data.rfind(b"\n") + 1
-    decoder = _shown_decoder() if shown else _decoder
-    with uncollected():
-        complete = upgraded(data[:good], check_version(path, data[:good].partition(b"\n")[0]))
-        try:
-            records = decoder.decode_lines(complete)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            # One by one, to tell which it is.
-            records = [_decode(path, number, line) for number, line in enumerate(complete.splitlines(), 1)]
-    if not records or not isinstance(records[0], Header):
+    first, good, size = outline(path)
+    if kind_of(first) == "transfers":
+        raise UsageError(f"{path} is a latency file; see it with: pybench show {path}")
+    header = decode(path, 1, upgraded(first, check_version(path, first)), _decoder) if good else None
+    if not isinstance(header, Header):
         raise UsageError(f"{path} is not a pybench result file: its first line is no header")
-    _check_trials(path, records[0], records)
     try:
-        msgspec.convert(records[0].topology, _Topology)
+        msgspec.convert(header.topology, _Topology)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{path}, line 1: the file is damaged there (its topology: {error})") from None
-    return Results(
-        path=path,
-        header=records[0],
-        trials=[record for record in records if isinstance(record, Trial)],
-        ends=[record for record in records if isinstance(record, End)],
-        truncated=good != len(data),
-        good_bytes=good,
-    )
+        raise damaged(path, 1, f"its topology: {error}") from None
+    return Results(path, header, None, None, good != size, good)  # type: ignore[arg-type]
 
 
-def _check_trials(path: Path, header: Header, records: list[Record]) -> None:
-    """UsageError if trials may be another plan's: files put together, or a cell that the plan has not."""
-    cells = len(header.plan.cells)
-    for number, record in enumerate(records, 1):
-        wrong = ""
+def _records(results: Results) -> Iterator[Trial | End]:
+    """Yield the records after the header. UsageError for one of another plan: files were put together."""
+    path, cells = results.path, len(results.header.plan.cells)
+    for number, line in lines(path, results.good_bytes):
+        if number == 1 or line.isspace():
+            continue
+        record = decode(path, number, upgraded(line, results.header.format), _decoder)
+        if isinstance(record, Header):
+            raise damaged(path, number, "a second header")
         if isinstance(record, Trial) and not 0 <= record.cell < cells:
-            wrong = f"its plan has no cell {record.cell}"
-        elif isinstance(record, Header) and number > 1:
-            wrong = "a second header"
-        if wrong:
-            raise UsageError(f"{path}, line {number}: the file is damaged there ({wrong})")
-
-
-@cache
-def _shown_decoder() -> msgspec.json.Decoder[Record]:
-    """Of the same records, with text for what no page shows."""
-
-    def altered(base: type[msgspec.Struct], *fields: tuple[Any, ...]) -> Any:
-        return msgspec.defstruct(base.__name__, fields, bases=(base,), frozen=True, kw_only=True, gc=False)
-
-    def text(name: str) -> tuple[Any, ...]:
-        return name, msgspec.Raw, msgspec.Raw(b"[]")
-
-    members, phase = altered(Members, *map(text, UNSHOWN)), altered(Phase, text("histogram"))
-    outcome = altered(Outcome, ("members", members | None, None), ("phases", dict[str, phase], {}))  # type: ignore[valid-type]
-    return msgspec.json.Decoder(Header | altered(Trial, ("outcome", outcome)) | End)
+            raise damaged(path, number, f"its plan has no cell {record.cell}")
+        yield record
 
 
 class _Cpu(msgspec.Struct):
@@ -204,33 +178,80 @@ class _Cpu(msgspec.Struct):
 
 
 class _Topology(msgspec.Struct):
-    """The least that whoever shows a file takes from it."""
+    """The part of a topology that every view of a file needs."""
 
     cpus: list[_Cpu]
 
 
-class _Version(msgspec.Struct):
-    kind: str
+# ------------------------------------------------------------------------------------ of sweep and latency files
+
+
+class _Kind(msgspec.Struct):
+    kind: str = ""
     format: int = 0
 
 
-def check_version(path: Path, line: bytes) -> int:
-    """Return the format that a first line names. Raises UsageError if this pybench cannot read it."""
+def outline(path: Path) -> tuple[bytes, int, int]:
+    """Return the first line of a file, its length up to the last whole line, and its length in bytes."""
+    block = 1 << 16
     try:
-        version = msgspec.json.decode(line, type=_Version)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return FORMAT  # as reading it will say
-    if version.kind == "transfers":
-        raise UsageError(f"{path} is a latency file; see it with: pybench show {path}")
-    if version.kind == "header" and version.format > FORMAT:
-        raise UsageError(f"{path} has format {version.format}, this pybench reads up to {FORMAT}; upgrade pybench")
-    return version.format
+        with path.open("rb") as file:
+            first = file.readline()
+            size = at = file.seek(0, os.SEEK_END)
+            while at > 0:
+                at = max(0, at - block)
+                file.seek(at)
+                end = file.read(block).rfind(b"\n")
+                if end >= 0:
+                    return first, at + end + 1, size
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    return first, 0, size
 
 
-def _decode(path: Path, number: int, line: bytes) -> Record:
+def lines(path: Path, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the number (from 1) and the text of each line in the first `size` bytes of a file."""
     try:
-        record: Record = _decoder.decode(line)
-        return record
+        with path.open("rb", buffering=1 << 20) as file:
+            for number, line in enumerate(file, 1):
+                if size <= 0:
+                    return
+                size -= len(line)
+                yield number, line
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def decode(path: Path, number: int, line: bytes, decoder: "msgspec.json.Decoder[Any]") -> Any:
+    """Return the record of a line. UsageError for none; for a first line, that it is another tool's file."""
+    try:
+        return decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        what = "it is not a pybench result file" if number == 1 else "the file is damaged there"
-        raise UsageError(f"{path}, line {number}: {what} ({error})") from None
+        if number == 1:
+            raise UsageError(f"{path}, line 1: it is not a pybench result file ({error})") from None
+        raise damaged(path, number, str(error)) from None
+
+
+def damaged(path: Path, number: int, why: str) -> UsageError:
+    """Return the error for a line that makes no sense; with line 0, for a file that does not."""
+    where = f"{path}, line {number}: the file is damaged there" if number else f"{path}: the file is damaged"
+    return UsageError(f"{where} ({why})")
+
+
+def kind_of(line: bytes) -> str:
+    """Return the kind that a first line names, `header` or `transfers`; `` if it names none."""
+    try:
+        return msgspec.json.decode(line, type=_Kind).kind
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+def check_version(path: Path, line: bytes, newest: int = FORMAT) -> int:
+    """Return the format that a first line names. UsageError if it is newer than this pybench reads."""
+    try:
+        version = msgspec.json.decode(line, type=_Kind).format
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return newest
+    if version > newest:
+        raise UsageError(f"{path} has format {version}, this pybench reads up to {newest}; upgrade pybench")
+    return version

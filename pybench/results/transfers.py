@@ -14,6 +14,7 @@ import msgspec
 from pybench.errors import UsageError
 from pybench.host.topology import Distance, Topology
 from pybench.results.records import End, Evidence
+from pybench.results.store import Results, check_version, damaged, decode, kind_of, lines, outline, read
 
 FORMAT = 1
 
@@ -105,9 +106,10 @@ class TransferFile(msgspec.Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(TransferHeader | PairTrial | End)
 
 
-class _Kind(msgspec.Struct):
-    kind: str = ""
-    format: int = 0
+def read_any(path: Path) -> Results | TransferFile:
+    """Read a result file of either kind: of a sweep, or of line transfers. UsageError for any other file."""
+    first, _, _ = outline(path)
+    return read_transfers(path) if kind_of(first) == "transfers" else read(path)
 
 
 def read_transfers(path: Path) -> TransferFile:
@@ -115,11 +117,11 @@ def read_transfers(path: Path) -> TransferFile:
 
     Raises UsageError, in one line, for anything that is not such a file or does not fit together.
     """
-    try:
-        lines = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    records = [_decode(path, n, line) for n, line in enumerate(lines[: lines.rfind(b"\n") + 1].splitlines(), 1)]
+    first, good, _ = outline(path)
+    if kind_of(first) == "header":
+        raise UsageError(f"{path} is the result of a sweep; see it with: pybench show {path}")
+    check_version(path, first, FORMAT)
+    records = [decode(path, number, line, _decoder) for number, line in lines(path, good) if not line.isspace()]
     if not records or not isinstance(records[0], TransferHeader):
         raise UsageError(f"{path} is not a latency file: its first line is no header of one")
     header = records[0]
@@ -127,27 +129,10 @@ def read_transfers(path: Path) -> TransferFile:
     try:
         topology = msgspec.convert(header.topology, Topology)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: its topology makes no sense ({error})") from None
+        raise damaged(path, 1, f"its topology: {error}") from None
     _check(path, header.plan, topology, trials)
     ends = [record for record in records if isinstance(record, End)]
     return TransferFile(header=header, topology=topology, trials=trials, ends=ends)
-
-
-def _decode(path: Path, number: int, line: bytes) -> TransferHeader | PairTrial | End:
-    try:
-        if number == 1:
-            first = msgspec.json.decode(line, type=_Kind)
-            if first.kind == "header":
-                raise UsageError(f"{path} is the result of a sweep; see it with: pybench show {path}")
-            if first.kind == "transfers" and first.format > FORMAT:
-                raise UsageError(
-                    f"{path} has format {first.format}, this pybench reads up to {FORMAT}; upgrade pybench"
-                )
-        record: TransferHeader | PairTrial | End = _decoder.decode(line)
-        return record
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        what = "it is not a latency file" if number == 1 else "the file is damaged there"
-        raise UsageError(f"{path}, line {number}: {what} ({error})") from None
 
 
 def _check(path: Path, plan: TransferPlan, topology: Topology, trials: list[PairTrial]) -> None:

@@ -76,17 +76,11 @@ def write_report(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Short-lived, and with millions of objects: looking for reference cycles among them would double its time.
     gc.disable()
-    results, transfers, hosts = [], [], []
-    for path in files:
-        from pybench.results.store import kind_of, read
-        from pybench.results.transfers import read_transfers
+    from pybench.results.store import Results
+    from pybench.results.transfers import TransferFile, read_any
 
-        if kind_of(path) == "transfers":
-            transfers.append(read_transfers(path))
-            hosts.append((path, transfers[-1].header.host))
-        else:
-            results.append(read(path, shown=True))
-            hosts.append((path, results[-1].header.host))
+    every = [read_any(path) for path in files]
+    hosts = [(path, one.header.host) for path, one in zip(files, every, strict=True)]
     if len({path.resolve() for path in files}) < len(files):
         raise UsageError("a file is named twice: a sweep counts once")
     labelled = check_emulated(hosts, emulated)
@@ -101,7 +95,10 @@ def write_report(
         raise UnsupportedError(NEEDS) from None
     check_page(target, force)
     with debug_mode(False):  # no check of each part of a chart against the schema: the tests do that
-        report = make_report(results, transfers)
+        report = make_report(
+            [one for one in every if isinstance(one, Results)],
+            [one for one in every if isinstance(one, TransferFile)],
+        )
     written = [write_whole(target, render(report).encode(errors="replace"))]
     for folder, kind in ((png, "png"), (svg, "svg")):
         if folder is not None:

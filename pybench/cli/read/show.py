@@ -8,7 +8,8 @@ import click
 from pybench.present.document import Document, to_json
 from pybench.present.terminal.output import show
 from pybench.present.views.sweep import sweep
-from pybench.results.store import Results, kind_of, read
+from pybench.results.store import Results
+from pybench.results.transfers import read_any
 
 
 def print_results(results: Results) -> None:
@@ -18,12 +19,12 @@ def print_results(results: Results) -> None:
 
 def document_of(path: Path) -> Document:
     """Return a result file of any kind as a document. Raises UsageError if it is not one."""
-    if kind_of(path) != "transfers":
-        return sweep(read(path))
+    results = read_any(path)
+    if isinstance(results, Results):
+        return sweep(results)
     from pybench.present.views.transfers import transfers
-    from pybench.results.transfers import read_transfers
 
-    return transfers(read_transfers(path))
+    return transfers(results)
 
 
 @click.command()

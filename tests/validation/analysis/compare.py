@@ -120,7 +120,7 @@ def header(cells: int) -> Header:
         created="2026-01-01T00:00:00+00:00",
         command=[],
         host={},
-        topology={},
+        topology={"cpus": []},
         plan=Plan(cells=plan, seed=1, duration_ns=1, warmup_ns=0),
     )
 
