@@ -5,15 +5,21 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from pybench.errors import UsageError
-from pybench.host.topology import read_topology
+import msgspec
+
+from pybench.errors import MeasurementError, UsageError
+from pybench.host.topology import Topology, read_topology
 from pybench.placement import parse_placements
 from pybench.placement import place as placed
 from pybench.plan.lists import duration_ns
-from pybench.plan.transfer_pairs import BUDGET_NS, DURATION_NS, plan_transfers
-from pybench.results.transfers import TransferFile
-from pybench.run.line_transfers import measure_matrix
+from pybench.plan.transfer_pairs import BUDGET_NS, DURATION_NS, pairs_by_class, plan_transfers
+from pybench.results.transfer_figures import Transfers, summarize
+from pybench.results.transfers import Pair, TransferFile, why_invalid
+from pybench.run.line_transfers import TransferRun, measure_matrix
 from pybench.run.loop import Observer
+
+# Pairs per class, and rounds, of a quick measurement.
+QUICK_PAIRS, QUICK_ROUNDS = 3, 3
 
 
 def latency(
@@ -53,3 +59,28 @@ def latency(
         seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
     )
     return measure_matrix(plan, topology, path=Path(output) if output else None, observer=observer)
+
+
+def measure_transfers(
+    topology: Topology, cpus: Sequence[int], method: str = "cas", duration_ns: int = 10_000_000
+) -> Transfers:
+    """Measure the line transfer by distance on these CPUs, which is the limit of any lock's handoff.
+
+    Measures at most three pairs per distance class, three times for `duration_ns` each: about 60 ms per pair.
+    Raises UnsupportedError or UsageError if there are no two CPUs, MeasurementError if no trial is valid.
+    """
+    plan = plan_transfers(
+        topology, cpus, methods=(method,), rounds=QUICK_ROUNDS, duration_ns=duration_ns, every_pair=True
+    )
+    few = [pair for pairs in pairs_by_class(topology, cpus).values() for pair in _spread(pairs, QUICK_PAIRS)]
+    trials = list(TransferRun(msgspec.structs.replace(plan, pairs=tuple(few)), topology).trials())
+    if not any(trial.valid for trial in trials):
+        raise MeasurementError(f"no valid transfer between CPUs: {why_invalid(trials)}")
+    return summarize(trials, method)
+
+
+def _spread(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """Return `count` of the pairs, evenly spread from the first to the last."""
+    if len(pairs) <= count:
+        return list(pairs)
+    return [pairs[i * (len(pairs) - 1) // (count - 1)] for i in range(count)]

@@ -8,15 +8,16 @@ It defines `command`, and the first line of its docstring is its short help, whi
 import ast
 import functools
 import importlib
+import io
 import os
 import sys
 from pathlib import Path
+from typing import Any, TextIO
 
 import click
 
 from pybench._version import VERSION
-from pybench.cli.streams import outlast
-from pybench.errors import PybenchError
+from pybench.errors import PybenchError, UsageError
 
 # Folders of verbs in the order of --help; the docstring of each is its title there.
 GROUPS = ("measure", "read", "host", "model", "research")
@@ -120,6 +121,43 @@ def _point_to_left_switches() -> None:
 
         if line := left_behind():
             click.echo(f"pybench: {line}", err=True)
+
+
+class _Lasting(io.FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            # What is left in buffers must not fail again at the end.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            if not isinstance(error, BrokenPipeError):
+                raise UsageError(f"cannot write: {error.strerror}") from None
+            return memoryview(data).nbytes
+
+
+def outlast() -> None:
+    """From now on drop what is printed to a reader that went away; a full disk is a UsageError."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        # Not what somebody put in its place.
+        if stream is None or stream is not getattr(sys, f"__{name}__"):
+            continue
+        stream.flush()
+        setattr(sys, name, _lasting(stream))
+
+
+def _lasting(stream: TextIO) -> TextIO:
+    assert isinstance(stream, io.TextIOWrapper)
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Lasting(stream.fileno(), "wb", closefd=False)),
+        encoding=stream.encoding,
+        # A name of a file that is no UTF-8 goes out as it came in.
+        errors="surrogateescape" if stream.errors == "strict" else stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 def main() -> None:

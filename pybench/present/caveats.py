@@ -4,13 +4,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from pybench.analysis.diagnosis.patterns import Pattern
 from pybench.analysis.summary.series import CellSummary
 from pybench.present.labels import where
 from pybench.present.numbers import count, plural, share, time_ns
 from pybench.present.provenance import bounded
 from pybench.results.cells import varying
 from pybench.results.records import Trial
-from pybench.run.checks import Finding, explain
+from pybench.run.checks import explain
 from pybench.workloads import workload
 
 OVERSUBSCRIBED = (
@@ -61,7 +62,7 @@ def left_out(reasons: Iterable[str]) -> Iterator[str]:
     yield from (f"left out: {reason}" for reason in reasons)
 
 
-def finding_words(finding: Finding) -> str:
+def finding_words(finding: Pattern) -> str:
     """Return what a cell's trials show together, and the next step: `two modes: 17.2M/s in 12 trials, ...`."""
     if finding.name == "bimodal":
         low, low_count, high, high_count = finding.values

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from pybench.analysis.diagnosis.patterns import Pattern, cell_patterns
 from pybench.analysis.scaling.curves import BestFit, CurveFits
 from pybench.analysis.summary.launches import LaunchSummary, summarize_launches
 from pybench.analysis.summary.series import Series, summarize
@@ -17,7 +18,6 @@ from pybench.results.columns import FileColumns, columns_of
 from pybench.results.names import text_of
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
-from pybench.run.checks import Finding, cell_findings
 
 MOST_FITTED = 8
 """Curves with a fit: more lines cannot be told apart, and each takes a tenth of a second."""
@@ -43,7 +43,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """The file's name."""
     results: Results
     lines: list[Line]
-    findings: list[Finding]
+    findings: list[Pattern]
     """Modes and drifts of cells, and of the whole sweep."""
     columns: FileColumns
     """Its trials as arrays, by cell."""
@@ -59,7 +59,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 def load(every: Sequence[Results]) -> list[Loaded]:
     """Summarize files and fit their curves; labels are distinct over all files. UsageError: invalid trials."""
     names = _names(every)
-    findings = [cell_findings(one.trials) for one in every]
+    findings = [cell_patterns(one.trials) for one in every]
     summaries = [
         summarize(one.header.plan.cells, one.trials, one.header.topology, seen)
         for one, seen in zip(every, findings, strict=True)

@@ -113,9 +113,3 @@ def transfers_of(file: TransferFile, method: str | None = None) -> Transfers:
 def load_transfers(path: Path, method: str | None = None) -> Transfers:
     """Read a latency file and take one method of it, or the fastest. Raises UsageError in one line."""
     return transfers_of(read_transfers(path), method)
-
-
-def why_invalid(trials: Iterable[PairTrial]) -> str:
-    """The reasons and flags that kept trials out of the figures, each once."""
-    said = dict.fromkeys(words for t in trials if not t.valid for words in (t.flags or [t.reason or t.status]))
-    return ", ".join(said)

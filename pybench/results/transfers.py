@@ -6,6 +6,7 @@ docs/reference/results.md describes them.
 """
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +150,9 @@ def _check(path: Path, plan: TransferPlan, topology: Topology, trials: list[Pair
         times = [t for t in (trial.transfer_ns, trial.p5_ns, trial.p95_ns) if t is not None]
         if not all(math.isfinite(t) and t > 0 for t in times):
             raise UsageError(f"{path}: pair {trial.cpus} has a transfer time that is none")
+
+
+def why_invalid(trials: Iterable[PairTrial]) -> str:
+    """The reasons and flags that kept trials out of the figures, each once."""
+    said = dict.fromkeys(words for t in trials if not t.valid for words in (t.flags or [t.reason or t.status]))
+    return ", ".join(said)

@@ -16,14 +16,10 @@ from pybench.host.topology import Distance, Topology, distance
 from pybench.native.outcome import TrialSpec
 from pybench.plan.transfer_pairs import LEAST_ROUNDS, order_of_round, pairs_by_class, plan_transfers
 from pybench.results.records import Cell, End
-from pybench.results.transfer_figures import Transfers, summarize, why_invalid
-from pybench.results.transfers import Pair, PairTrial, TransferFile, TransferHeader, TransferPlan
+from pybench.results.transfers import Pair, PairTrial, TransferFile, TransferHeader, TransferPlan, why_invalid
 from pybench.run.loop import Interrupted, Observer, Ran, origin, run
 from pybench.run.trial import RunTrial, StartMeters, measure, start_meters
 from pybench.workloads.transfer import WORKLOAD
-
-# Pairs per class, and rounds, of a quick measurement.
-QUICK_PAIRS, QUICK_ROUNDS = 3, 3
 
 
 class TransferRun:
@@ -161,28 +157,3 @@ def quick_look(
     pairs = tuple(some[0] for some in pairs_by_class(topology, cpus).values())
     run = TransferRun(msgspec.structs.replace(plan, pairs=pairs, rounds=1, tries=2), topology, run_trial, meters)
     return {t.distance: t.transfer_ns for t in run.trials() if t.valid and t.transfer_ns}
-
-
-def measure_transfers(
-    topology: Topology, cpus: Sequence[int], method: str = "cas", duration_ns: int = 10_000_000
-) -> Transfers:
-    """Measure the line transfer by distance on these CPUs, which is the limit of any lock's handoff.
-
-    Measures at most three pairs per distance class, three times for `duration_ns` each: about 60 ms per pair.
-    Raises UnsupportedError or UsageError if there are no two CPUs, MeasurementError if no trial is valid.
-    """
-    plan = plan_transfers(
-        topology, cpus, methods=(method,), rounds=QUICK_ROUNDS, duration_ns=duration_ns, every_pair=True
-    )
-    few = [pair for pairs in pairs_by_class(topology, cpus).values() for pair in _spread(pairs, QUICK_PAIRS)]
-    trials = list(TransferRun(msgspec.structs.replace(plan, pairs=tuple(few)), topology).trials())
-    if not any(trial.valid for trial in trials):
-        raise MeasurementError(f"no valid transfer between CPUs: {why_invalid(trials)}")
-    return summarize(trials, method)
-
-
-def _spread(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """Return `count` of the pairs, evenly spread from the first to the last."""
-    if len(pairs) <= count:
-        return list(pairs)
-    return [pairs[i * (len(pairs) - 1) // (count - 1)] for i in range(count)]

@@ -4,11 +4,11 @@
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pybench import native
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.facts import read_facts
-from pybench.host.switches.controls import Controls
 from pybench.host.switches.journal import undisturbed
 from pybench.host.topology import Topology, read_topology
 from pybench.native.outcome import Outcome, TrialSpec
@@ -17,6 +17,9 @@ from pybench.results.records import Cell, End, Header, Plan, Trial
 from pybench.results.store import Results, read
 from pybench.run.loop import Interrupted, Observer, Ran, origin, run
 from pybench.run.sweep import Sweep
+
+if TYPE_CHECKING:
+    from pybench.host.switches.controls import Controls
 
 
 def measure_plan(
@@ -94,9 +97,12 @@ def _results(header: Header, path: Path | None, ends: Sequence[End], ran: Callab
 
 
 @contextmanager
-def _host(plan: Plan) -> Iterator[Controls | None]:
+def _host(plan: Plan) -> "Iterator[Controls | None]":
     """Hold the host while a plan runs: its switches if the plan turns any, else the lock that keeps others off."""
     if turns_switches(plan):
+        # Few sweeps turn switches, and all would wait for this to load.
+        from pybench.host.switches.controls import Controls
+
         with Controls(states_of(plan.cells)) as controls:
             yield controls
         return

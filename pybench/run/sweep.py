@@ -5,13 +5,13 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pybench import native
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
 from pybench.host.meters import Around, forget_topology
-from pybench.host.switches.controls import Controls
 from pybench.host.switches.files import HostState
 from pybench.host.topology import Distance, Topology, distances
 from pybench.native.outcome import Members, Outcome, TrialSpec
@@ -22,6 +22,9 @@ from pybench.run.line_transfers import quick_look
 from pybench.run.trial import RunTrial, StartMeters, measure, start_meters, unsupported_words
 from pybench.stats.estimate import median_interval
 from pybench.workloads import workload
+
+if TYPE_CHECKING:
+    from pybench.host.switches.controls import Controls
 
 # Bound of a trial that ends by itself; what is not done by then counts as not done.
 LONGEST_OWN_NS = 60 * 10**9
@@ -97,7 +100,7 @@ class Sweep:
         seconds_before: float = 0.0,
         topology: Topology | None = None,
         meters: StartMeters = start_meters,
-        controls: Controls | None = None,
+        controls: "Controls | None" = None,
     ) -> None:
         self.plan = plan
         self.states = [CellState() for _ in plan.cells]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from pybench.api.latency import measure_transfers
 from pybench.host.topology import read_topology
 from pybench.plan.transfer_pairs import TRIES
 from pybench.results.transfer_figures import load_transfers
 from pybench.results.transfers import read_transfers
 from pybench.run import trial
-from pybench.run.line_transfers import measure_transfers
 from tests.cli.cli_runs import ALL_VALID, ENVIRONMENT, MAIN, PYBENCH, here, pybench, python
 
 needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two CPUs")

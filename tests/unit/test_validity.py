@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from pybench.analysis.diagnosis.patterns import Pattern, cell_patterns
 from pybench.host.meters import Around
 from pybench.native.outcome import Members, Outcome, Phase
 from pybench.present.caveats import finding_words
 from pybench.results.records import Cell, Evidence, Figures, HandoffFigure, Trial
 from pybench.run import checks as validity
-from pybench.run.checks import CHECKS, Finding, cell_findings, explain, flags
+from pybench.run.checks import CHECKS, THRESHOLDS, explain, flags
 from pybench.run.figures import Usual, evidence
 from pybench.stats.modes import drift, two_modes
 from pybench.workloads import workload
@@ -38,51 +39,51 @@ SPAN_NS = 100_000_000
 
 # check -> fields at the threshold, fields just over it
 AT_AND_OVER = {
-    "overlap": ({"overlap": validity.LEAST_OVERLAP}, {"overlap": validity.LEAST_OVERLAP - 0.001}),
-    "skew": ({"skew": validity.MOST_SKEW}, {"skew": validity.MOST_SKEW + 0.001}),
+    "overlap": ({"overlap": THRESHOLDS["overlap"]}, {"overlap": THRESHOLDS["overlap"] - 0.001}),
+    "skew": ({"skew": THRESHOLDS["skew"]}, {"skew": THRESHOLDS["skew"] + 0.001}),
     "off-cpu": (
-        {"off_cpu": validity.MOST_OFF_CPU, "off_cpu_sum": validity.MOST_OFF_CPU},
-        {"off_cpu_sum": validity.MOST_OFF_CPU + 0.001},
+        {"off_cpu": THRESHOLDS["off-cpu"], "off_cpu_sum": THRESHOLDS["off-cpu"]},
+        {"off_cpu_sum": THRESHOLDS["off-cpu"] + 0.001},
     ),
     "waited": (
-        {"waited": 0.5, "waited_more": validity.MOST_WAITED_MORE},
-        {"waited_more": validity.MOST_WAITED_MORE + 0.001},
+        {"waited": 0.5, "waited_more": THRESHOLDS["waited"]},
+        {"waited_more": THRESHOLDS["waited"] + 0.001},
     ),
     "involuntary-switches": (
-        {"involuntary": validity.MOST_INVOLUNTARY_HZ},
-        {"involuntary": validity.MOST_INVOLUNTARY_HZ + 1},
+        {"involuntary": THRESHOLDS["involuntary-switches"]},
+        {"involuntary": THRESHOLDS["involuntary-switches"] + 1},
     ),
     "topology": ({"topology": []}, {"topology": ["CPU 3 went off"]}),
     "migration": ({"migrated": 0}, {"migrated": 1}),
     "steal": (
-        {"steal": validity.MOST_STEAL + 0.049, "tick_share": 0.05},
-        {"steal": validity.MOST_STEAL + 0.051, "tick_share": 0.05},
+        {"steal": THRESHOLDS["steal"] + 0.049, "tick_share": 0.05},
+        {"steal": THRESHOLDS["steal"] + 0.051, "tick_share": 0.05},
     ),
-    "throttled": ({"throttled": validity.MOST_THROTTLED}, {"throttled": validity.MOST_THROTTLED + 0.001}),
-    "speed": ({"speed_change": validity.MOST_SPEED_CHANGE}, {"speed_loss": validity.MOST_SPEED_CHANGE + 0.001}),
+    "throttled": ({"throttled": THRESHOLDS["throttled"]}, {"throttled": THRESHOLDS["throttled"] + 0.001}),
+    "speed": ({"speed_change": THRESHOLDS["speed"]}, {"speed_loss": THRESHOLDS["speed"] + 0.001}),
     "interrupts": (
-        {"interrupts": {"device": validity.MOST_INTERRUPTS_HZ, "timer": 1e9}},
-        {"interrupts": {"device": validity.MOST_INTERRUPTS_HZ, "call": 1.0}},
+        {"interrupts": {"device": THRESHOLDS["interrupts"], "timer": 1e9}},
+        {"interrupts": {"device": THRESHOLDS["interrupts"], "call": 1.0}},
     ),
     "memory-node": ({"misplaced": 0}, {"misplaced": 1}),
-    "hold-time": ({"hold_error": validity.MOST_HOLD_ERROR}, {"hold_error": validity.MOST_HOLD_ERROR + 0.001}),
+    "hold-time": ({"hold_error": THRESHOLDS["hold-time"]}, {"hold_error": THRESHOLDS["hold-time"] + 0.001}),
     "think-time": (
-        {"think_error": validity.MOST_THINK_ERROR},
-        {"think_error": validity.MOST_THINK_ERROR + 0.001},
+        {"think_error": THRESHOLDS["think-time"]},
+        {"think_error": THRESHOLDS["think-time"] + 0.001},
     ),
     "clock": (
-        {"clock_offset_ns": validity.MOST_CLOCK_OFFSET_NS, "clock_drift": validity.MOST_CLOCK_DRIFT},
-        {"clock_drift": validity.MOST_CLOCK_DRIFT * 1.01},
+        {"clock_offset_ns": THRESHOLDS["clock"], "clock_drift": validity.CLOCK_DRIFT},
+        {"clock_drift": validity.CLOCK_DRIFT * 1.01},
     ),
-    "too-short": ({"quantum": validity.MOST_QUANTUM}, {"quantum": validity.MOST_QUANTUM + 0.001}),
-    "stall": ({"stall": validity.MOST_STALL}, {"stall": validity.MOST_STALL + 0.001}),
+    "too-short": ({"quantum": THRESHOLDS["too-short"]}, {"quantum": THRESHOLDS["too-short"] + 0.001}),
+    "stall": ({"stall": THRESHOLDS["stall"]}, {"stall": THRESHOLDS["stall"] + 0.001}),
     "load-before": ({"running": 0}, {"running": 10**6}),
-    "other-work": ({"other_work": validity.MOST_OTHER_WORK}, {"other_work": validity.MOST_OTHER_WORK + 0.001}),
+    "other-work": ({"other_work": THRESHOLDS["other-work"]}, {"other_work": THRESHOLDS["other-work"] + 0.001}),
     "siblings": (
-        {"siblings_busy": validity.MOST_SIBLING_BUSY},
-        {"siblings_busy": validity.MOST_SIBLING_BUSY + 0.001},
+        {"siblings_busy": THRESHOLDS["siblings"]},
+        {"siblings_busy": THRESHOLDS["siblings"] + 0.001},
     ),
-    "elsewhere": ({"elsewhere": validity.MOST_ELSEWHERE}, {"elsewhere": validity.MOST_ELSEWHERE + 0.001}),
+    "elsewhere": ({"elsewhere": THRESHOLDS["elsewhere"]}, {"elsewhere": THRESHOLDS["elsewhere"] + 0.001}),
 }
 
 
@@ -113,7 +114,7 @@ def test_waiting_by_nature_is_no_disturbance() -> None:
 
 
 def test_who_works_in_the_kernel_elsewhere_disturbs_only_who_does_too() -> None:
-    seen = msgspec.structs.replace(QUIET, elsewhere=(validity.MOST_ELSEWHERE + validity.MOST_ELSEWHERE_KERNEL) / 2)
+    seen = msgspec.structs.replace(QUIET, elsewhere=(THRESHOLDS["elsewhere"] + validity.ELSEWHERE_KERNEL) / 2)
     assert [flags(cell, seen) for cell in (SPIN, TRANSFER)] == [[], []]
     assert [flags(cell, seen) for cell in (MOUNT, STAT, LAUNCH)] == [["elsewhere"]] * 3
 
@@ -143,7 +144,7 @@ def test_hold_time_off_by_a_factor(factor: float) -> None:
     """Within 2 % it passes; a member that was asked for none passes whatever it took."""
     got = evidence(SPIN, outcome(hold_ns=[200 * factor, 37.0], hold_asked_ns=[200.0, 0.0]), Around())
     assert got.hold_error == pytest.approx(abs(factor - 1), abs=1e-6)
-    assert ("hold-time" in flags(SPIN, got)) == (got.hold_error > validity.MOST_HOLD_ERROR)
+    assert ("hold-time" in flags(SPIN, got)) == (got.hold_error > THRESHOLDS["hold-time"])
 
 
 @given(st.floats(-1e9, 1e9), st.floats(-0.01, 0.01))
@@ -218,7 +219,7 @@ def test_two_modes_are_named() -> None:
     noise = random.Random(4)
     values = [m * noise.gauss(1, 0.01) for m in [17.2e6] * 12 + [22.9e6] * 8]
     noise.shuffle(values)
-    (finding,) = cell_findings(trials(values))
+    (finding,) = cell_patterns(trials(values))
     low, low_count, high, high_count = finding.values
     assert finding.name == "bimodal"
     assert (low_count, high_count) == (12, 8)
@@ -249,7 +250,7 @@ def test_modes_are_found_when_they_are_apart() -> None:
 def test_a_drift_has_a_size() -> None:
     noise = random.Random(2)
     values = [1e6 * (1 - 0.10 * i / 19) * noise.gauss(1, 0.005) for i in range(20)]
-    findings = [finding for finding in cell_findings(trials(values)) if finding.name == "drift"]
+    findings = [finding for finding in cell_patterns(trials(values)) if finding.name == "drift"]
     (finding,) = findings
     assert finding.values[0] == pytest.approx(-0.105, abs=0.02)
 
@@ -277,9 +278,9 @@ def test_sweeps_without_a_drift_are_rarely_called_drifting() -> None:
     """8 cells a sweep, 5 % noise: the level is 1 % for the sweep, so of 60 sweeps 4 would be far too many."""
     noise = random.Random(3)
 
-    def sweep() -> list[Finding]:
+    def sweep() -> list[Pattern]:
         some = [t for cell in range(8) for t in trials([noise.gauss(1, 0.05) for _ in range(10)], cell)]
-        return [finding for finding in cell_findings(some) if finding.name == "drift"]
+        return [finding for finding in cell_patterns(some) if finding.name == "drift"]
 
     assert sum(bool(sweep()) for _ in range(60)) < 4
 
@@ -315,7 +316,7 @@ REAL_RATES = [3.088e6, 1.649e6, 1.705e6, 1.532e6, 1.718e6, 2.683e6, 3.142e6, 3.1
 
 
 def test_a_figure_that_follows_the_handoff_has_two_modes() -> None:
-    (found,) = [f for f in cell_findings(handed_trials(REAL_HANDOFFS, REAL_RATES)) if f.name == "handoff"]
+    (found,) = [f for f in cell_patterns(handed_trials(REAL_HANDOFFS, REAL_RATES)) if f.name == "handoff"]
     assert found.values == pytest.approx([63.17, 413.93])
     assert "two modes" in finding_words(found) and "63.2ns to 414ns" in finding_words(found)
 
@@ -325,7 +326,7 @@ def test_handoffs_that_explain_nothing_are_not_blamed(luck: random.Random) -> No
     """Rates that do not vary with the handoff, or handoffs all alike."""
     alike = handed_trials([100 + luck.random() for _ in range(10)], REAL_RATES)
     steady = handed_trials(REAL_HANDOFFS, [3e6] * 10)
-    assert not [f for f in cell_findings([*alike]) + cell_findings(steady) if f.name == "handoff"]
+    assert not [f for f in cell_patterns([*alike]) + cell_patterns(steady) if f.name == "handoff"]
 
 
 @given(

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
+from pybench.analysis.diagnosis.patterns import Pattern, cell_patterns
 from pybench.analysis.scaling.borders import Border, borders_of
 from pybench.analysis.scaling.curves import BestFit, best_fit
 from pybench.analysis.summary.handoffs import HandoffSummary, summarize_handoffs
 from pybench.native.outcome import Outcome
 from pybench.results.records import Cell, Figures, Trial
-from pybench.run.checks import Finding, cell_findings
 from pybench.run.trial import unsupported_words
 from pybench.stats.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
 
@@ -49,7 +49,7 @@ class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Latencies below it cannot be told."""
     speedup: Interval
     """Throughput over that of the fewest threads in the same series; of those themselves exactly 1."""
-    findings: list[Finding]
+    findings: list[Pattern]
     """What its valid trials show together: two modes, a drift."""
 
 
@@ -98,18 +98,18 @@ def summarize(
     cells: Sequence[Cell],
     trials: Iterable[Trial],
     topology: Mapping[str, Any] | None = None,
-    findings: list[Finding] | None = None,
+    findings: list[Pattern] | None = None,
 ) -> list[Series]:
     """All series of a file, in the order of its plan. Cells without a trial are in it, with no figures.
 
     ``topology`` is the header's; without it no borders are known, and no model has knees. ``findings`` are those
-    of `cell_findings`, which are looked for if they are not given.
+    of `cell_patterns`, which are looked for if they are not given.
     """
     by_cell: dict[int, list[Trial]] = defaultdict(list)
     for trial in trials:
         by_cell[trial.cell].append(trial)
     if findings is None:
-        findings = cell_findings(trial for some in by_cell.values() for trial in some)
+        findings = cell_patterns(trial for some in by_cell.values() for trial in some)
     series: dict[bytes, list[int]] = defaultdict(list)
     for index, cell in enumerate(cells):
         series[_series_key(cell)].append(index)
@@ -132,7 +132,7 @@ def _series(
     indices: list[int],
     by_cell: dict[int, list[Trial]],
     topology: Mapping[str, Any] | None,
-    findings: list[Finding],
+    findings: list[Pattern],
 ) -> Series:
     # Threads that share CPUs say nothing of how more CPUs scale.
     hardware = [i for i in indices if not cells[i].oversubscribed]
@@ -149,7 +149,7 @@ def _series(
 
 
 def _cell_summary(
-    index: int, cell: Cell, trials: list[Trial], base: list[float], findings: list[Finding], *, is_base: bool
+    index: int, cell: Cell, trials: list[Trial], base: list[float], findings: list[Pattern], *, is_base: bool
 ) -> CellSummary:
     valid = [trial.figures for trial in trials if trial.valid and trial.figures]
     flags: dict[str, int] = defaultdict(int)

@@ -8,15 +8,8 @@ import click
 import msgspec
 
 from pybench.errors import UsageError
-from pybench.host.capture import open_sysroot
-from pybench.host.doctor import Observation, examine
-from pybench.host.topology import topology_of
-from pybench.placement import parse_placements, place
 from pybench.present.terminal.output import show
 from pybench.present.views.doctor import doctor
-
-# A trial on more CPUs says no more of the host.
-MOST_REHEARSED = 64
 
 
 @click.command()
@@ -76,15 +69,9 @@ def command(
 
         put_back(dry_run=dry_run, forget=forget, tell=click.echo)
         return
-    with open_sysroot(sysroot) as tree:
-        topology = topology_of(tree)
-        texts = parse_placements(words)
-        if len(texts) != 1:
-            raise UsageError(f"--place {words!r}: doctor looks at one placement")
-        cpus = place(topology, texts[0]).cpus
-        found = examine(tree, cpus)
-    if sysroot == Path("/") and not quick:
-        found += _rehearsed(cpus)
+    from pybench.api.doctor import examine
+
+    cpus, found = examine(words, sysroot, quick=quick)
     if as_json:
         shown = {"place": words, "cpus": list(cpus), "advice": msgspec.to_builtins(found)}
         click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=1))
@@ -92,24 +79,3 @@ def command(
         show(doctor(found, cpus))
     if strict and any(one.level == "problem" for one in found):
         sys.exit(1)
-
-
-def _rehearsed(cpus: tuple[int, ...]) -> list[Observation]:
-    """What a real trial on these CPUs shows."""
-    from pybench.run.checks import explain
-    from pybench.run.rehearsal import gaps, rehearse
-
-    trial = rehearse(cpus[:MOST_REHEARSED])
-    worst, share = gaps(trial)[0]
-    seen = f"CPU {worst} was away for {share:.2%} of half a second"
-    if not trial.flags:
-        return [Observation(topic="a short trial", level="fine", seen=seen, threshold="no check fails")]
-    return [
-        Observation(
-            topic="a short trial",
-            level="problem",
-            seen=f"{seen}; it failed: {', '.join(trial.flags)}",
-            threshold="no check fails",
-            next_step=explain(trial.flags[0]).rpartition("; ")[2],
-        )
-    ]

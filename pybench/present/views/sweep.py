@@ -4,6 +4,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
+from pybench.analysis.diagnosis.patterns import Pattern, cell_patterns
 from pybench.analysis.scaling.curves import LEVELS_TO_COMPARE, too_few
 from pybench.analysis.summary.series import CellSummary, Series, summarize
 from pybench.present import caveats
@@ -30,7 +31,6 @@ from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.names import text_of
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
-from pybench.run.checks import Finding, cell_findings
 from pybench.workloads import workload
 
 COLUMNS = (
@@ -78,12 +78,12 @@ def result_blocks(
     series: Sequence[Series],
     cells: Sequence[Cell],
     trials: Sequence[Trial],
-    findings: Sequence[Finding] | None = None,
+    findings: Sequence[Pattern] | None = None,
     described: Collection[int] | None = None,
 ) -> list[Block]:
     """Return a table for each workload, its curves in words, then caveats.
 
-    `findings`: those of `cell_findings`, if known. `described`: the first cells of the curves to put into words;
+    `findings`: those of `cell_patterns`, if known. `described`: the first cells of the curves to put into words;
     None: all.
     """
     blocks: list[Block] = []
@@ -100,7 +100,7 @@ def result_blocks(
         *caveats.on_cells(every, simulated=simulated),
         *(
             f"All cells together: {caveats.finding_words(finding)}"
-            for finding in (cell_findings(trials) if findings is None else findings)
+            for finding in (cell_patterns(trials) if findings is None else findings)
             if finding.cell is None
         ),
     ]

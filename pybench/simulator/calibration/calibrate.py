@@ -18,8 +18,8 @@ from pybench.host.facts import read_facts
 from pybench.host.switches.journal import undisturbed
 from pybench.host.topology import Topology
 from pybench.plan.transfer_pairs import plan_transfers
-from pybench.results.transfer_figures import pair_figures, why_invalid
-from pybench.results.transfers import PairTrial
+from pybench.results.transfer_figures import pair_figures
+from pybench.results.transfers import PairTrial, why_invalid
 from pybench.run.line_transfers import measure_matrix
 from pybench.simulator.calibration.core import lone
 from pybench.simulator.calibration.lateness import singles

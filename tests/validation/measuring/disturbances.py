@@ -210,7 +210,7 @@ def _rate(outcome: Outcome, rng: random.Random) -> Outcome:
 
 def _speed(outcome: Outcome, rng: random.Random) -> Outcome:
     return _members(
-        outcome, work_ns=[[1000.0, 1000.0 * _off(rng, checks.MOST_SPEED_CHANGE + 0.01)], [1000.0, 1004.0]]
+        outcome, work_ns=[[1000.0, 1000.0 * _off(rng, checks.THRESHOLDS["speed"] + 0.01)], [1000.0, 1004.0]]
     )
 
 
