@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pybench.analysis.diagnosis.patterns import Pattern
 from pybench.analysis.summary.series import CellSummary
-from pybench.present.labels import where
+from pybench.present.labels import is_storm, where
 from pybench.present.numbers import count, plural, share, time_ns
 from pybench.present.provenance import bounded
 from pybench.results.cells import varying
@@ -43,7 +43,7 @@ def on_cells(cells: Sequence[CellSummary], *, simulated: bool) -> Iterator[str]:
     unsupported = {
         (cell.cell.workload, cell.unsupported): None
         for cell in cells
-        if cell.unsupported and not workload(cell.cell.workload).typical_ns
+        if cell.unsupported and not is_storm(cell.cell)
     }
     yield from (f"{name}: unsupported here: {reason}" for name, reason in unsupported)
     if any(cell.cell.oversubscribed for cell in cells):
@@ -84,14 +84,14 @@ def start_and_overlap(trials: Iterable[Trial]) -> str:
     seen = [
         t.evidence
         for t in trials
-        if t.valid and t.evidence and t.threads > 1 and not workload(t.workload).typical_ns
+        if t.valid and t.evidence and t.threads > 1 and not workload(t.workload).ends_by_itself
     ]
     if not seen:
         return ""
     skews, overlaps = sorted(e.start_skew_ns for e in seen), sorted(e.overlap for e in seen)
     middle = len(seen) // 2
     return (
-        f"Threads started within {time_ns(skews[middle])} of each other (median of {len(seen)} trials; "
+        f"Threads started within {time_ns(skews[middle])} of each other (median of {plural(len(seen), 'trial')}; "
         f"maximum {time_ns(skews[-1])}) and ran together for {overlaps[middle]:.2%} of a trial "
         f"(minimum {overlaps[0]:.2%})."
     )

@@ -93,7 +93,7 @@ class Column(msgspec.Struct, frozen=True):
 
     @property
     def right(self) -> bool:
-        """Whether the column is aligned on the right, as numbers are."""
+        """Return whether the column is aligned on the right, as numbers are."""
         return self.kind != "text"
 
 

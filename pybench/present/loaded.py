@@ -10,7 +10,7 @@ from pybench.analysis.diagnosis.patterns import Pattern, cell_patterns
 from pybench.analysis.scaling.curves import BestFit, CurveFits
 from pybench.analysis.summary.launches import LaunchSummary, summarize_launches
 from pybench.analysis.summary.series import Series, summarize
-from pybench.present.labels import BARE
+from pybench.present.labels import BARE, is_storm
 from pybench.present.numbers import drawable
 from pybench.present.provenance import SIMULATED
 from pybench.results.cells import label, label_settings
@@ -20,7 +20,7 @@ from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
 
 MOST_FITTED = 8
-"""Curves with a fit: more lines cannot be told apart, and each takes a tenth of a second."""
+"""Curves with a fit: more lines cannot be read, and each takes a tenth of a second."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +124,7 @@ def launch_summaries(
 ) -> list[tuple[str, LaunchSummary, list[Trial]]]:
     """Return label (without the number of containers), summary and trials of each measured launch cell."""
     found = []
-    cells: list[Cell] = [cell for one in files for cell in one.cells if cell.workload == "launch"]
+    cells: list[Cell] = [cell for one in files for cell in one.cells if is_storm(cell)]
     shown = [name for name in label_settings(cells) if name != "containers"] if cells else []
     if len({cell.threads for cell in cells}) > 1:
         shown.append("threads")
@@ -133,7 +133,7 @@ def launch_summaries(
         for trial in one.results.trials:
             by_cell[trial.cell].append(trial)
         for index, cell in enumerate(one.cells):
-            if cell.workload != "launch":
+            if not is_storm(cell):
                 continue
             summary = summarize_launches(cell, by_cell[index])
             if summary:

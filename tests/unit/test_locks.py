@@ -161,7 +161,7 @@ def pybench(*words: str) -> str:
 def test_the_verb_lists_them_in_80_columns() -> None:
     shown = pybench("sweep", "spin", "--lock", "list")
     assert all(len(line.rstrip()) <= 80 for line in shown.splitlines())
-    rows = shown.partition("\n\nspace ")[0].splitlines()[1:]
+    rows = shown.partition("\nspace: ")[0].splitlines()[1:]
     assert [line.split()[0] for line in rows if line[0] != " "] == list(native.locks())
 
 

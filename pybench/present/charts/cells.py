@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What charts draw: lines and cells of loaded files, and rows of intervals."""
+"""Lines and cells of loaded files for charts, and rows of intervals."""
 
 from collections.abc import Sequence
 
 from pybench.present.charts.parts import rounded
+from pybench.present.labels import is_storm
 from pybench.present.loaded import Line, Loaded
 from pybench.stats.estimate import Interval
 
@@ -12,12 +13,12 @@ MOST_CELLS = 240
 
 
 def scaling_lines(files: Sequence[Loaded], only: str = "") -> list[Line]:
-    """The lines with a figure, without launches, which are counted by containers and not by threads."""
+    """Return the lines with a valid trial, without storms, which are counted by containers, not threads."""
     return [
         line
         for one in files
         for line in one.lines
-        if line.workload != "launch"
+        if not is_storm(line.series.cell)
         and only in ("", line.workload)
         and any(cell.valid and cell.throughput.value > 0 for cell in line.series.cells)
     ]
@@ -29,12 +30,12 @@ def bounds(shown: Interval) -> dict[str, object]:
 
 
 def measured_cells(files: Sequence[Loaded], launches: bool | None = None) -> list[tuple[Line, int, Loaded]]:
-    """Line, place of the cell in it, and its file; of all cells that have valid trials, at most MOST_CELLS."""
+    """Return line, place of the cell in it, and its file, of at most MOST_CELLS cells with valid trials."""
     found = [
         (line, place, one)
         for one in files
         for line in one.lines
-        if launches is None or (line.workload == "launch") is launches
+        if launches is None or is_storm(line.series.cell) is launches
         for place, cell in enumerate(line.series.cells)
         if cell.index in one.valid
     ]

@@ -21,8 +21,6 @@ from pybench.stats.estimate import Interval, ratio_interval, ratio_range
 from pybench.stats.ranking import Rates, Standing, standing
 from pybench.workloads import workload
 
-# The control should scale whatever the locks do.
-CONTROL = "stat"
 SCALES = 0.8
 SAME_WITHIN = 0.03
 MOST_LAUNCH_LINES = 4
@@ -48,9 +46,9 @@ def conclude(files: Sequence[Loaded], compared: Sequence[Compared]) -> list[Conc
         lines = [line for one in files for line in one.lines if line.workload == name]
         if not any(cell.valid for line in lines for cell in line.series.cells):
             continue
-        if name == "launch":
+        if workload(name).ends_by_itself:
             found += _launches(files)
-        elif name == CONTROL and len(names) > 1:
+        elif workload(name).control and len(names) > 1:
             found += _control(lines)
         else:
             found += _scaling(name, lines)
@@ -192,13 +190,13 @@ def _one_curve(
     gain = _ratio(line, measured[most][1], line, measured[least][1])
     told = f"[{gain.low:.3g}, {gain.high:.3g}]" if gain.known else "(too few trials for an interval)"
     words = (
-        f"{who}: {threads_word(most)} do {gain.value:.3g} times {told} the work of {threads_word(least)}"
+        f"{who}: {threads_word(most)} do {gain.value:.3g} times {told} the throughput of {threads_word(least)}"
         f"{': more threads make it slower' if gain.known and gain.high < 1 else ''}."
     )
     fit = line.fits.models[0] if line.fits and line.fits.models else None
     if fit is None:
         top = max(measured, key=lambda n: measured[n][0].value)
-        words += f" Highest measured at {threads_word(top)}, {counted(measured[top][0])} {unit}/s."
+        words += f" Maximum measured at {threads_word(top)}, {counted(measured[top][0])} {unit}/s."
         return Conclusion(text=words)
     if fit.peak is not None and fit.peak.value > least:
         words += (
@@ -227,9 +225,7 @@ def _control(lines: Sequence[Line]) -> list[Conclusion]:
         gain = ratio_interval(measured[most][1], measured[least][1])
         enough = SCALES * most / least
         span = f" [{gain.low:.2f}, {gain.high:.2f}]" if gain.known else " (too few trials for an interval)"
-        words = (
-            f"Control ({CONTROL}, no lock): {gain.value:.2f} times{span} the throughput with {threads_word(most)}"
-        )
+        words = f"Control ({line.workload}, no lock): {gain.value:.2f} times{span} the throughput with {threads_word(most)}"
         if gain.low >= enough:
             kind, said = "control", "so throughput that the others lose is the locks', not the host's."
         elif gain.high < enough:

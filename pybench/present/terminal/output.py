@@ -31,7 +31,6 @@ from pybench.present.document import (
     cell_text,
     spans,
 )
-from pybench.present.terminal.machine import picture
 
 WIDTH = 80
 # A pipe has no width: wide enough that rows are rarely folded.
@@ -103,7 +102,7 @@ def render(blocks: Sequence[Block], width: int) -> Iterator[RenderableType]:
 
 
 def _apart(before: Block, block: Block) -> bool:
-    """Whether a blank line stands between two blocks."""
+    """Return whether a blank line stands between two blocks."""
     if isinstance(block, Heading):
         return block.level < 3 or not isinstance(before, Heading)
     if isinstance(block, Paragraph):
@@ -123,6 +122,8 @@ def _block(block: Block, width: int) -> Iterator[RenderableType]:
     elif isinstance(block, Drawing):
         yield from _drawing(block)
     elif isinstance(block, HostPicture):
+        from pybench.present.terminal.machine import picture
+
         yield picture(block.topology, block.placement, width)
     elif isinstance(block, Section):
         yield Text(printable(block.title), style="bold")

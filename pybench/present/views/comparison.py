@@ -20,7 +20,7 @@ from pybench.present.document import (
     Tone,
     note,
 )
-from pybench.present.labels import group_cells, group_columns, threads_word
+from pybench.present.labels import group_cells, group_columns, is_storm, threads_word
 from pybench.present.provenance import SIMULATED
 from pybench.results.cells import label, settings, varying
 from pybench.results.metrics import metric
@@ -221,7 +221,7 @@ def _legend(compared: Compared) -> str:
         )
     several = compared.family > 1
     family = f"all {compared.family} ratios together" if several else "one ratio"
-    launches = any(cell.cell.workload == "launch" for pair in compared.pairs for cell in pair.cells)
+    launches = any(is_storm(cell.cell) for pair in compared.pairs for cell in pair.cells)
     success = " success: share of the containers launched within the deadline." if launches else ""
     return (
         f"B/A: ratio of the medians, with its own {compared.level:.0%} interval. Verdicts hold for {family}: the "

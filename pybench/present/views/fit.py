@@ -4,10 +4,11 @@
 import math
 from collections.abc import Sequence
 
-from pybench.analysis.scaling.curves import CurveFits, FittedParameter, ModelFit
+from pybench.analysis.scaling.curves import CurveFits, ModelFit
 from pybench.analysis.scaling.models import MODELS
 from pybench.present.document import Block, Column, Content, Drawing, Heading, Paragraph, Span, Table, note
-from pybench.present.numbers import UNKNOWN, count, time_ns
+from pybench.present.labels import capital, parameter
+from pybench.present.numbers import UNKNOWN, count
 from pybench.present.terminal.curve import LEGEND, draw
 from pybench.stats.estimate import Interval
 
@@ -36,7 +37,7 @@ def fit_blocks(heading: str, fits: CurveFits, notes: Sequence[str] = (), *, draw
     best = fits.models[0]
     blocks.append(_models(fits.models))
     if drawn:
-        title = f"{_capital(best.title)}: ops/s against threads (log scale)"
+        title = f"{capital(best.title)}: ops/s against threads (log scale)"
         blocks.append(Drawing(draw(fits.measured, best.curve).split("\n"), title=title, legend=LEGEND))
     for fit in fits.models:
         blocks += _model(fit)
@@ -78,7 +79,7 @@ def _known(part: float | None) -> float:
 
 def _model(fit: ModelFit) -> list[Block]:
     return [
-        Heading(_capital(fit.title), level=3),
+        Heading(capital(fit.title), level=3),
         Paragraph(fit.formula, tone="dim", indent=1),
         Paragraph("; ".join(parameter(one) for one in fit.parameters), indent=1),
         Paragraph(" ".join(fit.says), indent=1),
@@ -127,24 +128,3 @@ def _predictions(models: Sequence[ModelFit]) -> Table:
                 ]
             )
     return Table("predictions", columns, rows, title="Predicted ops/s")
-
-
-def model_words(fit: ModelFit) -> list[str]:
-    """Return a line of parameters and what they mean, then a line per caveat."""
-    values = "; ".join(parameter(one) for one in fit.parameters if one.unit != "ops/s")
-    words = f"{_capital(fit.title)}: {values}. {' '.join(fit.says)}"
-    return [words, *(f"caveat: {caveat}" for caveat in fit.caveats)]
-
-
-def parameter(one: FittedParameter) -> str:
-    """Return `alpha 3.0 % [2.7, 3.2]`, `gamma 1.01M ops/s [0.99M, 1.02M]`, `c 39.6ns [31.4ns, 50ns]`."""
-    values = (one.interval.value, one.interval.low, one.interval.high)
-    if one.unit == "share":
-        value, low, high = (f"{100 * part:.3g}" for part in values)
-        return f"{one.name} {value} % [{low}, {high}]"
-    value, low, high = (count(v) if one.unit == "ops/s" else time_ns(v) for v in values)
-    return f"{one.name} {value}{' ops/s' if one.unit == 'ops/s' else ''} [{low}, {high}]"
-
-
-def _capital(title: str) -> str:
-    return title[0].upper() + title[1:]

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Sequence
 from pybench.analysis.summary.launches import BESIDE, PHASES, LaunchSummary, cost_ratio, summarize_launches
 from pybench.analysis.summary.series import unsupported_of
 from pybench.present.document import Block, Column, Content, Drawing, Heading, Paragraph, Table, note
-from pybench.present.labels import group_cells, group_columns, with_threads
+from pybench.present.labels import group_cells, group_columns, is_storm, with_threads
 from pybench.present.numbers import time_ns
 from pybench.present.provenance import SIMULATED
 from pybench.results.cells import label, with_defaults
@@ -78,7 +78,7 @@ def launch_blocks(cells: Sequence[Cell], trials: Iterable[Trial], same: str, sho
     blocks += _bystander_blocks(list(largest.values()), settings)
     blocks += _timelines(largest, by_cell, measured)
     # A cell whose trials all failed stands among the failures.
-    unseen = [cell for i, cell in enumerate(cells) if cell.workload == "launch" and not by_cell[i]]
+    unseen = [cell for i, cell in enumerate(cells) if is_storm(cell) and not by_cell[i]]
     missing = [
         Paragraph(f"Not measured, for lack of time: {label(cell, [*settings, 'containers'], of=with_threads)}")
         for cell in unseen
@@ -87,7 +87,7 @@ def launch_blocks(cells: Sequence[Cell], trials: Iterable[Trial], same: str, sho
 
 
 def _summary(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | None:
-    return summarize_launches(cell, trials) if cell.workload == "launch" else None
+    return summarize_launches(cell, trials) if is_storm(cell) else None
 
 
 def _rank(strategy: str) -> int:
@@ -216,7 +216,7 @@ def unsupported(cells: Sequence[Cell], by_cell: dict[int, list[Trial]]) -> list[
     """Return the strategies that this kernel or user cannot do: the call that failed, its errno, and its need."""
     names: dict[str, dict[str, None]] = defaultdict(dict)
     for index, cell in enumerate(cells):
-        if cell.workload == "launch" and (words := unsupported_of(by_cell.get(index, []))):
+        if is_storm(cell) and (words := unsupported_of(by_cell.get(index, []))):
             names[words][str(cell.params["strategy"])] = None
     return [f"{', '.join(strategies)}: unsupported here: {words}" for words, strategies in names.items()]
 

@@ -20,12 +20,9 @@ from pybench.present.document import (
     Table,
     note,
 )
-from pybench.present.labels import group_cells, group_columns
-from pybench.present.numbers import UNKNOWN
+from pybench.present.labels import DISTANCE_WORDS, group_cells, group_columns, model_words
+from pybench.present.numbers import UNKNOWN, time_ns
 from pybench.present.provenance import SIMULATED, banner, describe_host
-from pybench.present.views.fit import model_words
-from pybench.present.views.handoffs import handoff_blocks
-from pybench.present.views.launch import launch_blocks
 from pybench.results.cells import settings, varying
 from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.names import text_of
@@ -42,6 +39,16 @@ COLUMNS = (
     Column("max", "time"),
     Column("Jain", "index"),
     Column("valid", "fraction"),
+)
+HANDOFFS = (
+    Column("threads", "number", once=True),
+    Column("next owner"),
+    Column("share", "share"),
+    Column("handoff", "time"),
+    Column("line transfers", "ratio"),
+    Column("reacquired", "share"),
+    Column("longest streak", "count"),
+    Column("longest wait", "time"),
 )
 OF_DRAWS = (
     f"{SIMULATED}: medians over draws of the uncertain inputs, with the central 95 % of draws (of few draws: "
@@ -90,7 +97,10 @@ def result_blocks(
     simulated = any(trial.simulated for trial in trials)
     for name, group in groupby(series, key=lambda s: s.cell.workload):
         own = [cell for cell in cells if cell.workload == name]
-        if workload(name).typical_ns:
+        if workload(name).ends_by_itself:
+            # A sweep without storms does without this view's files.
+            from pybench.present.views.launch import launch_blocks
+
             shown, same = _settings_of(own, [*varying(own), *_threads_varying(own)])
             blocks += launch_blocks(cells, trials, same, shown)
         else:
@@ -120,7 +130,7 @@ def _settings_of(cells: Sequence[Cell], shown: list[str]) -> tuple[list[str], st
         for name, value in settings(cells[0]).items()
         if name not in shown and (name == "place" or value not in ("", "0", quiet.get(name)))
     }
-    if kind.typical_ns and "threads" not in shown:
+    if kind.ends_by_itself and "threads" not in shown:
         same["threads"] = str(cells[0].threads)
     return shown, " ".join(f"{key}={value}" for key, value in same.items())
 
@@ -141,7 +151,7 @@ def _workload_blocks(series: list[Series], described: Collection[int] | None, *,
         note(f"ops are {kind.operation}; {constant}"),
         Table("cells", [*group_columns(shown), *COLUMNS], rows, notes=notes),
         *_phase_blocks(series, shown),
-        *handoff_blocks(series, shown, simulated=simulated),
+        *_handoff_blocks(series, shown, simulated=simulated),
     ]
 
 
@@ -179,6 +189,47 @@ def _phase_blocks(series: Sequence[Series], shown: Sequence[str]) -> list[Block]
     return [Table("phases", columns, rows, title="Mean time per operation, by phase")]
 
 
+def _handoff_blocks(series: Sequence[Series], shown: Sequence[str], *, simulated: bool = False) -> list[Block]:
+    """Return a table with rows by thread count and distance; nothing if no cell recorded handoffs."""
+    cells = [summary for one in series for summary in one.cells if summary.handoffs]
+    rows: list[list[Content]] = []
+    worst = 0.0
+    for cell in cells:
+        seen = cell.handoffs
+        if seen is None:
+            continue
+        worst = max(worst, seen.longest_gap_ns.value)
+        of_cell: list[Content] = [
+            seen.kept.value,
+            seen.longest_streak.value,
+            Figure(seen.longest_wait_ns.value, least=cell.timer_step_ns),
+        ]
+        for place, distance in enumerate(seen.distances):
+            rows.append(
+                [
+                    *group_cells(cell.cell, shown),
+                    cell.cell.threads,
+                    DISTANCE_WORDS[distance.distance],
+                    distance.share.value,
+                    Figure(distance.mean_ns, least=cell.timer_step_ns / 10),
+                    distance.transfers,
+                    *([None] * 3 if place else of_cell),
+                ]
+            )
+    if not rows:
+        return []
+    transfers = "in the model" if simulated else "measured between rounds"
+    return [
+        Table("handoffs", [*group_columns(shown), *HANDOFFS], rows, title="Handoffs by distance"),
+        note(
+            "handoff: from the release until the next owner holds the guarded line. line transfers: the handoff "
+            f"divided by the time of one line transfer {transfers}. reacquired: share of operations whose thread "
+            "was the previous owner too. longest streak: most operations in a row of one thread. longest wait: of "
+            f"the timed operations; no wait, timed or not, exceeded {time_ns(worst)}."
+        ),
+    ]
+
+
 def _curve_lines(series: Series, *, simulated: bool) -> Iterator[str]:
     """Yield the best scaling model of one curve in words. One thread count is not a curve."""
     if len({summary.cell.threads for summary in series.cells}) < 2:
@@ -198,7 +249,7 @@ def legend(cells: Sequence[CellSummary], *, simulated: bool = False) -> Paragrap
     """Return a note on what the columns mean."""
     kinds = {cell.cell.workload: workload(cell.cell.workload) for cell in cells}
     over = OF_DRAWS if simulated else OF_TRIALS
-    if kinds and all(kind.typical_ns for kind in kinds.values()):
+    if kinds and all(kind.ends_by_itself for kind in kinds.values()):
         return note(
             f"{over}. time each: time of the storm divided by its containers. p50, p99, max: latency of one "
             "launch from its arrival. success: share launched within the deadline. mounts: longest mount table, "
