@@ -225,7 +225,8 @@ def _control(lines: Sequence[Line]) -> list[Conclusion]:
         gain = ratio_interval(measured[most][1], measured[least][1])
         enough = SCALES * most / least
         span = f" [{gain.low:.2f}, {gain.high:.2f}]" if gain.known else " (too few trials for an interval)"
-        words = f"Control ({line.workload}, no lock): {gain.value:.2f} times{span} the throughput with {threads_word(most)}"
+        times = f"{gain.value:.2f} times{span}"
+        words = f"Control ({line.workload}, no lock): {times} the throughput with {threads_word(most)}"
         if gain.low >= enough:
             kind, said = "control", "so throughput that the others lose is the locks', not the host's."
         elif gain.high < enough:
