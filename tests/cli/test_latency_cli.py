@@ -39,7 +39,8 @@ def test_a_matrix_is_printed_kept_and_printed_again(tmp_path: Path) -> None:
     assert [end.reason for end in file.ends] == ["limit"]
     rounds = {(t.method, t.round) for t in file.trials}
     assert rounds == {(method, n) for method in ("cas", "lines") for n in range(3)}
-    assert all(t.p5_ns <= t.transfer_ns <= t.p95_ns for t in file.trials)
+    assert all(t.p5_ns and t.transfer_ns and t.p95_ns for t in file.trials)
+    assert all((t.p5_ns or 0) <= (t.transfer_ns or 0) <= (t.p95_ns or 0) for t in file.trials)
     assert load_transfers(path).classes[0].median_ns.value > 0
     assert here("show", path).stdout == ran.stdout
 

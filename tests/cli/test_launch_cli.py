@@ -73,7 +73,8 @@ def test_who_suffers_is_shown(result_file: Path) -> None:
     for who in ("beside the storm", "binds prober", "binds reader", "binds walker", "parent prober"):
         assert who in ran.stdout
     assert "probe p99" in said(ran.stdout)
-    assert read(result_file).trials[0].outcome.members.role[-3:] == [1, 3, 4]
+    members = read(result_file).trials[0].outcome.members
+    assert members is not None and members.role[-3:] == [1, 3, 4]
 
 
 def test_ctrl_c_keeps_what_is_done(result_file: Path) -> None:

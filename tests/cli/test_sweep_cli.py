@@ -24,8 +24,8 @@ def test_a_sweep_prints_what_it_keeps(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     (path,) = (tmp_path / "results").glob("*.jsonl")
     assert str(path.relative_to(tmp_path)) in ran.stderr
-    for words in ("lock=ticket", "lock=mcs", "speedup", "p99", "Jain"):
-        assert words in ran.stdout
+    for text in ("lock=ticket", "lock=mcs", "speedup", "p99", "Jain"):
+        assert text in ran.stdout
     assert all(len(line.rstrip()) <= 80 for line in ran.stdout.splitlines())
     again = here("show", path)
     assert again.stdout == ran.stdout

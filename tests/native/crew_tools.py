@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from pybench.native import Outcome, TrialSpec, run_trial
+from pybench.native.outcome import Members
 from pybench.workloads import WORKLOADS
 
 T = TypeVar("T")
@@ -51,6 +52,12 @@ def run_or_skip(spec: TrialSpec) -> Outcome:
         pytest.skip(f"this host cannot: {outcome.reason}")
     assert outcome.status == "ok", outcome.reason
     return outcome
+
+
+def members_in(outcome: Outcome) -> Members:
+    """Return the members of an outcome that must have some."""
+    assert outcome.members is not None, outcome.reason
+    return outcome.members
 
 
 def _stat(pid: int) -> tuple[str, str, int, int] | None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,13 +31,15 @@ LONG_MS = 60_000
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kill", KILLS)
-def test_a_kill_at_a_random_moment(kill, seed):
+def test_a_kill_at_a_random_moment(kill: str, seed: int) -> None:
     assert "WRONG" not in KILLS[kill](random.Random(f"{kill} {seed}"))
 
 
 @pytest.mark.parametrize(("crew", "pick"), [("threads", pick_leader), ("processes", pick_leader)])
 @pytest.mark.parametrize("workload", ["spin", "mount"])
-def test_a_stopped_crew_is_given_up(workload, crew, pick, two_cpus):
+def test_a_stopped_crew_is_given_up(
+    workload: str, crew: str, pick: Callable[[int], int], two_cpus: tuple[int, int]
+) -> None:
     run_or_skip(request(workload, two_cpus, 1))
     meddler = Meddler(pick, signal.SIGSTOP)
     outcome = run_trial(request(workload, two_cpus, 100, crew=crew, grace_ns=400 * MS))
@@ -45,7 +48,7 @@ def test_a_stopped_crew_is_given_up(workload, crew, pick, two_cpus):
     assert wait_gone(meddler.done())
 
 
-def test_a_stopped_member_is_given_up(two_cpus):
+def test_a_stopped_member_is_given_up(two_cpus: tuple[int, int]) -> None:
     """A member that is stopped holds up all who wait for it."""
     meddler = Meddler(pick_process, signal.SIGSTOP, 0.05)
     outcome = run_trial(request("spin", two_cpus, 300, crew="processes", grace_ns=400 * MS))
@@ -54,7 +57,7 @@ def test_a_stopped_member_is_given_up(two_cpus):
     assert wait_gone(meddler.done())
 
 
-def test_a_crew_that_cannot_finish_is_given_up(cpus):
+def test_a_crew_that_cannot_finish_is_given_up(cpus: tuple[int, ...]) -> None:
     begin = time.monotonic()
     outcome = run_trial(request("spin", cpus[:1], 10, hold_ns=60_000 * MS, grace_ns=200 * MS))
     assert outcome.status == "failed"
@@ -69,7 +72,7 @@ def interrupt(number: int, delay: float) -> Meddler:
 
 @pytest.mark.parametrize("crew", ["threads", "processes"])
 @pytest.mark.parametrize("delay", [0.0, 0.002, 0.03, 0.1])
-def test_ctrl_c_ends_a_trial(delay, crew, two_cpus):
+def test_ctrl_c_ends_a_trial(delay: float, crew: str, two_cpus: tuple[int, int]) -> None:
     old = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         meddler = interrupt(signal.SIGINT, 0.005 + delay)
@@ -82,7 +85,7 @@ def test_ctrl_c_ends_a_trial(delay, crew, two_cpus):
     assert ended - meddler.sent_at < 5
 
 
-def test_a_signal_that_is_handled_interrupts_a_trial(two_cpus):
+def test_a_signal_that_is_handled_interrupts_a_trial(two_cpus: tuple[int, int]) -> None:
     heard = []
     old = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
     try:
@@ -96,7 +99,7 @@ def test_a_signal_that_is_handled_interrupts_a_trial(two_cpus):
     assert heard == [signal.SIGUSR1]
 
 
-def test_hearing_of_children_interrupts_no_trial(two_cpus, disk_path):
+def test_hearing_of_children_interrupts_no_trial(two_cpus: tuple[int, int], disk_path: Path) -> None:
     """The leader's end is heard while the guard of its folder still removes it."""
     run_or_skip(launch_spec(two_cpus, containers=1, fs=str(disk_path)))
     heard = []
@@ -109,7 +112,7 @@ def test_hearing_of_children_interrupts_no_trial(two_cpus, disk_path):
     assert heard
 
 
-def test_a_signal_that_nobody_handles_changes_nothing(two_cpus):
+def test_a_signal_that_nobody_handles_changes_nothing(two_cpus: tuple[int, int]) -> None:
     meddler = interrupt(signal.SIGURG, 0.01)
     outcome = run_trial(request("spin", two_cpus, 100))
     meddler.done()
@@ -118,7 +121,7 @@ def test_a_signal_that_nobody_handles_changes_nothing(two_cpus):
 
 @pytest.mark.parametrize("crew", ["threads", "processes"])
 @pytest.mark.parametrize("workload", ["spin", "mount"])
-def test_the_crew_goes_with_a_killed_interpreter(workload, crew, two_cpus):
+def test_the_crew_goes_with_a_killed_interpreter(workload: str, crew: str, two_cpus: tuple[int, int]) -> None:
     run_or_skip(request(workload, two_cpus, 1))
     program = f"from crew_tools import *; run_trial(request({workload!r}, {two_cpus}, {LONG_MS}, crew={crew!r}))"
     with subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parent) as caller:
@@ -130,7 +133,7 @@ def test_the_crew_goes_with_a_killed_interpreter(workload, crew, two_cpus):
     assert wait_gone(leader, 2.0)
 
 
-def test_a_trial_after_a_killed_one_is_sound(two_cpus):
+def test_a_trial_after_a_killed_one_is_sound(two_cpus: tuple[int, int]) -> None:
     Meddler(pick_leader, signal.SIGKILL, 0.01)
     assert run_trial(request("spin", two_cpus, LONG_MS)).status == "failed"
     assert run_trial(request("spin", two_cpus)).status == "ok"

@@ -1,5 +1,7 @@
 """Trials that succeed: what every lock, kind of crew and workload must report."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from pybench import native
 from pybench.native import Outcome, Phase, histogram_values, run_trial
-from tests.native.crew_tools import request, run_or_skip
+from tests.native.crew_tools import members_in, request, run_or_skip
 
 LOCKS = ("tas", "ttas", "ticket", "mcs", "pthread_mutex", "seqlock")
 CREWS = ("threads", "processes")
@@ -45,13 +47,13 @@ def check_sums(outcome: Outcome) -> None:
         assert (np.diff(buckets) > 0).all(), name
 
 
-def test_locks_are_named_with_their_source():
+def test_locks_are_named_with_their_source() -> None:
     assert set(LOCKS) <= set(native.locks())
     assert all(native.locks().values())
 
 
 @pytest.mark.parametrize("workload", ["mount", "stat"])
-def test_what_works_in_the_kernel_is_bound_by_the_crews_policy(workload, cpus):
+def test_what_works_in_the_kernel_is_bound_by_the_crews_policy(workload: str, cpus: tuple[int, ...]) -> None:
     bound = run_or_skip(request(workload, cpus[:1], memory="bind", nodes=(0,)))
     assert bound.members
     assert set(bound.members.node) <= {0}
@@ -62,7 +64,7 @@ def test_what_works_in_the_kernel_is_bound_by_the_crews_policy(workload, cpus):
 
 @pytest.mark.parametrize("crew", CREWS)
 @pytest.mark.parametrize("lock", native.locks())
-def test_lock_excludes(lock, crew, two_cpus):
+def test_lock_excludes(lock: str, crew: str, two_cpus: tuple[int, int]) -> None:
     """The core counts every section in unprotected memory; a lost one makes the trial a failed one."""
     for params in ({}, {"hold_ns": 200, "think_ns": 100, "write_think_ns": 0}):
         outcome = run_trial(request("spin", two_cpus, lock=lock, crew=crew, **params))
@@ -72,7 +74,7 @@ def test_lock_excludes(lock, crew, two_cpus):
 
 @pytest.mark.parametrize("crew", CREWS)
 @pytest.mark.parametrize("lock", native.locks())
-def test_lock_excludes_beyond_the_cpus(lock, crew, cpus):
+def test_lock_excludes_beyond_the_cpus(lock: str, crew: str, cpus: tuple[int, ...]) -> None:
     outcome = run_trial(request("spin", (cpus[0],) * 3, 10, lock=lock, crew=crew))
     assert outcome.status == "ok", outcome.reason
     check_sums(outcome)
@@ -80,49 +82,49 @@ def test_lock_excludes_beyond_the_cpus(lock, crew, cpus):
 
 @pytest.mark.parametrize("crew", CREWS)
 @pytest.mark.parametrize(("workload", "operations"), [("spin", 1), ("spin", 777), ("mount", 13), ("stat", 999)])
-def test_operations_are_a_limit(workload, operations, crew, two_cpus):
+def test_operations_are_a_limit(workload: str, operations: int, crew: str, two_cpus: tuple[int, int]) -> None:
     for warmup_ns in (0, 2_000_000):
         spec = request(workload, two_cpus, 60_000, crew=crew, operations=operations, warmup_ns=warmup_ns)
         outcome = run_or_skip(spec)
-        assert outcome.members.operations == [operations] * 2
+        assert members_in(outcome).operations == [operations] * 2
         check_sums(outcome)
 
 
 @pytest.mark.parametrize("operations", [1, 4, 5, 9])
-def test_operations_are_a_limit_of_batches(operations, two_cpus):
+def test_operations_are_a_limit_of_batches(operations: int, two_cpus: tuple[int, int]) -> None:
     outcome = run_or_skip(request("mount", two_cpus, 60_000, operations=operations, umount="batch:4"))
-    assert outcome.members.operations == [operations] * 2
+    assert members_in(outcome).operations == [operations] * 2
     assert outcome.phases["mount"].operations == 2 * operations
     assert outcome.phases["umount"].operations == 2 * (operations // 4) * 4
 
 
-def test_time_ends_a_trial(two_cpus):
+def test_time_ends_a_trial(two_cpus: tuple[int, int]) -> None:
     outcome = run_trial(request("spin", two_cpus, 50))
     assert outcome.status == "ok"
     # Members that start late end no later; this much later would take a machine that stands still.
-    assert all(stop >= 10_000_000 for stop in outcome.members.stop_ns)
+    assert all(stop >= 10_000_000 for stop in members_in(outcome).stop_ns)
 
 
-def test_members_stand_in_the_order_of_the_placement(cpus):
+def test_members_stand_in_the_order_of_the_placement(cpus: tuple[int, ...]) -> None:
     placement = tuple(reversed(cpus))
     outcome = run_trial(request("spin", placement, 10))
-    assert outcome.members.cpu == list(placement)
-    assert outcome.members.cpu_seen == []
+    assert members_in(outcome).cpu == list(placement)
+    assert members_in(outcome).cpu_seen == []
 
 
-def test_seqlock_counts_reads(two_cpus):
-    members = run_trial(request("spin", two_cpus, lock="seqlock")).members
+def test_seqlock_counts_reads(two_cpus: tuple[int, int]) -> None:
+    members = members_in(run_trial(request("spin", two_cpus, lock="seqlock")))
     assert members.role == [0, 1]
     assert [members.is_main(i) for i in range(2)] == [True, False]
 
 
-def test_phases_are_the_workload_s(two_cpus):
+def test_phases_are_the_workload_s(two_cpus: tuple[int, int]) -> None:
     for workload in ("spin", "mount", "stat"):
         outcome = run_or_skip(request(workload, two_cpus))
         assert list(outcome.phases) == native.phases(workload)
 
 
-def test_latencies_lie_in_their_histogram(two_cpus):
+def test_latencies_lie_in_their_histogram(two_cpus: tuple[int, int]) -> None:
     values = histogram_values()
     for workload in ("spin", "mount", "stat"):
         for name, phase in run_or_skip(request(workload, two_cpus, 50)).phases.items():
@@ -136,7 +138,7 @@ def test_latencies_lie_in_their_histogram(two_cpus):
             assert values[buckets[0]] <= values[at_half] <= values[buckets[-1]], name
 
 
-def test_on_cpu_time_is_read_beside_wall_time(two_cpus):
+def test_on_cpu_time_is_read_beside_wall_time(two_cpus: tuple[int, int]) -> None:
     phases = run_or_skip(request("mount", two_cpus, 50)).phases
     for phase in phases.values():
         assert 0 < phase.cpu_operations <= phase.operations
@@ -144,12 +146,12 @@ def test_on_cpu_time_is_read_beside_wall_time(two_cpus):
         assert 0 < phase.cpu_wall_ns <= phase.wall_ns + phase.calls * 1_000
 
 
-def test_histogram_values_ascend():
+def test_histogram_values_ascend() -> None:
     assert (np.diff(histogram_values()) > 0).all()
 
 
 @given(st.integers(min_value=0, max_value=2**40))
-def test_histogram_keeps_a_latency_within_0_8_percent(ns):
+def test_histogram_keeps_a_latency_within_0_8_percent(ns: int) -> None:
     lib = native.library.load().lib
     bucket = lib.pb_histogram_bucket(ns)
     value = lib.pb_histogram_value(bucket)
@@ -160,7 +162,7 @@ def test_histogram_keeps_a_latency_within_0_8_percent(ns):
 
 
 @given(st.integers(min_value=2**41, max_value=2**64 - 1))
-def test_histogram_keeps_what_is_too_long_in_the_last_bucket(ns):
+def test_histogram_keeps_what_is_too_long_in_the_last_bucket(ns: int) -> None:
     lib = native.library.load().lib
     assert lib.pb_histogram_bucket(ns) == lib.PB_HISTOGRAM_BUCKETS - 1
     assert lib.pb_histogram_value(lib.PB_HISTOGRAM_BUCKETS) == -1
@@ -185,25 +187,25 @@ def test_histogram_keeps_what_is_too_long_in_the_last_bucket(ns):
         pytest.param(request("stat", (0,), depth=33), id="depth"),
     ],
 )
-def test_a_bad_request_is_refused(spec):
+def test_a_bad_request_is_refused(spec: Any) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         run_trial(spec)
 
 
-def test_an_unknown_workload_is_refused():
+def test_an_unknown_workload_is_refused() -> None:
     spec = native.TrialSpec(workload="none", params={}, cpus=(0,), duration_ns=1)
     with pytest.raises(ValueError, match="finding the workload: none"):
         run_trial(spec)
 
 
-def test_a_missing_parameter_is_named():
+def test_a_missing_parameter_is_named() -> None:
     spec = native.TrialSpec(workload="spin", params={"lock": "tas"}, cpus=(0,), duration_ns=1)
     with pytest.raises(ValueError, match="hold_ns is missing"):
         run_trial(spec)
 
 
 @pytest.mark.parametrize("crew", CREWS)
-def test_a_cpu_that_is_not_there_fails_the_trial(crew, cpus):
+def test_a_cpu_that_is_not_there_fails_the_trial(crew: str, cpus: tuple[int, ...]) -> None:
     outcome = run_trial(request("spin", (cpus[0], 8191), crew=crew))
     assert outcome.status == "failed"
     assert "CPU 8191" in outcome.reason

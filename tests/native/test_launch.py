@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pybench import native
 from pybench.native import Outcome, run_trial
 from pybench.workloads.launch import STRATEGIES
-from tests.native.crew_tools import outcome_as_user
+from tests.native.crew_tools import members_in, outcome_as_user
 from tests.native.launch_tools import PARTS, check, launch, launch_spec, storm
 
 ARRIVALS = ("closed", "burst", "rate:2000")
@@ -26,7 +27,7 @@ TWO_VALUED = {
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_every_combination_launches_all_and_leaves_none(strategy, two_cpus):
+def test_every_combination_launches_all_and_leaves_none(strategy: str, two_cpus: tuple[int, int]) -> None:
     """All of the two-valued parameters, half of those with each arrival: any four take all their values."""
     for picked in itertools.product((0, 1), repeat=len(TWO_VALUED)):
         params = {name: values[i] for (name, values), i in zip(TWO_VALUED.items(), picked, strict=True)}
@@ -36,11 +37,11 @@ def test_every_combination_launches_all_and_leaves_none(strategy, two_cpus):
 
 @pytest.mark.parametrize("crew", ["threads", "processes"])
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_crews_of_both_kinds(strategy, crew, two_cpus):
+def test_crews_of_both_kinds(strategy: str, crew: str, two_cpus: tuple[int, int]) -> None:
     storm(two_cpus, strategy=strategy, crew=crew, passes=2, files=3)
 
 
-def test_the_incident_costs_20200_mount_operations(two_cpus):
+def test_the_incident_costs_20200_mount_operations(two_cpus: tuple[int, int]) -> None:
     outcome = storm(two_cpus, strategy="binds", containers=100, layers=50, passes=2)
     assert outcome.counters["mount_operations"] == 20_200
     assert outcome.counters["clean_operations"] == 200
@@ -48,7 +49,7 @@ def test_the_incident_costs_20200_mount_operations(two_cpus):
     assert outcome.counters["syscalls"] == 200 * (50 * 7 + 3)
 
 
-def test_only_binds_fill_the_mount_table(cpus):
+def test_only_binds_fill_the_mount_table(cpus: tuple[int, ...]) -> None:
     for layers in (3, 60):
         for strategy in STRATEGIES:
             outcome = storm(cpus[:1], strategy=strategy, layers=layers, containers=2)
@@ -56,12 +57,12 @@ def test_only_binds_fill_the_mount_table(cpus):
             assert outcome.peak - outcome.mounts_before == rise
 
 
-def test_more_workers_than_containers(cpus):
+def test_more_workers_than_containers(cpus: tuple[int, ...]) -> None:
     storm((cpus[0],) * 6, containers=2)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_500_layers_are_the_most_that_overlay_takes(strategy, cpus):
+def test_500_layers_are_the_most_that_overlay_takes(strategy: str, cpus: tuple[int, ...]) -> None:
     storm(cpus[:1], strategy=strategy, layers=500, containers=2)
     with pytest.raises(ValueError, match="layers"):
         run_trial(launch_spec(cpus[:1], strategy=strategy, layers=501))
@@ -80,19 +81,19 @@ def test_500_layers_are_the_most_that_overlay_takes(strategy, cpus):
     ],
     ids=str,
 )
-def test_a_bad_request_is_refused(params, cpus):
+def test_a_bad_request_is_refused(params: dict[str, Any], cpus: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="reading parameters"):
         run_trial(launch_spec(cpus[:1], **params))
 
 
-def test_containers_arrive_at_their_rate(cpus):
+def test_containers_arrive_at_their_rate(cpus: tuple[int, ...]) -> None:
     begin = time.monotonic()
     outcome = storm(cpus[:1], strategy="plain", arrival="rate:100", containers=21)
     assert time.monotonic() - begin >= 0.2
-    assert outcome.members.stop_ns[0] >= 200_000_000
+    assert members_in(outcome).stop_ns[0] >= 200_000_000
 
 
-def test_containers_beyond_the_end_are_not_waited_for(two_cpus):
+def test_containers_beyond_the_end_are_not_waited_for(two_cpus: tuple[int, int]) -> None:
     """Each worker would sleep to the arrival of a container that comes after the trial's end."""
     begin = time.monotonic()
     outcome = launch(two_cpus, strategy="plain", arrival="rate:1", containers=5, duration_ns=500_000_000)
@@ -100,12 +101,12 @@ def test_containers_beyond_the_end_are_not_waited_for(two_cpus):
     assert outcome.counters["launched"] == 1
 
 
-def test_think_time_is_rest(cpus):
+def test_think_time_is_rest(cpus: tuple[int, ...]) -> None:
     outcome = storm(cpus[:1], strategy="plain", containers=5, arrival="closed", think_ns=20_000_000)
-    assert outcome.members.stop_ns[0] >= 100_000_000
+    assert members_in(outcome).stop_ns[0] >= 100_000_000
 
 
-def test_what_is_late_is_counted(two_cpus):
+def test_what_is_late_is_counted(two_cpus: tuple[int, int]) -> None:
     """All arrive at once, so whoever comes after the first millisecond waited too long."""
     params = {"strategy": "binds", "containers": 150, "layers": 20, "passes": 1, "keep": "no"}
     outcome = launch(two_cpus, **params, deadline_ms=1)
@@ -128,7 +129,7 @@ ROLES = {"readers": "read", "listers": "list", "walkers": "walk", "probers": "pr
 
 
 @pytest.mark.parametrize("crew", ["threads", "processes"])
-def test_roles_beside_the_storm_are_timed_apart(crew, cpus):
+def test_roles_beside_the_storm_are_timed_apart(crew: str, cpus: tuple[int, ...]) -> None:
     params = {"strategy": "binds", "containers": 60, "layers": 20, "passes": 1, "keep": "no"}
     counts = {"readers": 1, "listers": 2, "walkers": 1, "probers": 1}
     placement = (cpus[0], cpus[-1]) + (cpus[-1],) * 5
@@ -138,7 +139,7 @@ def test_roles_beside_the_storm_are_timed_apart(crew, cpus):
         pytest.skip(outcome.reason)
     assert outcome.status == "ok", outcome.reason
     check(outcome, params, 2)
-    members = outcome.members
+    members = members_in(outcome)
     assert members.role == [0, 0, 1, 2, 2, 3, 4]
     # Who is beside does no launches.
     assert outcome.phases["launch"].operations == outcome.counters["launched"] == sum(members.operations[:2]) == 60
@@ -150,18 +151,18 @@ def test_roles_beside_the_storm_are_timed_apart(crew, cpus):
     assert outcome.counters["wakeups"] >= outcome.phases["read"].calls + outcome.phases["list"].calls
 
 
-def test_one_role_alone(cpus):
+def test_one_role_alone(cpus: tuple[int, ...]) -> None:
     for name, phase in ROLES.items():
         spec = launch_spec((cpus[0], cpus[-1]), containers=30, layers=10, probe_every_ms=1, **{name: 1})
         outcome = run_trial(spec)
         if outcome.status == "unsupported":
             continue
         assert outcome.status == "ok", outcome.reason
-        assert outcome.members.role == [0, list(ROLES).index(name) + 1]
+        assert members_in(outcome).role == [0, list(ROLES).index(name) + 1]
         assert set(outcome.phases) == {"launch", *PARTS, "clean", phase}
 
 
-def test_a_long_table_is_there_before_and_costs_the_prober(cpus):
+def test_a_long_table_is_there_before_and_costs_the_prober(cpus: tuple[int, ...]) -> None:
     few = launch((cpus[0], cpus[-1]), containers=20, layers=10, probers=1, probe_every_ms=1)
     many = launch((cpus[0], cpus[-1]), containers=20, layers=10, probers=1, probe_every_ms=1, table=5000)
     assert many.mounts_before == many.mounts_after == few.mounts_before + 5001
@@ -180,18 +181,18 @@ def count_mounts(*words: str) -> str:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_kernel_counts_the_same_mounts(strategy):
+def test_the_kernel_counts_the_same_mounts(strategy: str) -> None:
     for words in (["--umount", "sync"], ["--crew", "processes", "--passes", "1"]):
         printed = count_mounts("--strategy", strategy, "--quick", *words)
         assert "mounts: 3 of 3 as asked" in printed
 
 
-def test_the_kernel_counts_20200_mounts_too():
+def test_the_kernel_counts_20200_mounts_too() -> None:
     assert "mount operations: 20,200 = 20,200" in count_mounts()
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_an_ordinary_user_launches_on_a_tmpfs_of_their_own(strategy, two_cpus):
+def test_an_ordinary_user_launches_on_a_tmpfs_of_their_own(strategy: str, two_cpus: tuple[int, int]) -> None:
     for userns in ("shared", "container"):
         params = {"strategy": strategy, "containers": 5, "layers": 4, "passes": 2, "keep": "no"}
         outcome = outcome_as_user(launch_spec(two_cpus, userns=userns, **params))

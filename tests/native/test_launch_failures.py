@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.native.crew_tools import (
     crew_of,
     group_of,
     in_child,
+    members_in,
     pick_leader,
     pick_thread,
     run_or_skip,
@@ -58,7 +60,7 @@ def few_descriptors(count: int) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("strategy", ["fds", "parentfd"])
-def test_launches_without_descriptors_fail_and_are_counted(strategy, cpus):
+def test_launches_without_descriptors_fail_and_are_counted(strategy: str, cpus: tuple[int, ...]) -> None:
     """With room for one launch of three at a time, some fail (or all: each holds what others lack); with room
     for none, all do."""
     run_or_skip(launch_spec(cpus[:1], strategy=strategy, containers=2, layers=20))
@@ -70,7 +72,7 @@ def test_launches_without_descriptors_fail_and_are_counted(strategy, cpus):
     assert launched + some.counters["failed"] == 60
     assert "Too many open files" in some.note
     assert some.mounts_after == some.mounts_before
-    assert sum(some.members.operations) == launched == some.phases["launch"].calls
+    assert sum(members_in(some).operations) == launched == some.phases["launch"].calls
 
     none = in_process_with(few_descriptors(30), spec)
     assert none.status == "ok", none.reason
@@ -81,7 +83,7 @@ def test_launches_without_descriptors_fail_and_are_counted(strategy, cpus):
 
 
 @pytest.mark.parametrize("strategy", ["binds", "fds", "parent", "parentfd"])
-def test_a_root_of_the_wrong_owner_is_caught(strategy, cpus):
+def test_a_root_of_the_wrong_owner_is_caught(strategy: str, cpus: tuple[int, ...]) -> None:
     """mount_setattr says yes and does nothing: only the check of the root can tell."""
     spec = launch_spec(cpus[:1], strategy=strategy, containers=4, layers=3)
     if run_or_skip(spec).user_namespace:
@@ -94,7 +96,7 @@ def test_a_root_of_the_wrong_owner_is_caught(strategy, cpus):
     assert outcome.mounts_after == outcome.mounts_before
 
 
-def test_a_chown_that_is_not_done_is_caught(cpus):
+def test_a_chown_that_is_not_done_is_caught(cpus: tuple[int, ...]) -> None:
     spec = launch_spec(cpus[:1], strategy="chown", containers=4, layers=3)
     if run_or_skip(spec).user_namespace:
         pytest.skip("needs root: an ordinary user may own files for one user only")
@@ -114,12 +116,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("call", "error", "without", "tried"), REFUSED, ids=str)
-def test_what_a_kernel_lacks_is_unsupported_by_name(call, error, without, tried, cpus):
+def test_what_a_kernel_lacks_is_unsupported_by_name(
+    call: str, error: str, without: str, tried: str, cpus: tuple[int, ...]
+) -> None:
     for strategy in STRATEGIES:
         spec = launch_spec(cpus[:1], strategy=strategy, containers=2, layers=3)
         run_or_skip(spec)
         code = getattr(errno, error)
-        outcome = in_process_with(lambda code=code: refuse(call, code), spec)
+        outcome = in_process_with(partial(refuse, call, code), spec)
         if strategy in without:
             assert (outcome.status, outcome.errno) == ("unsupported", code), outcome
             assert outcome.reason.startswith(tried)
@@ -129,13 +133,13 @@ def test_what_a_kernel_lacks_is_unsupported_by_name(call, error, without, tried,
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_directory_of_the_host_is_left_empty(strategy, disk_path, two_cpus):
+def test_a_directory_of_the_host_is_left_empty(strategy: str, disk_path: Path, two_cpus: tuple[int, int]) -> None:
     for keep in ("no", "yes"):
         storm(two_cpus, strategy=strategy, fs=str(disk_path), keep=keep)
         assert is_empty(disk_path)
 
 
-def test_a_directory_that_is_not_there_fails_the_trial(tmp_path, cpus):
+def test_a_directory_that_is_not_there_fails_the_trial(tmp_path: Path, cpus: tuple[int, ...]) -> None:
     outcome = run_trial(launch_spec(cpus[:1], fs=str(tmp_path / "none")))
     if outcome.status == "unsupported":
         pytest.skip(outcome.reason)
@@ -210,7 +214,9 @@ STORMS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("where", STORMS)
 @pytest.mark.parametrize("who", KILLERS)
-def test_kills_at_random_moments_leave_nothing(who, where, disk_path, two_cpus):
+def test_kills_at_random_moments_leave_nothing(
+    who: str, where: str, disk_path: Path, two_cpus: tuple[int, int]
+) -> None:
     """PYBENCH_KILLS of each kind, 2 unless told: set-up (of 30,000 mounts) and storm alike are hit."""
     fs = str(disk_path) if where == "folder" else "tmpfs"
     tried = {name: run_trial(launch_spec(two_cpus, containers=2, fs=fs, strategy=name)) for name in STRATEGIES}
@@ -230,7 +236,7 @@ def test_kills_at_random_moments_leave_nothing(who, where, disk_path, two_cpus):
         assert host_mounts() == before
 
 
-def test_an_interrupted_storm_leaves_its_folder_empty(disk_path, cpus):
+def test_an_interrupted_storm_leaves_its_folder_empty(disk_path: Path, cpus: tuple[int, ...]) -> None:
     program = (
         "import sys; from launch_tools import launch_spec; from pybench.native import run_trial;"
         f"run_trial(launch_spec({cpus[:1]}, fs=sys.argv[1], containers=5000, arrival='rate:10', layers=30))"

@@ -15,9 +15,8 @@ from pybench.workloads import WORKLOADS
 
 def cell(workload: str = "spin", **changes: Any) -> Cell:
     """A cell with the workload's defaults; `changes` are of its fields or its parameters."""
-    fields = {"threads": 1, "place": "all", "smt": "on", "cpus": (0,)} | {
-        name: changes.pop(name) for name in list(changes) if name in Cell.__struct_fields__
-    }
+    fields: dict[str, Any] = {"threads": 1, "place": "all", "smt": "on", "cpus": (0,)}
+    fields |= {name: changes.pop(name) for name in list(changes) if name in Cell.__struct_fields__}
     return Cell(workload=workload, params=WORKLOADS[workload].complete(changes), **fields)
 
 

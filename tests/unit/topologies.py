@@ -231,7 +231,7 @@ def rome() -> Host:
 def naples() -> Host:
     """Two EPYC 7451: 24 cores each, 3 to an L3, 4 nodes to a socket; core_id has gaps and repeats."""
     cpus = grid(2, 24, 2, nodes_per_socket=4, cores_per_l3=3)
-    gaps = [replace(cpu, core_id=cpu.core_id + cpu.core_id // 3, die=cpu.node % 4) for cpu in cpus]
+    gaps = [replace(cpu, core_id=cpu.core_id + cpu.core_id // 3, die=(cpu.node or 0) % 4) for cpu in cpus]
     near = [[10 if a == b else 16 if a // 4 == b // 4 else 32 for b in range(8)] for a in range(8)]
     return Host(gaps, even_memory(gaps, 32), distances=near, l3_size="8192K")
 
