@@ -71,7 +71,7 @@ def test_each_command_parses_and_runs_if_it_measures_nothing(words: tuple[str, .
         patch.chdir(examples)
         command.make_context(names[-1], list(left), parent=context)
     verb = " ".join(names)
-    other = ["--sysroot", DATA / "topologies" / "two-sockets-96.tar.gz"]
+    other = ["--sysroot", str(DATA / "topologies" / "two-sockets-96.tar.gz")]
     if verb == "topology":
         assert here(*words, *other, cwd=examples).returncode == 0
     elif verb == "sweep" and "list" not in left and "--resume" not in left:

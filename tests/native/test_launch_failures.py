@@ -238,12 +238,12 @@ def test_kills_at_random_moments_leave_nothing(
 
 def test_an_interrupted_storm_leaves_its_folder_empty(disk_path: Path, cpus: tuple[int, ...]) -> None:
     program = (
-        "import sys; from launch_tools import launch_spec; from pybench.native import run_trial;"
+        "import sys; from tests.native.launch_tools import launch_spec; from pybench.native import run_trial;"
         f"run_trial(launch_spec({cpus[:1]}, fs=sys.argv[1], containers=5000, arrival='rate:10', layers=30))"
     )
     run_or_skip(launch_spec(cpus[:1], containers=1, fs=str(disk_path)))
     with subprocess.Popen(
-        [sys.executable, "-c", program, disk_path], cwd=Path(__file__).parent, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", program, disk_path], cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL
     ) as caller:
         wait_for(lambda: crew_of(caller.pid))
         wait_for(lambda: not is_empty(disk_path))
