@@ -11,7 +11,7 @@ import pytest
 
 from pybench.cli import cli
 from pybench.errors import UsageError
-from pybench.findings.claims_report import Account
+from pybench.findings.account import Account
 from tests.cli.cli_runs import skip_without_mounts
 
 PYBENCH = [sys.executable, "-c", "from pybench.cli import main; main()"]
@@ -48,8 +48,8 @@ def test_a_finding_is_counted_for_real_kept_and_leaves_nothing(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("reproduce", "--only", "11"), "no finding 11; there are 1 to 10"),
-        (("reproduce", "--only", "two"), "write numbers of findings, such as 2,10"),
+        (("reproduce", "--only", "11"), "no finding 11; choose from 1 to 10"),
+        (("reproduce", "--only", "two"), "invalid numbers of findings"),
         (("reproduce", "--budget", "1s"), "too short for any interval"),
         (("reproduce", "-o", "."), "exists; name a new folder"),
         (("advise",), "name result files with launches, or --machine"),

@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("altair")
 pytest.importorskip("vl_convert")
-from pybench.findings.claim import Assumption, Chart, Check, Finding, Point, exactly, judge
-from pybench.findings.claims_page import render_account
-from pybench.findings.claims_report import Account
+from pybench.findings.account import Account
+from pybench.findings.page import render_account
+from pybench.findings.verdict import Assumption, ChartPoint, ClaimChart, ClaimCheck, Finding, exactly, judge
 from pybench.stats.estimate import Interval
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&<b>"
@@ -28,11 +28,11 @@ class Tags(HTMLParser):
 def finding(number: int, words: str = "W") -> Finding:
     value = Interval(number, number * 0.9, number * 1.1, 9)
     checks = [
-        Check(key="a", says=f"{words} one", value=value, least=2.0),
-        Check(key="b", says=words, unknown=words, decides=False, how="simulated"),
+        ClaimCheck(key="a", says=f"{words} one", value=value, least=2.0),
+        ClaimCheck(key="b", says=words, unknown=words, decides=False, how="simulated"),
     ]
-    points = [Point(series=words, x=x, value=x, low=x / 2, high=2 * x, how="simulated") for x in (1.0, 10.0)]
-    points.append(Point(series="here", x=5.0, value=3.0))
+    points = [ChartPoint(series=words, x=x, value=x, low=x / 2, high=2 * x, how="simulated") for x in (1.0, 10.0)]
+    points.append(ChartPoint(series="here", x=5.0, value=3.0))
     return Finding(
         number=number,
         title=words,
@@ -42,7 +42,7 @@ def finding(number: int, words: str = "W") -> Finding:
         how="measured",
         words=words,
         checks=checks,
-        charts=[Chart(title=words, x=words, y=words, unit="ns", points=points, limit=5.0, limit_says=words)],
+        charts=[ClaimChart(title=words, x=words, y=words, unit="ns", points=points, limit=5.0, limit_says=words)],
         notes=[words],
         assumptions=[Assumption(name=words, says=words, low=1, high=2, tried=[(1.0, exactly(1))], least=0.5)],
     )
@@ -80,4 +80,4 @@ def test_verdicts_and_figures_are_all_on_the_page() -> None:
 
 
 def test_a_page_without_findings_is_one() -> None:
-    assert "Nothing was looked at" in page()
+    assert "No finding was examined" in page()

@@ -5,18 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
-from rich.console import Console
 
+from pybench.api.documents import to_text
 from pybench.errors import UsageError
-from pybench.findings.advice import FARTHEST, Option, Workload, changes, options_of, present
-from pybench.findings.advice_report import advice
+from pybench.findings.advice.changes import changes, present_settings
+from pybench.findings.advice.document import advice
+from pybench.findings.advice.options import FARTHEST, Demand, Option, options_of
 from pybench.results.records import Simulated
 from pybench.results.store import Results
 from pybench.stats.estimate import Interval
 from pybench.workloads import workload
 from tests.unit.synthetic import cell, results, trial
 
-WANTED = Workload(containers=100, layers=50, deadline_ns=1e9)
+WANTED = Demand(containers=100, layers=50, deadline_ns=1e9)
 
 
 def storm(slowest_ms: dict[tuple[str, str, int], float], threads: int = 2, trials: int = 8) -> Results:
@@ -33,17 +34,13 @@ def storm(slowest_ms: dict[tuple[str, str, int], float], threads: int = 2, trial
     return results("storm.jsonl", cells, made)
 
 
-def only(file: Results, wanted: Workload = WANTED, strategies: tuple[str, ...] = ()) -> Option:
+def only(file: Results, wanted: Demand = WANTED, strategies: tuple[str, ...] = ()) -> Option:
     (one,), _ = options_of(file, wanted, strategies)
     return one
 
 
 def text_of(options: list[Option]) -> str:
-    console = Console(width=200)
-    with console.capture() as capture:
-        for part in advice(options, [], WANTED, "binds"):
-            console.print(part)
-    return capture.get()
+    return to_text(advice(options, [], WANTED, "binds"), width=200)
 
 
 def test_a_setting_meets_a_deadline_by_its_whole_interval() -> None:
@@ -82,7 +79,7 @@ def test_trials_without_a_figure_count_as_failed_too(launched: int, failed: int,
         msgspec.structs.replace(trial(0, of, repeat=8 + i, launched=launched, failed=failed), **figures)
         for i in range(30)
     ]
-    wanted = Workload(containers=containers, layers=50, deadline_ns=1e9)
+    wanted = Demand(containers=containers, layers=50, deadline_ns=1e9)
     for trials in ([*file.trials, *broken], broken):
         one = only(results("x.jsonl", [of], trials), wanted)
         assert one.meets(1e9) is False
@@ -95,7 +92,7 @@ def test_trials_without_a_figure_count_as_failed_too(launched: int, failed: int,
 @given(st.floats(1.01, FARTHEST * 0.99))
 def test_an_extrapolated_figure_is_wider_and_says_what_it_is_from(factor: float) -> None:
     measured = only(storm({("binds", "on", 100): 100}))
-    taken = only(storm({("binds", "on", 100): 100}), Workload(containers=round(100 * factor), layers=50))
+    taken = only(storm({("binds", "on", 100): 100}), Demand(containers=round(100 * factor), layers=50))
     assert taken.slowest_ns.value >= measured.slowest_ns.value
     assert (
         taken.slowest_ns.high / taken.slowest_ns.low >= measured.slowest_ns.high / measured.slowest_ns.low * 0.999
@@ -106,8 +103,8 @@ def test_an_extrapolated_figure_is_wider_and_says_what_it_is_from(factor: float)
 
 def test_growth_that_was_seen_is_used_instead_of_an_assumed_one() -> None:
     file = storm({("binds", "on", n): float(n) for n in (25, 50, 100)})
-    taken = only(file, Workload(containers=200, layers=50))
-    assert "seen" in taken.basis
+    taken = only(file, Demand(containers=200, layers=50))
+    assert "measured" in taken.basis
     assert taken.slowest_ns.value == pytest.approx(200e6, rel=0.02)
 
 
@@ -133,7 +130,7 @@ def test_the_greatest_gain_comes_first_and_only_one_thing_changes() -> None:
         }
     )
     options, _ = options_of(file, WANTED, ())
-    now = next(iter(present(options, "binds")))
+    now = next(iter(present_settings(options, "binds")))
     assert (now.strategy, now.smt) == ("binds", "on")
     found = changes(options, now)
     assert [one.kind for one in found] == ["strategy", "SMT"]
@@ -143,7 +140,7 @@ def test_the_greatest_gain_comes_first_and_only_one_thing_changes() -> None:
 
 @given(st.integers(105, 390))
 def test_a_gain_over_what_was_extrapolated_is_as_unsure_as_that(containers: int) -> None:
-    wanted = Workload(containers=containers, layers=50, deadline_ns=1e9)
+    wanted = Demand(containers=containers, layers=50, deadline_ns=1e9)
     one = storm({("binds", "on", 100): 100})
     other = storm({("parent", "on", containers): 90})
     now, then = only(one, wanted), msgspec.structs.replace(only(other, wanted), host=only(one).host)
@@ -162,7 +159,7 @@ def test_few_draws_meet_nothing(draws: int, meets: bool | None) -> None:
     drawn = msgspec.structs.replace(file, header=msgspec.structs.replace(file.header, simulated=told))
     one = only(drawn)
     assert one.meets(1e9) is meets
-    assert (f"{draws} draws of 10 at least" in text_of([one])) == (meets is None)
+    assert (f"{draws} draws, needs at least 10" in text_of([one])) == (meets is None)
 
 
 def test_measured_and_simulated_figures_are_not_set_against_each_other() -> None:

@@ -7,26 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pybench.api.scenarios import Scenario, simulate_scenarios
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
-from pybench.findings.claim import (
+from pybench.findings.claim import Claim, examine
+from pybench.findings.claims import MODULES, load_claims
+from pybench.findings.evidence.experiments import Count, Experiments
+from pybench.findings.evidence.kernel_events import Operations, kernel_counts, waits_by_lock
+from pybench.findings.evidence.samples import lost_share, rate, simulated_samples
+from pybench.findings.verdict import (
     LEAST_DRAWS,
     Assumption,
-    Check,
-    Claim,
-    Evidence,
+    ClaimCheck,
+    ClaimEvidence,
     exactly,
     fill,
     judge,
     over_draws,
     paired_ratio,
-    told,
+    quantity,
 )
-from pybench.findings.claims import MODULES, load_claims
-from pybench.findings.kernel import Operations, kernel_counts, waits_by_lock
-from pybench.findings.lab import Count, Lab, lost_share
-from pybench.findings.look import look
-from pybench.findings.published import rate
-from pybench.findings.simulation import Wish, samples, simulate
 from pybench.stats.estimate import Interval
 
 finite = st.floats(0.01, 1e6)
@@ -39,11 +38,11 @@ def intervals(draw: st.DrawFn) -> Interval:
 
 
 @st.composite
-def checks(draw: st.DrawFn) -> Check:
+def checks(draw: st.DrawFn) -> ClaimCheck:
     bounds = sorted(draw(st.tuples(finite, finite)))
     least, most = (bound if draw(st.booleans()) else None for bound in bounds)
     value = draw(st.none() | intervals() | finite.map(lambda x: Interval(x, math.nan, math.nan, 2)))
-    return Check(
+    return ClaimCheck(
         key="k",
         says="it holds",
         value=value,
@@ -56,20 +55,20 @@ def checks(draw: st.DrawFn) -> Check:
 
 @given(intervals(), finite)
 def test_a_check_holds_fails_or_is_open_by_its_whole_interval(value: Interval, bound: float) -> None:
-    at_least = Check(key="k", says="", value=value, least=bound).holds
+    at_least = ClaimCheck(key="k", says="", value=value, least=bound).holds
     assert at_least == (True if value.low >= bound else False if value.high < bound else None)
-    at_most = Check(key="k", says="", value=value, most=bound).holds
+    at_most = ClaimCheck(key="k", says="", value=value, most=bound).holds
     assert at_most == (True if value.high <= bound else False if value.low > bound else None)
 
 
 @given(checks())
-def test_what_has_no_interval_or_is_unknown_is_open(check: Check) -> None:
+def test_what_has_no_interval_or_is_unknown_is_open(check: ClaimCheck) -> None:
     if check.unknown or check.value is None or not check.value.known:
         assert check.holds is None
 
 
 @given(st.lists(checks(), max_size=6))
-def test_one_failed_check_refutes_and_only_all_reproduce(some: list[Check]) -> None:
+def test_one_failed_check_refutes_and_only_all_reproduce(some: list[ClaimCheck]) -> None:
     verdict = judge(some)
     deciding = [check.holds for check in some if check.decides]
     if False in deciding:
@@ -82,7 +81,7 @@ def test_one_failed_check_refutes_and_only_all_reproduce(some: list[Check]) -> N
 
 @given(st.lists(checks(), max_size=6), checks())
 def test_more_evidence_never_turns_a_refuted_finding_and_what_stands_beside_never_matters(
-    some: list[Check], one: Check
+    some: list[ClaimCheck], one: ClaimCheck
 ) -> None:
     before, after = judge(some), judge([*some, one])
     if before == "not reproduced":
@@ -116,13 +115,15 @@ def test_few_draws_decide_nothing(values: list[float]) -> None:
     few = over_draws(values)
     assert not few.known
     assert few.value == pytest.approx(np.median(values))
-    assert judge([Check(key="x", says="x", value=few, least=0.0)]) == "cannot tell here"
+    assert judge([ClaimCheck(key="x", says="x", value=few, least=0.0)]) == "cannot tell here"
 
 
-def test_every_wish_gets_the_draws_that_a_range_takes_however_short_the_time() -> None:
-    wishes = [Wish(machine="graviton3", workload="spin", params={"lock": ("mcs",)}, threads=n) for n in ("2", "4")]
-    for run in simulate(wishes, seconds=0.0, seed=1):
-        assert len(samples(run, rate)) == LEAST_DRAWS
+def test_every_scenario_gets_the_draws_that_a_range_takes_however_short_the_time() -> None:
+    scenarios = [
+        Scenario(machine="graviton3", workload="spin", params={"lock": ("mcs",)}, threads=n) for n in ("2", "4")
+    ]
+    for run in simulate_scenarios(scenarios, seconds=0.0, seed=1, draws=12, least_draws=LEAST_DRAWS):
+        assert len(simulated_samples(run, rate)) == LEAST_DRAWS
 
 
 def test_ratios_of_unlike_draws_are_refused() -> None:
@@ -143,23 +144,23 @@ def test_an_assumption_says_whether_its_range_gives_the_finding() -> None:
         tried = [(float(x), exactly(x / 10)) for x in (1, 10, 20, 100)]
         return Assumption(name="n", says="a number", low=low, high=high, tried=tried, least=1.5, unit=" ns").words
 
-    assert "at 20 ns, within the range" in one(5, 50)
-    assert "at 20 to 100 ns, outside of it" in one(1, 15)
+    assert "20 ns reproduces the finding, within the range" in one(5, 50)
+    assert "20 to 100 ns reproduces the finding, outside the range" in one(1, 15)
     never = Assumption(
         name="n", says="a number", low=1, high=2, tried=[(1.0, exactly(0)), (9.0, exactly(0))], least=1
     )
-    assert "no value from 1 to 9 gives the finding" in never.words
+    assert "no value from 1 to 9 reproduces the finding" in never.words
 
 
 def test_figures_are_put_into_sentences_whatever_their_keys_are() -> None:
-    some = [Check(key="dual_m7i.metal-24xl", says="", value=exactly(20_200), unit="count")]
-    assert fill("it made {dual_m7i.metal-24xl} of {no}", some) == "it made 20,200 of an unknown figure"
+    some = [ClaimCheck(key="dual_m7i.metal-24xl", says="", value=exactly(20_200), unit="count")]
+    assert fill("it made {dual_m7i.metal-24xl} of {no}", some) == "it made 20,200 of an unknown amount"
 
 
 def test_figures_have_their_unit_and_interval() -> None:
-    assert told(Interval(3.4, 3.1, 3.8, 9), "x") == "3.4 times [3.1, 3.8]"
-    assert told(Interval(0.312, 0.28, 0.35, 9), "share") == "31.2 % [28, 35]"
-    assert told(Interval(1.5e6, 1.2e6, 1.9e6, 9), "ns") == "1.5 ms [1.2, 1.9]"
+    assert quantity(Interval(3.4, 3.1, 3.8, 9), "x") == "3.4 times [3.1, 3.8]"
+    assert quantity(Interval(0.312, 0.28, 0.35, 9), "share") == "31.2 % [28, 35]"
+    assert quantity(Interval(1.5e6, 1.2e6, 1.9e6, 9), "ns") == "1.5 ms [1.2, 1.9]"
 
 
 # ----------------------------------------------------------------------------------------------------------- looks
@@ -176,20 +177,20 @@ def claim(*looks: object) -> Claim:
     )
 
 
-def good(_: Lab) -> Evidence:
-    return Evidence(checks=[Check(key="k", says="s", value=Interval(3, 2, 4, 9), least=1)])
+def good(_: Experiments) -> ClaimEvidence:
+    return ClaimEvidence(checks=[ClaimCheck(key="k", says="s", value=Interval(3, 2, 4, 9), least=1)])
 
 
 @pytest.mark.parametrize("error", [UnsupportedError("needs a CLONE_NEWNS"), MeasurementError("it failed")])
 def test_what_a_host_cannot_do_leaves_a_finding_open_with_the_reason(error: Exception) -> None:
-    def bad(_: Lab) -> Evidence:
+    def bad(_: Experiments) -> ClaimEvidence:
         raise error
 
-    found = look(claim(good, bad), Lab())
+    found = examine(claim(good, bad), Experiments())
     assert found.verdict == "cannot tell here"
     assert str(error) in found.words
-    assert "1 of 1 checks hold" in found.words
-    assert look(claim(good), Lab()).words == "yes, 3 times [2, 4]"
+    assert "1 of the 1 other checks hold" in found.words
+    assert examine(claim(good), Experiments()).words == "yes, 3 times [2, 4]"
 
 
 def test_the_operations_are_refuted_by_one_call_more_or_less(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,9 +205,9 @@ def test_the_operations_are_refuted_by_one_call_more_or_less(monkeypatch: pytest
         count = Count(
             Operations(launched=100, core=core, core_clean=200, kernel=seen), "" if kernel else "no root"
         )
-        lab = Lab()
+        lab = Experiments()
         monkeypatch.setattr(lab, "count", lambda count=count: count)
-        found = look(published, lab)
+        found = examine(published, lab)
         assert found.verdict == verdict
         assert ("no root" in " ".join(found.notes)) == (not kernel)
 
@@ -219,7 +220,7 @@ def test_every_claim_has_its_number_and_a_sentence_for_each_verdict() -> None:
 
 
 def test_a_number_without_a_finding_is_refused() -> None:
-    with pytest.raises(UsageError, match="no finding 11; there are 1 to 10"):
+    with pytest.raises(UsageError, match="no finding 11; choose from 1 to 10"):
         load_claims([2, 11])
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from pybench.api.measure import request_of
 from pybench.api.run import Run
-from pybench.findings.claim import Evidence
 from pybench.findings.claims import load_claims
-from pybench.findings.lab import Lab
+from pybench.findings.evidence.experiments import Experiments
+from pybench.findings.verdict import ClaimEvidence
 from pybench.plan.planner import make_plan
 from pybench.results.records import Cell, Trial
 from pybench.simulator.machine_file import load_machine
@@ -20,9 +20,9 @@ Factor = Callable[[Cell], float]
 MEASURED = {claim.number: claim.looks[0][1] for claim in load_claims([6, 7, 9])}
 
 
-def planted(factor: Factor, machine: str, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def planted(factor: Factor, machine: str, monkeypatch: pytest.MonkeyPatch) -> Experiments:
     """A lab on that machine, whose trials take 1 ms times the factor, and a little more from one to the next."""
-    lab = Lab()
+    lab = Experiments()
     lab.topology = load_machine(machine).topology()
 
     def measure(workload: str, output: object = None, **axes: Any) -> Run:
@@ -36,11 +36,11 @@ def planted(factor: Factor, machine: str, monkeypatch: pytest.MonkeyPatch) -> La
         phases = {name: msgspec.structs.replace(p, wall_ns=ns * p.calls) for name, p in one.outcome.phases.items()}
         return msgspec.structs.replace(one, outcome=msgspec.structs.replace(one.outcome, phases=phases))
 
-    monkeypatch.setattr("pybench.findings.lab.measure", measure)
+    monkeypatch.setattr("pybench.findings.evidence.experiments.measure", measure)
     return lab
 
 
-def holds(evidence: Evidence, key: str) -> bool | None:
+def holds(evidence: ClaimEvidence, key: str) -> bool | None:
     return next(check.holds for check in evidence.checks if check.key == key)
 
 
@@ -71,4 +71,4 @@ def test_a_host_without_sockets_or_siblings_says_so_and_decides_nothing(
 ) -> None:
     found = MEASURED[number](planted(lambda _: 1.0, machine, monkeypatch))
     assert not found.checks
-    assert "cannot be measured here" in found.notes[0]
+    assert "cannot measure this" in found.notes[0]

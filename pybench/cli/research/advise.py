@@ -9,15 +9,19 @@ import click
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--machine", "machines", multiple=True, metavar="NAME|FILE,...", help="Machines to simulate.")
-@click.option("--containers", type=click.IntRange(1, 1_000_000), default=100, help="Wanted at once. [100]")
-@click.option("--layers", type=click.IntRange(1, 500), default=50, help="Of the image. [50]")
-@click.option("--passes", type=click.IntRange(1, 10), default=1, help="Times each root is assembled. [1]")
+@click.option(
+    "--containers", type=click.IntRange(1, 1_000_000), default=100, help="Containers requested at once. [100]"
+)
+@click.option("--layers", type=click.IntRange(1, 500), default=50, help="Layers of the image. [50]")
+@click.option(
+    "--passes", type=click.IntRange(1, 10), default=1, help="Number of times each root is assembled. [1]"
+)
 @click.option("--strategy", default="binds,fds,parent,plain", metavar="NAME,...",
-              help="Ways to assemble a root; the first is what is done now. [binds,fds,parent,plain]")  # fmt: skip
-@click.option("--deadline", default="30s", metavar="TIME", help="For each launch, from when it is wanted. [30s]")
+              help="Assembly strategies; the first is the present one. [binds,fds,parent,plain]")  # fmt: skip
+@click.option("--deadline", default="30s", metavar="TIME", help="Deadline of each launch, from its request. [30s]")
 @click.option("--budget", default="60s", metavar="TIME",
-              help="For simulating; ten draws must fit. [60s]")  # fmt: skip
-@click.option("--seed", type=int, default=1, metavar="N", help="Of the draws. [1]")
+              help="Time for simulations; ten draws must fit. [60s]")  # fmt: skip
+@click.option("--seed", type=int, default=1, metavar="N", help="Seed of the draws. [1]")
 def command(
     files: tuple[Path, ...],
     machines: tuple[str, ...],
@@ -48,28 +52,26 @@ def command(
     names = [name.strip() for text in machines for name in text.split(",") if name.strip()]
     if not files and not names:
         raise UsageError(
-            "nothing to go by; name result files with launches, or --machine NAME (pybench machine list)"
+            "no input", fix="name result files with launches, or --machine NAME (pybench machine list)"
         )
     strategies = [word.strip() for word in strategy.split(",")]
     for word in strategies:
         if word not in STRATEGIES:
-            raise UsageError(f"strategy {word!r} is not known; choose from {', '.join(STRATEGIES)}")
+            raise UsageError(f"unknown strategy {word!r}", fix=f"choose from {', '.join(STRATEGIES)}")
     deadline_ns, budget_ns = duration_ns(deadline), duration_ns(budget)
-    # Libraries that take their time, after all that can be wrong is known not to be.
-    from pybench.findings.advice import Option, Workload, options_of, simulated_options
-    from pybench.findings.advice_report import advice
-    from pybench.present.terminal.output import make_console
-    from pybench.results.store import read
+    # Libraries that are slow to import, once the options are known to be right.
+    from pybench.api.documents import show
+    from pybench.api.result_files import read
+    from pybench.findings.advice.document import advice
+    from pybench.findings.advice.options import Demand, Option, options_of, simulated_options
 
-    wanted = Workload(containers=containers, layers=layers, passes=passes, deadline_ns=float(deadline_ns))
+    demand = Demand(containers=containers, layers=layers, passes=passes, deadline_ns=float(deadline_ns))
     options: list[Option] = []
     left_out: list[str] = []
     for path in files:
-        found, reasons = options_of(read(path), wanted, strategies)
+        found, reasons = options_of(read(path), demand, strategies)
         options += found
         left_out += reasons
     if names:
-        options += simulated_options(names, wanted, strategies, seconds=budget_ns / 1e9, seed=seed)
-    console = make_console()
-    for part in advice(options, left_out, wanted, strategies[0]):
-        console.print(part)
+        options += simulated_options(names, demand, strategies, seconds=budget_ns / 1e9, seed=seed)
+    show(advice(options, left_out, demand, strategies[0]))

@@ -1,58 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding 3: launches are dominated by time under global locks."""
+"""Finding 3: launches spend most of their time on global locks."""
 
-from pybench.errors import MeasurementError, UnsupportedError
-from pybench.findings.claim import Chart, Check, Claim, Evidence, Point
-from pybench.findings.lab import CONTAINERS, Lab, cost, cost_over, lost_share, scaled
-from pybench.findings.published import DUAL, NOTE, launches, over, simulated, spread
-from pybench.stats.estimate import Interval
+from pybench import MeasurementError, UnsupportedError
+from pybench.api.statistics import Interval
+from pybench.findings.claim import Claim
+from pybench.findings.evidence.experiments import CONTAINERS, Experiments
+from pybench.findings.evidence.published_machines import DUAL, NOTE, simulated
+from pybench.findings.evidence.samples import cost, cost_over, launches, lost_share, over, scaled
+from pybench.findings.verdict import ClaimChart, ClaimCheck, ClaimEvidence, over_draws, point
 
-# Fewer CPUs cannot show what a hundred do.
+# Fewer CPUs cannot show the contention of a hundred.
 ENOUGH_THREADS = 16
 HALF = 0.5
 
 
-def inflation(lab: Lab, strategy: str) -> Interval:
-    """How much longer a launch takes a thread in company of all others of its socket than alone, measured."""
-    run, n = lab.launches(), lab.containers
-    both = ({"strategy": strategy, "containers": n, "threads": threads} for threads in (lab.threads, 1))
-    return scaled(cost_over(run, *both), lab.threads)
+def inflation(here: Experiments, strategy: str) -> Interval:
+    """Return by how much longer a launch takes among launches on all CPUs of the socket than alone, measured."""
+    run, n = here.launches(), here.containers
+    both = ({"strategy": strategy, "containers": n, "threads": threads} for threads in (here.threads, 1))
+    return scaled(cost_over(run, *both), here.threads)
 
 
-def _measured(lab: Lab) -> Evidence:
-    if lab.threads < 2:
-        return Evidence(notes=["One CPU has nobody to wait for."])
+def _measured(here: Experiments) -> ClaimEvidence:
+    if here.threads < 2:
+        return ClaimEvidence(notes=["With one CPU there is no contention."])
     try:
-        return _inflated(lab)
+        return _inflated(here)
     except (UnsupportedError, MeasurementError) as error:
-        if lab.threads >= ENOUGH_THREADS:
+        if here.threads >= ENOUGH_THREADS:
             raise
-        return Evidence(notes=[f"Not measured here: {error}. {lab.threads} threads could decide nothing anyway."])
+        return ClaimEvidence(notes=[f"Not measured: {error}. {here.threads} threads are too few to decide."])
 
 
-def _inflated(lab: Lab) -> Evidence:
-    enough = lab.threads >= ENOUGH_THREADS
-    on = f"{lab.threads} threads"
-    share = lost_share(inflation(lab, "binds"))
-    control = lost_share(inflation(lab, "plain"))
+def _inflated(here: Experiments) -> ClaimEvidence:
+    enough = here.threads >= ENOUGH_THREADS
+    on = f"{here.threads} threads"
+    share = lost_share(inflation(here, "binds"))
+    control = lost_share(inflation(here, "plain"))
     notes = []
     if not enough:
         notes.append(
-            f"This host launches with {on} at once; the finding is of hosts with about a hundred. What is "
-            "measured here shows the trend and decides nothing."
+            f"This host launches with {on} at once, the published hosts with about a hundred. The measurement "
+            "shows the trend and does not decide."
         )
     checks = [
-        Check(
+        ClaimCheck(
             key="lost",
-            says=f"with {on}, more than half of a launch by id-mapped binds is time that it would not take alone",
+            says=f"with {on}, a launch by id-mapped binds loses more than half of its time to others",
             value=share,
             least=HALF,
             unit="share",
             decides=enough,
         ),
-        Check(
+        ClaimCheck(
             key="control",
-            says="without id-mapped mounts (the control), less than half is",
+            says="a launch without id-mapped mounts (the control) loses less than half",
             value=control,
             most=HALF,
             unit="share",
@@ -60,45 +62,46 @@ def _inflated(lab: Lab) -> Evidence:
         ),
     ]
     try:
-        waits = lab.waits()
+        waits = here.waits()
     except (UnsupportedError, MeasurementError) as error:
-        notes.append(f"Which locks: {error}.")
+        notes.append(f"The locks are unknown: {error}.")
     else:
-        told = sorted(waits.waited_ns.items(), key=lambda one: -one[1])
-        shares = [f"{name} {ns / waits.worker_ns:.1%}" for name, ns in told if ns > 0]
+        longest = sorted(waits.waited_ns.items(), key=lambda one: -one[1])
+        shares = [f"{name} {ns / waits.worker_ns:.1%}" for name, ns in longest if ns > 0]
         notes.append(
-            f"Waits that the kernel traces, as shares of the workers' time: {', '.join(shares)}. Spinning for a "
-            "sleeping lock is not traced, so namespace_sem is underestimated; tracing itself costs some of it."
+            f"Lock waits traced by the kernel, as shares of the workers' time: {', '.join(shares)}. The kernel "
+            f"does "
+            "not trace spinning for sleeping locks, so namespace_sem is underestimated; tracing adds to the waits."
         )
     points = []
     for strategy in ("binds", "plain", "parent"):
-        for threads in dict.fromkeys((1, lab.threads)):
-            each = cost(lab.launches(), strategy=strategy, containers=lab.containers, threads=threads)
+        for threads in dict.fromkeys((1, here.threads)):
+            each = cost(here.launches(), strategy=strategy, containers=here.containers, threads=threads)
             each = scaled(each, threads)
-            points.append(Point(series=strategy, x=threads, value=each.value, low=each.low, high=each.high))
-    chart = Chart(
-        title="A thread's time for one launch, alone and in company",
-        x="threads that launch",
+            points.append(point(strategy, threads, each))
+    chart = ClaimChart(
+        title="Time of a launch on one thread, alone and among others",
+        x="launching threads",
         y="time",
         unit="ns",
         points=points,
     )
-    return Evidence(checks=checks, charts=[chart], notes=notes)
+    return ClaimEvidence(checks=checks, charts=[chart], notes=notes)
 
 
-def company(lab: Lab, strategy: str) -> Interval:
-    """The same on the simulated dual-socket machine, over draws."""
-    run = simulated(lab, "company", DUAL)
+def simulated_inflation(here: Experiments, strategy: str) -> Interval:
+    """Return the same ratio on the simulated dual-socket machine, over draws."""
+    run = simulated(here, "contention", DUAL)
     many, one = (launches(run, strategy=strategy, containers=n) for n in (CONTAINERS, 1))
     return over(many, one)
 
 
-def not_lost(lab: Lab, strategy: str, says: str) -> Check:
-    """Beside a finding: less than half of a launch by this strategy is lost to others there. `says` begins it."""
-    return Check(
+def not_lost(here: Experiments, strategy: str, subject: str) -> ClaimCheck:
+    """Check, without deciding, that launches by a strategy lose less than half; `subject` begins the text."""
+    return ClaimCheck(
         key="sim_lost",
-        says=f"{says} is lost to others",
-        value=lost_share(company(lab, strategy)),
+        says=f"{subject} is lost to others",
+        value=lost_share(simulated_inflation(here, strategy)),
         most=HALF,
         unit="share",
         how="simulated",
@@ -106,25 +109,26 @@ def not_lost(lab: Lab, strategy: str, says: str) -> Check:
     )
 
 
-def _simulated(lab: Lab) -> Evidence:
-    factor = company(lab, "binds")
-    shares = {name: lost_share(company(lab, name)) for name in ("binds", "plain")}
-    threads = simulated(lab, "company", DUAL).results[0].header.plan.cells[0].threads
-    mean = spread(launches(simulated(lab, "company", DUAL), strategy="binds", containers=CONTAINERS))
-    return Evidence(
+def _simulated(here: Experiments) -> ClaimEvidence:
+    factor = simulated_inflation(here, "binds")
+    shares = {name: lost_share(simulated_inflation(here, name)) for name in ("binds", "plain")}
+    threads = simulated(here, "contention", DUAL).results[0].header.plan.cells[0].threads
+    mean = over_draws(launches(simulated(here, "contention", DUAL), strategy="binds", containers=CONTAINERS))
+    return ClaimEvidence(
         checks=[
-            Check(
+            ClaimCheck(
                 key="sim_lost",
-                says=f"on {DUAL} with {threads} threads, more than half of a launch by id-mapped binds is time "
-                "that it would not take alone",
+                says=f"on {DUAL} with {threads} threads, a launch by id-mapped binds loses more than half of "
+                f"its time "
+                "to others",
                 value=shares["binds"],
                 least=HALF,
                 unit="share",
                 how="simulated",
             ),
-            Check(
+            ClaimCheck(
                 key="sim_control",
-                says=f"on {DUAL}, less than half is without id-mapped mounts (the control)",
+                says=f"on {DUAL}, a launch without id-mapped mounts (the control) loses less than half",
                 value=shares["plain"],
                 most=HALF,
                 unit="share",
@@ -134,7 +138,7 @@ def _simulated(lab: Lab) -> Evidence:
         ],
         notes=[
             NOTE,
-            f"On {DUAL} a launch among {CONTAINERS} takes {factor.value:.1f} times as long as one alone, "
+            f"On {DUAL} a launch among {CONTAINERS} takes {factor.value:.1f} times as long as one alone: "
             f"{mean.value / 1e6:.0f} ms on average.",
         ],
     )
@@ -142,17 +146,17 @@ def _simulated(lab: Lab) -> Evidence:
 
 CLAIM = Claim(
     number=3,
-    title="Launches are dominated by time under global locks",
-    said="Under the launch storm the CPUs spend their time spinning in the kernel's global mount locks; 95.5 % "
-    "of pipeline slots were on contested accesses.",
-    refuted_by="launches that take little longer in company than alone, with as many threads as such hosts have",
+    title="Launches spend most of their time on global locks",
+    said="During the launch storm the CPUs spend their time spinning on the kernel's global mount locks; 95.5 % "
+    "of pipeline slots were lost to contested accesses.",
+    refuted_by="launches that take little longer among others than alone, on as many threads as such hosts have",
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
-        "reproduced": "On a machine of that size {sim_lost} of a launch is time lost to the others, who hold "
-        "the same locks.",
-        "not reproduced": "Waiting for others takes {sim_lost} of a launch on the simulated machine, and {lost} "
-        "here: not the most of it.",
-        "cannot tell here": "Measured here, {lost} of a launch is lost to others; on the simulated machine "
-        "{sim_lost}: not enough evidence either way.",
+        "reproduced": "On a machine of that size a launch loses {sim_lost} of its time to others that hold the "
+        "same locks.",
+        "not reproduced": "A launch loses {sim_lost} of its time to others on the simulated machine, and {lost} "
+        "on this host: less than most of it.",
+        "cannot tell here": "A launch loses {lost} of its time to others on this host, and {sim_lost} on the "
+        "simulated machine: not enough evidence.",
     },
 )

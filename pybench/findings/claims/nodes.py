@@ -1,49 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding 6: two NUMA nodes are far worse than one."""
 
-from pybench.findings.claim import Check, Claim, Evidence
-from pybench.findings.lab import CONTAINERS, Lab, clean_samples
-from pybench.findings.published import (
-    MESH,
-    NOTE,
-    STORMS,
-    TWO_NODES,
-    launch_ns,
-    launches,
-    measured_over,
-    over,
-    simulated,
-)
-from pybench.findings.scan import scan
+from pybench.api.statistics import ratio_interval
+from pybench.findings.claim import Claim
+from pybench.findings.evidence.assumptions import vary
+from pybench.findings.evidence.experiments import CONTAINERS, Experiments
+from pybench.findings.evidence.published_machines import MESH, NOTE, STORMS, TWO_NODES, simulated
+from pybench.findings.evidence.samples import launch_ns, launches, measured_samples, over
+from pybench.findings.verdict import ClaimCheck, ClaimEvidence
 
 FAR_WORSE = 1.5
 
 
-def _measured(lab: Lab) -> Evidence:
-    if not lab.two_sockets:
-        return Evidence(notes=["This host shows one socket, so it cannot be measured here."])
-    run, most = lab.places("launch"), lab.threads
+def _measured(here: Experiments) -> ClaimEvidence:
+    if not here.two_sockets:
+        return ClaimEvidence(notes=["This host has one socket, so it cannot measure this."])
+    run, most = here.places("launch"), here.threads
     two, one = (
-        clean_samples(run, launch_ns, place=place, smt="on", threads=most)
+        measured_samples(run, launch_ns, place=place, smt="on", threads=most)
         for place in ("dual-socket", "single-socket")
     )
-    check = Check(
+    check = ClaimCheck(
         key="here",
         says=f"this host: {most} threads on two sockets take at least {FAR_WORSE} times as long for a launch as "
         "on one",
-        value=measured_over(two, one),
+        value=ratio_interval(two, one),
         least=FAR_WORSE,
     )
-    return Evidence(checks=[check])
+    return ClaimEvidence(checks=[check])
 
 
-def _simulated(lab: Lab) -> Evidence:
-    two = launches(simulated(lab, "storms", TWO_NODES), containers=CONTAINERS)
-    half = launches(simulated(lab, "storms", "one node"), containers=CONTAINERS)
-    mesh = launches(simulated(lab, "storms", MESH), containers=CONTAINERS)
-    return Evidence(
+def _simulated(here: Experiments) -> ClaimEvidence:
+    two = launches(simulated(here, "storms", TWO_NODES), containers=CONTAINERS)
+    half = launches(simulated(here, "storms", "one node"), containers=CONTAINERS)
+    mesh = launches(simulated(here, "storms", MESH), containers=CONTAINERS)
+    return ClaimEvidence(
         checks=[
-            Check(
+            ClaimCheck(
                 key="two",
                 says=f"{CONTAINERS} at once: a launch on {TWO_NODES} takes at least {FAR_WORSE} times as long "
                 f"as on {MESH}",
@@ -51,9 +44,11 @@ def _simulated(lab: Lab) -> Evidence:
                 least=FAR_WORSE,
                 how="simulated",
             ),
-            Check(
+            ClaimCheck(
                 key="half",
-                says=f"and so it does against one socket of the same {TWO_NODES}",
+                says=f"{CONTAINERS} at once: a launch on two sockets of {TWO_NODES} takes at least {FAR_WORSE} "
+                f"times as long "
+                "as on one",
                 value=over(two, half),
                 least=FAR_WORSE,
                 how="simulated",
@@ -62,11 +57,11 @@ def _simulated(lab: Lab) -> Evidence:
         ],
         notes=[
             NOTE,
-            f"{TWO_NODES} launches with 192 threads, {MESH} with 96: of 100 containers, 4 have to wait there.",
+            f"{TWO_NODES} launches on 192 threads, {MESH} on 96: of 100 containers, 4 wait for a thread there.",
         ],
         assumptions=[
-            scan(
-                lab,
+            vary(
+                here,
                 [STORMS[TWO_NODES], STORMS[MESH]],
                 "service.retry_ns",
                 (20.0, 200.0, 2_000.0, 20_000.0),
@@ -75,13 +70,13 @@ def _simulated(lab: Lab) -> Evidence:
                 containers=CONTAINERS,
                 least=FAR_WORSE,
             ),
-            scan(
-                lab,
+            vary(
+                here,
                 [STORMS[TWO_NODES], STORMS[MESH]],
                 "core.speed",
                 (0.7, 1.0, 1.5, 2.0, 3.0),
                 lambda mean: mean[0] / mean[1],
-                says=f"time of the kernel's code on {TWO_NODES} over that where the steps were measured",
+                says=f"time of kernel code on {TWO_NODES} over that on the machine that measured the steps",
                 containers=CONTAINERS,
                 least=FAR_WORSE,
                 unit="",
@@ -93,14 +88,14 @@ def _simulated(lab: Lab) -> Evidence:
 CLAIM = Claim(
     number=6,
     title="Two NUMA nodes are far worse than one",
-    said="m7i.metal-48xl, with two nodes, was far worse than m7i.metal-24xl, with one of the same.",
-    refuted_by="launches on two nodes that take about as long as on one",
+    said="m7i.metal-48xl, with two nodes, was far worse than m7i.metal-24xl, with one node of the same kind.",
+    refuted_by="launches that take about as long on two nodes as on one",
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
         "reproduced": "A launch on two nodes takes {two} as long as on one.",
-        "not reproduced": "In the simulation a launch on two nodes takes {two} as long as on one of them: what "
-        "a line's way between sockets adds is small beside the waiting for the locks' holders.",
-        "cannot tell here": "A launch on two nodes takes {two} as long as on one in the simulation; not enough "
+        "not reproduced": "In the simulation a launch on two nodes takes {two} as long as on one: line transfers "
+        "between sockets add little to the waits for the holders of locks.",
+        "cannot tell here": "In the simulation a launch on two nodes takes {two} as long as on one: not enough "
         "evidence.",
     },
 )

@@ -1,54 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding 9: how machines order on a microbenchmark of one contended lock."""
 
-from pybench.api.run import Run
-from pybench.findings.claim import Chart, Check, Claim, Evidence, Point
-from pybench.findings.lab import Lab, clean_samples
-from pybench.findings.published import (
-    CHIPLET,
-    DUAL,
-    LOCKS,
-    MANY,
-    MESH,
-    SPIN_THREADS,
-    measured_over,
-    over,
-    rate,
-    simulated,
-    spin_ns,
-    spread,
-)
-from pybench.findings.simulation import samples
+from pybench import Run
+from pybench.api.statistics import ratio_interval
+from pybench.findings.claim import Claim
+from pybench.findings.evidence.experiments import Experiments
+from pybench.findings.evidence.published_machines import CHIPLET, DUAL, LOCKS, MANY, MESH, SPIN_THREADS, simulated
+from pybench.findings.evidence.samples import acquisition_ns, measured_samples, over, rate, simulated_samples
+from pybench.findings.verdict import ClaimChart, ClaimCheck, ClaimEvidence, over_draws, point
 
-# The profile that was published shows a loop of load, test and pause: a test-and-test-and-set lock.
+# The published profile shows a loop of load, test and pause: a test-and-test-and-set lock.
 PROFILED = LOCKS[0]
 FAR = 1.5
 MORE = 1.05
 
 
-def _measured(lab: Lab) -> Evidence:
-    if not (lab.two_sockets or lab.siblings):
-        return Evidence(notes=["This host shows one socket and no SMT siblings, so it cannot be measured here."])
-    run, checks, most = lab.places("spin"), [], lab.threads
-    for lock in LOCKS if lab.two_sockets else ():
+def _measured(here: Experiments) -> ClaimEvidence:
+    if not (here.two_sockets or here.siblings):
+        return ClaimEvidence(notes=["This host has one socket and no SMT siblings, so it cannot measure this."])
+    run, checks, most = here.places("spin"), [], here.threads
+    for lock in LOCKS if here.two_sockets else ():
         two, one = (
-            clean_samples(run, spin_ns, lock=lock, place=place, smt="on", threads=most)
+            measured_samples(run, acquisition_ns, lock=lock, place=place, smt="on", threads=most)
             for place in ("dual-socket", "single-socket")
         )
         checks.append(
-            Check(
+            ClaimCheck(
                 key=f"here_two_{lock}",
                 says=f"this host, lock {lock}: {most} threads on two sockets wait at least {FAR} times as long "
                 "as on one",
-                value=measured_over(two, one),
+                value=ratio_interval(two, one),
                 least=FAR,
                 decides=lock == PROFILED,
             )
         )
     cells = [cell for cell in run.results[0].header.plan.cells if cell.place == "single-socket"]
-    for lock in LOCKS if lab.siblings else ():
+    for lock in LOCKS if here.siblings else ():
         on, off = (
-            clean_samples(
+            measured_samples(
                 run,
                 rate,
                 lock=lock,
@@ -59,61 +48,62 @@ def _measured(lab: Lab) -> Evidence:
             for smt in ("on", "off")
         )
         checks.append(
-            Check(
+            ClaimCheck(
                 key=f"here_smt_{lock}",
-                says=f"this host, lock {lock}: one thread a core takes the lock more often than all siblings "
+                says=f"this host, lock {lock}: one thread per core takes the lock more often than all siblings "
                 "together",
-                value=measured_over(off, on),
+                value=ratio_interval(off, on),
                 least=MORE,
-                # The finding is of mesh machines.
+                # The claim is about mesh machines.
                 decides=False,
             )
         )
-    return Evidence(checks=checks)
+    return ClaimEvidence(checks=checks)
 
 
-def _simulated(lab: Lab) -> Evidence:
-    dual, mesh, chiplet = (simulated(lab, "spins", name) for name in (DUAL, MESH, CHIPLET))
-    checks: list[Check] = []
+def _simulated(here: Experiments) -> ClaimEvidence:
+    dual, mesh, chiplet = (simulated(here, "spins", name) for name in (DUAL, MESH, CHIPLET))
+    checks: list[ClaimCheck] = []
     notes = [
-        "The published microbenchmark's lock is not known. Its profile shows a loop of load, test and pause, "
-        f"so {PROFILED} decides; a fair lock (ticket) and the kernel's own (qspinlock) stand beside it.",
+        "The lock of the published microbenchmark is not known. Its profile shows a loop of load, test and "
+        f"pause, so {PROFILED} decides; a fair lock (ticket) and the kernel's lock (qspinlock) are shown too.",
         "Simulated: every range is over draws of the assumed inputs. Time to take the lock: threads over "
         "throughput.",
     ]
     for lock in LOCKS:
         two, one = (
-            samples(dual, spin_ns, lock=lock, place=place, threads=MANY)
+            simulated_samples(dual, acquisition_ns, lock=lock, place=place, threads=MANY)
             for place in ("dual-socket", "single-socket")
         )
-        on = samples(mesh, rate, lock=lock, smt="on", threads=2 * MANY)
-        off = samples(mesh, rate, lock=lock, smt="off", threads=MANY)
-        one_rate = samples(dual, rate, lock=lock, place="single-socket", threads=MANY)
-        best = samples(chiplet, rate, lock=lock, threads=MANY)
+        on = simulated_samples(mesh, rate, lock=lock, smt="on", threads=2 * MANY)
+        off = simulated_samples(mesh, rate, lock=lock, smt="off", threads=MANY)
+        one_rate = simulated_samples(dual, rate, lock=lock, place="single-socket", threads=MANY)
+        best = simulated_samples(chiplet, rate, lock=lock, threads=MANY)
         others = [max(pair) for pair in zip(off, one_rate, strict=False)]
         decides = lock == PROFILED
         checks += [
-            Check(
+            ClaimCheck(
                 key=f"two_{lock}",
-                says=f"lock {lock}, {MANY} threads on {DUAL}: on two sockets one waits at least {FAR} times as "
+                says=f"lock {lock}, {MANY} threads on {DUAL}: on two sockets a thread waits at least {FAR} "
+                f"times as "
                 "long as on one",
                 value=over(two, one),
                 least=FAR,
                 how="simulated",
                 decides=decides,
             ),
-            Check(
+            ClaimCheck(
                 key=f"smt_{lock}",
-                says=f"lock {lock}: {MESH} with SMT off ({MANY} threads) takes it more often a second than with "
-                f"it on ({2 * MANY})",
+                says=f"lock {lock}: {MESH} takes it more often with SMT off ({MANY} threads) than with SMT on "
+                f"({2 * MANY})",
                 value=over(off, on),
                 least=MORE,
                 how="simulated",
                 decides=decides,
             ),
-            Check(
+            ClaimCheck(
                 key=f"best_{lock}",
-                says=f"lock {lock}, {MANY} threads: {CHIPLET} takes it more often a second than any other",
+                says=f"lock {lock}, {MANY} threads: {CHIPLET} takes it more often than any other machine",
                 value=over(best, others),
                 least=MORE,
                 how="simulated",
@@ -131,19 +121,10 @@ def _simulated(lab: Lab) -> Evidence:
         )
         for name, run, where in places:
             for threads in (int(word) for word in SPIN_THREADS.split(",") if word != "1"):
-                value = spread(samples(run, spin_ns, lock=lock, threads=threads, **where))
-                points.append(
-                    Point(
-                        series=f"{name} (simulated)",
-                        x=threads,
-                        value=value.value,
-                        low=value.low,
-                        high=value.high,
-                        how="simulated",
-                    )
-                )
+                value = over_draws(simulated_samples(run, acquisition_ns, lock=lock, threads=threads, **where))
+                points.append(point(f"{name} (simulated)", threads, value, "simulated"))
         charts.append(
-            Chart(
+            ClaimChart(
                 log=False,
                 title=f"Time to take the lock once, {lock}",
                 x="threads",
@@ -152,26 +133,26 @@ def _simulated(lab: Lab) -> Evidence:
                 points=points,
             )
         )
-    return Evidence(checks=checks, charts=charts, notes=notes)
+    return ClaimEvidence(checks=checks, charts=charts, notes=notes)
 
 
 CLAIM = Claim(
     number=9,
     title="The microbenchmark's ordering of machines",
-    said="Published without numbers: r5.metal kept to one socket takes far less time at high thread counts; "
-    "m7i.metal-24xl with hyperthreading off is better still; m7a.24xlarge scales best.",
-    refuted_by="an order that is another one, under the lock that the profile shows",
+    said="Published without numbers: at high thread counts r5.metal takes far less time on one socket than on "
+    "two; m7i.metal-24xl with hyperthreading off is better still; m7a.24xlarge scales best.",
+    refuted_by="any other order, under the lock that the profile shows",
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
-        "reproduced": f"Under {PROFILED} the order is the published one: two sockets wait {{two_{PROFILED}}} as "
-        f"long as one, SMT off does {{smt_{PROFILED}}} as much, the chiplet machine {{best_{PROFILED}}} the "
-        "next best.",
-        "not reproduced": f"Under {PROFILED} two sockets wait {{two_{PROFILED}}} as long as one, SMT off does "
-        f"{{smt_{PROFILED}}} as much as on, and the chiplet machine {{best_{PROFILED}}} the next best. Under "
-        f"the kernel's qspinlock it is {{two_qspinlock}}, {{smt_qspinlock}} and {{best_qspinlock}}: the lock "
-        "decides the order.",
-        "cannot tell here": f"Under {PROFILED} two sockets wait {{two_{PROFILED}}} as long as one, SMT off does "
-        f"{{smt_{PROFILED}}} as much, the chiplet machine {{best_{PROFILED}}} the next best: the assumed inputs "
-        "decide.",
+        "reproduced": f"Under {PROFILED} the order is the published one: threads on two sockets wait "
+        f"{{two_{PROFILED}}} as long as on one, throughput with SMT off is {{smt_{PROFILED}}} that with SMT on, "
+        f"and that of the chiplet machine {{best_{PROFILED}}} the next best.",
+        "not reproduced": f"Under {PROFILED} threads on two sockets wait {{two_{PROFILED}}} as long as on one, "
+        f"throughput with SMT off is {{smt_{PROFILED}}} that with SMT on, and that of the chiplet machine "
+        f"{{best_{PROFILED}}} the next best. Under the kernel's qspinlock these are {{two_qspinlock}}, "
+        f"{{smt_qspinlock}} and {{best_qspinlock}}: the lock decides the order.",
+        "cannot tell here": f"Under {PROFILED} threads on two sockets wait {{two_{PROFILED}}} as long as on one, "
+        f"throughput with SMT off is {{smt_{PROFILED}}} that with SMT on, and that of the chiplet machine "
+        f"{{best_{PROFILED}}} the next best: the assumed inputs decide.",
     },
 )

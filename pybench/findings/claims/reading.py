@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding 1: the mount table grows long, and reading it gets slow."""
+"""Finding 1: the mount table grows long, and reading it becomes slow."""
 
 import math
 
-from pybench.errors import MeasurementError, UnsupportedError
-from pybench.findings.claim import Chart, Check, Claim, Evidence, Point
-from pybench.findings.lab import LAYERS, TABLES, Lab, clean_samples, cost_over, summary
-from pybench.results.records import Trial
-from pybench.stats.estimate import Interval, median_interval, ratio_interval
-from pybench.stats.histograms import percentiles_ns
+from pybench import MeasurementError, UnsupportedError
+from pybench.api.result_files import Trial
+from pybench.api.statistics import Interval, median_interval, percentiles_ns, ratio_interval
+from pybench.findings.claim import Claim
+from pybench.findings.evidence.experiments import LAYERS, TABLES, Experiments
+from pybench.findings.evidence.samples import cost_over, measured_samples, summary
+from pybench.findings.verdict import ClaimChart, ClaimCheck, ClaimEvidence, point
 
 LATE_NS = 30e9
 
@@ -18,41 +19,40 @@ def _probe_ns(trial: Trial) -> float:
     return percentiles_ns(phase, (0.5,))[0] if phase and phase.calls else math.nan
 
 
-def _look(lab: Lab) -> Evidence:
-    run = lab.reading()
-    tables = TABLES[:3] if lab.quick else TABLES
-    times = {table: clean_samples(run, _probe_ns, table=table) for table in tables}
+def _look(here: Experiments) -> ClaimEvidence:
+    run = here.reading()
+    tables = TABLES[:3] if here.quick else TABLES
+    times = {table: measured_samples(run, _probe_ns, table=table) for table in tables}
     shown = [median_interval(times[table]) for table in tables]
     base = summary(run, table=0).base
     long, longest = 10_000, max(tables)
     grown = ratio_interval(times[long], times[1_000])
     points = [
-        Point(series="one read of the mount table", x=base + table, value=i.value, low=i.low, high=i.high)
-        for table, i in zip(tables, shown, strict=True)
+        point("one read of the mount table", base + table, i) for table, i in zip(tables, shown, strict=True)
     ]
     last = shown[-1]
     needed = LATE_NS / (last.value / (base + longest))
-    return Evidence(
+    return ClaimEvidence(
         checks=[
-            _in_flight(lab),
-            Check(
+            _in_flight(here),
+            ClaimCheck(
                 key="grown",
                 says="one read of a table of 10,000 mounts takes at least 5 times one of 1,000",
                 value=grown,
                 least=5.0,
             ),
-            Check(
+            ClaimCheck(
                 key="read",
-                says=f"one read of {longest:,} mounts on a quiet host takes 30 s by itself",
+                says=f"one read of {longest:,} mounts on a quiet host takes 30 s",
                 value=last,
                 least=LATE_NS,
                 unit="ns",
                 decides=False,
             ),
-            _starving(lab),
+            _starving(here),
         ],
         charts=[
-            Chart(
+            ClaimChart(
                 title="One read of the mount table, by its length",
                 x="mounts in the table",
                 y="time",
@@ -61,50 +61,55 @@ def _look(lab: Lab) -> Evidence:
             )
         ],
         notes=[
-            f"At this rate a quiet read would take 30 s only of a table of {needed:,.0f} mounts. The 30 s that "
-            "were published are time spent waiting, not the reading of a long table by itself."
+            f"At this rate a read on a quiet host takes 30 s for a table of {needed:,.0f} mounts. The published "
+            "30 s are mostly waiting, not the reading of a long table."
         ],
     )
 
 
-def _in_flight(lab: Lab) -> Check:
-    """What the table gains for each container on its way."""
-    says = f"each container on its way adds at least {LAYERS // 2} mounts (half its layers) to the table"
+def _in_flight(here: Experiments) -> ClaimCheck:
+    """Check how many mounts each container that is being launched adds to the table."""
+    says = f"each container being launched adds at least {LAYERS // 2} mounts (half its layers) to the table"
     try:
-        one = summary(lab.launches(), strategy="binds", containers=lab.containers, threads=lab.threads)
+        one = summary(
+            here.launches(),
+            strategy="binds",
+            containers=here.containers,
+            threads=here.threads,
+        )
     except (UnsupportedError, MeasurementError) as error:
-        return Check(key="added", says=says, unknown=str(error), least=LAYERS // 2, unit="count")
-    value, low, high = ((peak - one.base) / lab.threads for peak in (one.peak.value, one.peak.low, one.peak.high))
-    return Check(
+        return ClaimCheck(key="added", says=says, unknown=str(error), least=LAYERS // 2, unit="count")
+    value, low, high = ((peak - one.base) / here.threads for peak in (one.peak.value, one.peak.low, one.peak.high))
+    return ClaimCheck(
         key="added", says=says, value=Interval(value, low, high, one.peak.n), least=LAYERS // 2, unit="count"
     )
 
 
-def _starving(lab: Lab) -> Check:
-    says = "while somebody reads a table of 10,000 mounts at each change, a launch takes at least twice as long"
+def _starving(here: Experiments) -> ClaimCheck:
+    says = "while a process reads a table of 10,000 mounts at each change, a launch takes at least twice as long"
     try:
-        run = lab.starving()
+        run = here.starving()
         slower = cost_over(run, {"readers": 1}, {"readers": 0})
     except (UnsupportedError, MeasurementError) as error:
-        return Check(key="slower", says=says, unknown=str(error), least=2.0)
-    return Check(key="slower", says=says, value=slower, least=2.0)
+        return ClaimCheck(key="slower", says=says, unknown=str(error), least=2.0)
+    return ClaimCheck(key="slower", says=says, value=slower, least=2.0)
 
 
 CLAIM = Claim(
     number=1,
     title="A long mount table makes reading it slow",
-    said="The mount table grows to tens of thousands of lines; reading it takes up to 30 s; systemd and the "
-    "kubelet re-read it at every change, and health checks with a deadline of 30 s fail.",
+    said="The mount table grows to tens of thousands of lines, and reading it takes up to 30 s. systemd and the "
+    "kubelet read it again at every change, and health checks with a deadline of 30 s fail.",
     refuted_by="a read whose time does not grow with the table, launches that add no mounts to it, or launches "
-    "that are as fast beside a reader as without",
+    "that are as fast with a reader as without",
     looks=(("measured", _look),),
     sentences={
-        "reproduced": "Each container on its way adds {added} mounts, a read of a table ten times as long takes "
-        "{grown} as long, and a launch beside a reader of a long table takes {slower} as long: table, readers "
-        "and launches slow each other down. Reading alone is {read}, far from 30 s.",
-        "not reproduced": "Not all of it holds here: containers add {added} mounts each, a table ten times as "
-        "long takes {grown} as long to read, a launch beside a reader {slower} as long.",
+        "reproduced": "Each container being launched adds {added} mounts, a table ten times as long takes "
+        "{grown} as long to read, and a launch takes {slower} as long with a reader of a long table: table, "
+        "readers and launches slow each other down. A read on a quiet host takes {read}, far from 30 s.",
+        "not reproduced": "Not all of it holds on this host: containers add {added} mounts each, a table ten "
+        "times as long takes {grown} as long to read, and a launch takes {slower} as long with a reader.",
         "cannot tell here": "Containers add {added} mounts each, a table ten times as long takes {grown} as "
-        "long to read, a launch beside a reader {slower} as long: not enough evidence.",
+        "long to read, and a launch takes {slower} as long with a reader: not enough evidence.",
     },
 )

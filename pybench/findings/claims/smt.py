@@ -1,45 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding 7: with hyperthreads off, launches on the single-socket mesh machine take 20 to 30 % less."""
 
-from pybench.findings.claim import Check, Claim, Evidence
-from pybench.findings.lab import CONTAINERS, Lab, clean_samples
-from pybench.findings.published import (
-    MANY,
-    MESH,
-    NOTE,
-    STORMS,
-    launch_ns,
-    launches,
-    measured_over,
-    over,
-    simulated,
-)
-from pybench.findings.scan import scan
+from pybench.api.statistics import ratio_interval
+from pybench.findings.claim import Claim
+from pybench.findings.evidence.assumptions import vary
+from pybench.findings.evidence.experiments import CONTAINERS, Experiments
+from pybench.findings.evidence.published_machines import MANY, MESH, NOTE, STORMS, simulated
+from pybench.findings.evidence.samples import launch_ns, launches, measured_samples, over
+from pybench.findings.verdict import ClaimCheck, ClaimEvidence
 
-# 20 to 30 % less, give or take five points.
+# 20 to 30 % less, with a tolerance of five points.
 LEAST, MOST = 0.65, 0.85
 
 
-def _measured(lab: Lab) -> Evidence:
-    if not lab.siblings:
-        return Evidence(notes=["This host shows no SMT siblings, so it cannot be measured here."])
-    run = lab.places("launch")
+def _measured(here: Experiments) -> ClaimEvidence:
+    if not here.siblings:
+        return ClaimEvidence(notes=["This host has no SMT siblings, so it cannot measure this."])
+    run = here.places("launch")
     on, off = (
-        clean_samples(run, launch_ns, place="single-socket", smt=smt, threads=lab.threads) for smt in ("on", "off")
+        measured_samples(run, launch_ns, place="single-socket", smt=smt, threads=here.threads)
+        for smt in ("on", "off")
     )
-    check = Check(
+    check = ClaimCheck(
         key="here",
-        says=f"this host, {lab.threads} launching at once: a launch takes 15 to 35 % less without SMT siblings",
-        value=measured_over(off, on),
+        says=f"this host, {here.threads} launching at once: a launch takes 15 to 35 % less without SMT siblings",
+        value=ratio_interval(off, on),
         least=LEAST,
         most=MOST,
     )
-    return Evidence(checks=[check], notes=["Siblings are left idle here, not switched off."])
+    return ClaimEvidence(
+        checks=[check], notes=["The measurement leaves siblings idle instead of turning them off."]
+    )
 
 
-def _simulated(lab: Lab) -> Evidence:
+def _simulated(here: Experiments) -> ClaimEvidence:
     def latencies(name: str, figure: str = "mean") -> list[float]:
-        return launches(simulated(lab, "storms", name), figure, containers=CONTAINERS)
+        return launches(simulated(here, "storms", name), figure, containers=CONTAINERS)
 
     on, off = latencies(MESH), latencies("smt off shared")
     checks = [
@@ -52,48 +48,49 @@ def _simulated(lab: Lab) -> Evidence:
         ),
         (
             "slowest",
-            "and so do the slowest (99th percentile)",
+            f"{CONTAINERS} at once on {MESH}: so do the slowest launches (99th percentile)",
             over(latencies("smt off shared", "p99"), latencies(MESH, "p99")),
             False,
         ),
         (
             "fewer",
-            f"and so it does on average if only {MANY} launch at once with SMT off",
+            f"a launch takes 15 to 35 % less on average if only {MANY} launch at once with SMT off",
             over(latencies("smt off"), on),
             False,
         ),
         (
             "fewer_slowest",
-            "and the slowest of those",
+            f"so do the slowest launches if only {MANY} launch at once with SMT off",
             over(latencies("smt off", "p99"), latencies(MESH, "p99")),
             False,
         ),
         (
             "crowded",
-            f"and so it does if {MANY} launch at once both times: on 24 cores with SMT, on 48 without",
+            f"a launch takes 15 to 35 % less if {MANY} launch at once both times: on 24 cores with SMT, on 48 "
+            f"without",
             over(latencies("smt off"), latencies("crowded")),
             False,
         ),
     ]
-    return Evidence(
+    return ClaimEvidence(
         checks=[
-            Check(key=key, says=says, value=value, least=LEAST, most=MOST, how="simulated", decides=decides)
+            ClaimCheck(key=key, says=says, value=value, least=LEAST, most=MOST, how="simulated", decides=decides)
             for key, says, value, decides in checks
         ],
         notes=[
             NOTE,
-            "A runtime launches as many at once with SMT off as with it on, on half the CPUs, so that decides. "
-            "If only as many launch at once as there are CPUs, others wait for their turn before they begin: "
-            "the average falls, and the last is done as late as before.",
+            "A runtime launches as many at once with SMT off as with SMT on, on half the CPUs, so that case "
+            "decides. If only as many launch at once as there are CPUs, the others wait before they begin: the "
+            "average falls, and the last launch ends as late as before.",
         ],
         assumptions=[
-            scan(
-                lab,
+            vary(
+                here,
                 [STORMS[MESH], STORMS["smt off shared"]],
                 "core.smt_slowdown",
                 (1.1, 1.4, 1.9, 3.0, 5.0, 8.0),
                 lambda mean: mean[1] / mean[0],
-                says=f"by how much a busy sibling slows a CPU of {MESH}",
+                says=f"factor by which a busy sibling slows a CPU of {MESH}",
                 containers=CONTAINERS,
                 least=LEAST,
                 most=MOST,
@@ -107,15 +104,15 @@ CLAIM = Claim(
     number=7,
     title="SMT off: 20 to 30 % better launches on the single-socket mesh machine",
     said="With hyperthreading off on m7i.metal-24xl, container launch latency was 20 to 30 % better.",
-    refuted_by="launches that take about as long, or longer, with one thread a core",
+    refuted_by="launches that take about as long, or longer, with one thread per core",
     looks=(("measured", _measured), ("simulated", _simulated)),
     sentences={
-        "reproduced": "With SMT off a launch takes {off} what it takes with it on, as many launching at once.",
-        "not reproduced": "In the simulation a launch with SMT off takes {off} what it takes with it on, as "
-        "many launching at once: not 20 to 30 % less. On average it takes {fewer}, but the slowest "
-        "{fewer_slowest}, if only as many launch at once as there are CPUs: then fewer wait for each other, "
-        "which limiting launches would do as well.",
-        "cannot tell here": "In the simulation a launch with SMT off takes {off} what it takes with it on: the "
+        "reproduced": "With SMT off a launch takes {off} its time with SMT on, with as many launching at once.",
+        "not reproduced": "In the simulation a launch with SMT off takes {off} its time with SMT on, with as many "
+        "launching at once: not 20 to 30 % less. If only as many launch at once as there are CPUs, it takes "
+        "{fewer} on average and the slowest {fewer_slowest}: fewer launches wait for each other, which a limit on "
+        "launches would achieve too.",
+        "cannot tell here": "In the simulation a launch with SMT off takes {off} its time with SMT on: the "
         "assumed inputs decide whether that is 20 to 30 % less.",
     },
 )

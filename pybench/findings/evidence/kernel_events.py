@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One launch storm as the kernel saw it: its mount operations counted, or its waits for locks timed.
+"""Count the mount operations of one launch storm, or time its lock waits, by the kernel's own events.
 
-Runs in a process of its own (`python -m pybench.findings.kernel`), which may need a mount namespace for tracefs
-and is killed if it takes too long. Calls of the crew's leader are set-up and clean-up, those of its members the
-storm; a member's umount2 is of a layer while it has layers bound, and of a root otherwise.
+This runs in a process of its own (`python -m pybench.findings.evidence.kernel_events`), which may need a mount
+namespace for tracefs and is killed if it takes too long. Calls of the crew's leader are set-up and clean-up, those
+of its members the storm. A member's umount2 is of a layer while it has layers bound, and of a root otherwise.
 """
 
 import re
@@ -16,19 +16,17 @@ from pathlib import Path
 
 import msgspec
 
-from pybench.errors import MeasurementError, PybenchError, UnsupportedError
-from pybench.host.tracing import stop, tracing
-from pybench.native import TrialSpec, run_trial
-from pybench.native.outcome import Crew, Outcome
-from pybench.workloads import Value, workload
+from pybench import MeasurementError, PybenchError, UnsupportedError
+from pybench.api.hosts import stop, tracing
+from pybench.api.trials import Crew, Outcome, TrialSpec, Value, run_trial, workload
 
 LONGEST_NS = 60 * 10**9
 CALLS = ("move_mount", "mount", "umount")
-# Members and the leader are told apart by what they unshare.
+# Members and the leader unshare different namespaces.
 COUNTED = ("syscalls/sys_enter_unshare", *(f"syscalls/sys_exit_{call}" for call in CALLS))
 CONTENTION = ("lock/contention_begin", "lock/contention_end")
 CLONE_NEWNS, CLONE_FS = 0x20000, 0x200
-# Bytes that an event takes in the kernel's buffer, generously.
+# Upper bound of an event's size in the kernel's buffer.
 EVENT_BYTES = 96
 ENTER = re.compile(r"-(\d+)\s.*: sys_unshare\(unshare_flags: (?:0x)?([0-9a-f]+)")
 EXIT = re.compile(r"-(\d+)\s.*: sys_(\w+) -> (0x[0-9a-f]+)$")
@@ -36,14 +34,14 @@ LOCK = re.compile(
     r"^\s*pybench\S*-(\d+)\s.*\s([\d.]+): contention_(begin|end): (?:0x)?([0-9a-f]+) \((?:flags=(\S+)\)|ret=)"
 )
 FRAME = re.compile(r"^ => (\w+)")
-# The kernel and its own variables lie within so much from its beginning.
+# Size of the kernel image with its global variables, at most.
 IMAGE_BYTES = 1 << 28
 MOUNTING = re.compile(r"mnt|mount|namespace|open_tree|path_init")
 GRACE = re.compile(r"synchronize_rcu|exp_funnel")
 
 
 class Storm(msgspec.Struct, frozen=True, kw_only=True):
-    """Which storm. `params` are those of the launch workload."""
+    """A launch storm. `params` are those of the launch workload."""
 
     params: dict[str, Value]
     cpus: tuple[int, ...]
@@ -51,29 +49,29 @@ class Storm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operations(msgspec.Struct, frozen=True, kw_only=True):
-    """The mount operations of one storm, by pybench's core and by the kernel."""
+    """The mount operations of one storm, counted by pybench's core and by the kernel."""
 
     launched: int
     core: int
     core_clean: int
     kernel: dict[str, int] = {}
-    """`mount`, `move_mount`, `umount of layers`, `umount of roots` by the members; `leader` and `other` in all."""
+    """`mount`, `move_mount`, `umount of layers`, `umount of roots` by members; all by `leader` and `other`."""
 
     @property
     def kernel_operations(self) -> int:
-        """Mount operations as the kernel saw them, without the unmounts of roots afterwards."""
+        """Return the mount operations that the kernel counted, without the later unmounts of roots."""
         return sum(self.kernel.get(name, 0) for name in ("mount", "move_mount", "umount of layers"))
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
-    """Waits for kernel locks in one storm. Optimistic spinning of sleeping locks is not among them."""
+    """Waits for kernel locks in one storm, without optimistic spinning for sleeping locks."""
 
     launched: int
     worker_ns: float
-    """The workers' time, added up."""
+    """Sum of the workers' time."""
     waited_ns: dict[str, float]
-    """Lock -> time that workers waited for it, added up: `namespace_sem`, `mount_lock`, `grace periods` (the mutex
-    of expedited RCU), `other global locks`, `locks of single objects`."""
+    """Lock -> sum of the workers' waits for it: `namespace_sem`, `mount_lock`, `grace periods` (the mutex of
+    expedited RCU), `other global locks`, `locks of single objects`."""
     waits: dict[str, int]
 
 
@@ -85,7 +83,7 @@ def _run(storm: Storm) -> Outcome:
 
 
 def _good(outcome: Outcome, missing: int) -> Outcome:
-    """The outcome. Raises UnsupportedError or MeasurementError if it is none, or events were lost."""
+    """Return the outcome. Raises UnsupportedError or MeasurementError if the trial failed or events were lost."""
     if outcome.status == "unsupported":
         raise UnsupportedError(outcome.reason)
     if outcome.status != "ok" or missing:
@@ -94,7 +92,10 @@ def _good(outcome: Outcome, missing: int) -> Outcome:
 
 
 def count_operations(storm: Storm) -> Operations:
-    """Run the storm and count its mount operations twice. Raises as `_good`, or if there is no tracefs."""
+    """Run a storm and count its mount operations by the core and the kernel.
+
+    Raises UnsupportedError without root or tracefs, MeasurementError if the storm failed or events were lost.
+    """
     complete = workload("launch").complete(storm.params)
     containers, passes, layers = (int(complete[name]) for name in ("containers", "passes", "layers"))
     most = containers * passes * (2 * layers + 4) + 10_000
@@ -107,7 +108,7 @@ def count_operations(storm: Storm) -> Operations:
 
 
 def count_by_core(storm: Storm) -> Operations:
-    """The same by pybench's core alone, which needs no privilege."""
+    """Run a storm and count its mount operations by the core alone, which needs no privilege."""
     return _operations(_good(_run(storm), 0), {})
 
 
@@ -122,9 +123,9 @@ def _operations(outcome: Outcome, kernel: dict[str, int]) -> Operations:
 
 
 def kernel_counts(lines: Iterable[str], bound: bool) -> dict[str, int]:
-    """What the kernel saw of a storm, from the text of a trace: see `Operations.kernel`.
+    """Return the calls in the text of a trace by kind, as in `Operations.kernel`.
 
-    `bound` says that move_mount binds layers, not roots.
+    With `bound`, move_mount binds layers, else roots.
     """
     roles: dict[str, str] = {}
     layers: dict[str, int] = defaultdict(int)
@@ -147,7 +148,7 @@ def kernel_counts(lines: Iterable[str], bound: bool) -> dict[str, int]:
 
 
 def lock_waits(storm: Storm) -> Waits:
-    """Run the storm and time its waits for locks. Raises as `count_operations`."""
+    """Run a storm and time its lock waits. Raises as `count_operations`."""
     with tracing(CONTENTION, 16_384, stacks=True) as instance:
         outcome = _good(_run(storm), stop(instance))
         with (instance / "trace").open() as trace:
@@ -160,20 +161,22 @@ def lock_waits(storm: Storm) -> Waits:
 
 
 def _kernel_begins(path: Path) -> int:
-    """Address of the kernel's first byte. Raises UnsupportedError where the kernel hides it."""
+    """Return the address of the kernel's first byte. Raises UnsupportedError if the kernel hides it."""
     with path.open() as lines:
         for line in lines:
             address, _, name = line.split()[:3]
             if name == "_text" and int(address, 16):
                 return int(address, 16)
-    raise UnsupportedError("/proc/kallsyms hides addresses; run it as root, with kernel.kptr_restrict below 2")
+    raise UnsupportedError(
+        "/proc/kallsyms hides addresses", fix="run it as root, with kernel.kptr_restrict below 2"
+    )
 
 
 def waits_by_lock(lines: Iterable[str], kernel_begins: int) -> tuple[dict[str, float], dict[str, int]]:
-    """(time waited in ns, number of waits) by lock, from the text of a trace with stacks.
+    """Return (time waited in ns, number of waits) by lock, from the text of a trace with stacks.
 
-    A lock at an address of the kernel's own is global; which one, its kind and its callers tell, as many kernels
-    keep no symbols of data. Waits without an end are left out.
+    A lock at an address inside the kernel image is global; its kind and its callers identify it, because many
+    kernels keep no symbols of data. Waits without an end are left out.
     """
     began: dict[tuple[str, int], float] = {}
     kinds: dict[int, str] = {}
@@ -220,33 +223,36 @@ def _lock_name(kind: str, callers: set[str]) -> str:
 JOBS: Mapping[str, type[Operations] | type[Waits]] = {"operations": Operations, "waits": Waits}
 
 
-class _Refused(msgspec.Struct):
+class _Failure(msgspec.Struct):
     status: int
-    words: str
+    what: str
+    subject: str
+    reason: str
+    fix: str
 
 
 def ask(job: str, storm: Storm, seconds: float = 60.0) -> Operations | Waits:
-    """The answer of a job in JOBS, from a process of its own. Raises UnsupportedError or MeasurementError."""
-    command = [sys.executable, "-m", "pybench.findings.kernel", job]
+    """Run a job of JOBS in a process of its own. Raises UnsupportedError or MeasurementError."""
+    command = [sys.executable, "-m", "pybench.findings.evidence.kernel_events", job]
     try:
         ran = subprocess.run(
             command, input=msgspec.json.encode(storm), stdout=subprocess.PIPE, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        raise MeasurementError(f"counting in the kernel took longer than {seconds:.0f} s") from None
+        raise MeasurementError(f"tracing the kernel took longer than {seconds:.0f} s") from None
     if ran.returncode == 0:
         return msgspec.json.decode(ran.stdout, type=JOBS[job])
     try:
-        refused = msgspec.json.decode(ran.stdout, type=_Refused)
+        failure = msgspec.json.decode(ran.stdout, type=_Failure)
     except msgspec.DecodeError:
-        raise MeasurementError(f"counting in the kernel ended with status {ran.returncode}") from None
-    kind = UnsupportedError if refused.status == UnsupportedError.exit_status else MeasurementError
-    raise kind(refused.words)
+        raise MeasurementError(f"tracing the kernel ended with status {ran.returncode}") from None
+    kind = UnsupportedError if failure.status == UnsupportedError.exit_status else MeasurementError
+    raise kind(failure.what, subject=failure.subject, reason=failure.reason, fix=failure.fix)
 
 
 def main() -> int:
-    """Read a storm, write its answer."""
-    # Ends by exception, so that the instance is seen off.
+    """Read a storm from standard input, and write the result of a job."""
+    # End by exception, so that the tracing instance is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     storm = msgspec.json.decode(sys.stdin.buffer.read(), type=Storm)
     status, answer = 0, b""
@@ -254,7 +260,7 @@ def main() -> int:
         answer = msgspec.json.encode(count_operations(storm) if sys.argv[1] == "operations" else lock_waits(storm))
     except PybenchError as error:
         status = error.exit_status
-        answer = msgspec.json.encode(_Refused(status, str(error)))
+        answer = msgspec.json.encode(_Failure(status, error.what, error.subject, error.reason, error.fix))
     sys.stdout.buffer.write(answer)
     return status
 

@@ -1,31 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the claims look at on this host: each measurement is made once, when the first claim asks for it."""
+"""The experiments on this host that test the claims: each runs once, when the first claim asks for it."""
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
 
-from pybench.analysis.summary.launches import LaunchSummary, summarize_launches
-from pybench.api.measure import measure
-from pybench.api.run import Run
-from pybench.errors import MeasurementError, PybenchError, UnsupportedError
-from pybench.findings.kernel import Operations, Storm, Waits, ask, count_by_core
-from pybench.host.topology import Topology, read_topology
-from pybench.results.records import Cell, Trial
-from pybench.stats.estimate import Interval, median_interval, ratio_interval
-from pybench.workloads import Value
+from pybench import PybenchError, Run, UnsupportedError, measure
+from pybench.api.hosts import Topology, read_topology
+from pybench.api.trials import Value
+from pybench.findings.evidence.kernel_events import Operations, Storm, Waits, ask, count_by_core
 
 # The published storm: containers of 50 layers, each assembled twice, once to resolve the image's user.
 CONTAINERS, LAYERS, PASSES = 100, 50, 2
 FEW = 20
 DEADLINE_NS = 30e9
-# Lines of a mount table; the last is what the incident's hosts had.
+# Lines of a mount table; the last is the length on the hosts of the incident.
 TABLES = (0, 1_000, 10_000, 30_000)
-# Seconds of the whole budget that each measurement may take, and how they share a smaller or a larger one.
+# Seconds that each experiment may take of the default budget; another budget is shared in these proportions.
 SHARES = {"launches": 28.0, "reading": 18.0, "starving": 10.0, "places": 16.0, "simulated": 40.0}
 BUDGET_S = sum(SHARES.values())
 
@@ -33,14 +27,14 @@ Answer = TypeVar("Answer")
 
 
 class Count(msgspec.Struct, frozen=True):
-    """The operations of the published storm, and why the kernel did not count them too, if it did not."""
+    """The mount operations of the published storm, and the reason if the kernel did not count them too."""
 
     operations: Operations
     without_kernel: str
 
 
-class Lab:
-    """This host, and what was measured on it so far."""
+class Experiments:
+    """This host, and the results of the experiments that ran on it."""
 
     def __init__(
         self,
@@ -51,9 +45,9 @@ class Lab:
         tell: Callable[[str], None] = lambda _: None,
         quick: bool = False,
     ) -> None:
-        """`keep` is a folder for the records of every trial; `tell` is called with what is being done.
+        """Keep the records of every trial in the folder `keep`; call `tell` with a line before each experiment.
 
-        `quick` makes the storms a fifth as large, for trying things out; their counts are then other ones.
+        `quick` launches a fifth of the containers, for tests of the program itself.
         """
         self.topology: Topology = read_topology()
         self.budget_s = budget_s
@@ -65,24 +59,23 @@ class Lab:
 
     @property
     def threads(self) -> int:
-        """CPUs of the first socket that may be used: the most threads of single-socket."""
-        first = self.topology.usable[0].socket or 0
-        return sum((cpu.socket or 0) == first for cpu in self.topology.usable)
+        """Return the number of usable CPUs of the first socket: the largest thread count of single-socket."""
+        return len(self.cpus)
 
     @property
     def cpus(self) -> tuple[int, ...]:
-        """Numbers of the CPUs of the first socket that may be used."""
+        """Return the usable CPUs of the first socket."""
         first = self.topology.usable[0].socket or 0
         return tuple(cpu.number for cpu in self.topology.usable if (cpu.socket or 0) == first)
 
     @property
     def two_sockets(self) -> bool:
-        """Whether CPUs of two sockets may be used."""
+        """Return whether CPUs of two sockets are usable."""
         return len({cpu.socket or 0 for cpu in self.topology.usable}) > 1
 
     @property
     def siblings(self) -> bool:
-        """Whether two threads of a core may be used."""
+        """Return whether two threads of a core are usable."""
         return any(cpu.smt for cpu in self.topology.usable)
 
     @property
@@ -109,7 +102,7 @@ class Lab:
     # ------------------------------------------------------------------------------------------------ measurements
 
     def launches(self) -> Run:
-        """Storms of few and of many containers, by three strategies, on one thread and on all of a socket."""
+        """Launch few and many containers at once by three strategies, on one thread and on all of a socket."""
         counts = dict.fromkeys((1, self.threads))
         return self._measure(
             "launches",
@@ -123,7 +116,7 @@ class Lab:
         )
 
     def reading(self) -> Run:
-        """Health checks that read the mount table, on a quiet host, at several lengths of it."""
+        """Read mount tables of several lengths by health checks, on a quiet host."""
         return self._measure(
             "reading",
             "reading mount tables of up to 30,000 lines",
@@ -141,12 +134,12 @@ class Lab:
         )
 
     def starving(self) -> Run:
-        """A few launches on a table of 10,000 lines, with and without somebody who reads it at each change."""
+        """Launch on a table of 10,000 lines, with and without a reader that reads it at each change."""
         if len(self.cpus) < 2:
-            raise UnsupportedError("a launch and a reader beside it need two CPUs")
+            raise UnsupportedError("a launch with a reader needs two CPUs")
         return self._measure(
             "starving",
-            "launching beside a reader of a long mount table",
+            "launching during reads of a long mount table",
             workload="launch",
             strategy="binds",
             containers=2,
@@ -159,18 +152,18 @@ class Lab:
         )
 
     def places(self, workload: str) -> Run:
-        """One socket and two, with and without SMT siblings, at the same thread counts, as far as there are any.
+        """Measure on one socket and two, with and without SMT siblings, at the same thread counts.
 
-        Raises UnsupportedError on a host with neither.
+        What the host lacks of these is left out. Raises UnsupportedError on a host without either.
         """
         if not (self.two_sockets or self.siblings):
-            raise UnsupportedError("this host shows one socket, and no SMT siblings")
+            raise UnsupportedError("this host has one socket and no SMT siblings")
         most = self.threads
         counts = sorted({1, max(most // 4, 1), max(most // 2, 1), most})
         more: dict[str, Any] = (
             {"lock": ["ttas", "ticket", "qspinlock"], "duration": "20ms", "warmup": "5ms"}
             if workload == "spin"
-            # As many launch at once on one thread a core as on all of them.
+            # One thread per core launches as many at once as all threads.
             else {
                 "strategy": "binds",
                 "containers": self.containers,
@@ -191,11 +184,11 @@ class Lab:
         )
 
     def count(self) -> Count:
-        """The mount operations of the published storm, by pybench's core and, as root, by the kernel."""
+        """Count the mount operations of the published storm, by pybench's core and, as root, by the kernel."""
         return self.once("count", self._count)
 
     def waits(self) -> Waits:
-        """What the workers of that storm waited for, as root. Raises UnsupportedError."""
+        """Time the lock waits of the workers of that storm. Raises UnsupportedError without root."""
         self.tell("timing waits for kernel locks")
         return cast(Waits, self.once("waits", lambda: ask("waits", self._storm())))
 
@@ -218,7 +211,7 @@ class Lab:
             return Count(count_by_core(self._storm()), str(error))
 
     def _other_cpu(self) -> str:
-        """The place of who stands beside a thread on the first CPU."""
+        """Return the place of a bystander of a thread on the first CPU."""
         return str(self.cpus[1] if len(self.cpus) > 1 else self.cpus[0])
 
     def _measure(self, name: str, words: str, share: str = "", **axes: Any) -> Run:
@@ -240,73 +233,3 @@ class Lab:
             return made
 
         return self.once(name, run)
-
-
-# --------------------------------------------------------------------------------- reading records
-
-
-def trials_of(run: Run, **settings: Any) -> tuple[Cell, list[Trial]]:
-    """The one cell with these settings (`threads` and parameters), and its trials. Raises MeasurementError."""
-    for one in run.results:
-        for index, cell in enumerate(one.header.plan.cells):
-            known = dict(cell.params) | {"threads": cell.threads, "place": cell.place, "smt": cell.smt}
-            if all(known.get(name) == value for name, value in settings.items()):
-                return cell, Run.trials_of(one, index)
-    raise MeasurementError(f"nothing was measured with {settings}")
-
-
-def clean_samples(run: Run, figure: Callable[[Trial], float], **settings: Any) -> list[float]:
-    """A figure of each valid trial of a cell that has it (is not NaN). Raises MeasurementError."""
-    _, trials = trials_of(run, **settings)
-    valid = [trial for trial in trials if trial.valid]
-    if not valid:
-        raise MeasurementError(_why_none(trials))
-    found = [value for trial in valid if not math.isnan(value := figure(trial))]
-    if not found:
-        raise MeasurementError(f"{len(valid)} trials had nothing to tell of {settings}; raise --budget")
-    return found
-
-
-def container_ns(trial: Trial) -> float:
-    """Wall time of a storm over the containers launched. Raises MeasurementError if none was."""
-    if trial.figures is None or not trial.figures.throughput > 0:
-        raise MeasurementError("a storm launched nothing")
-    return 1e9 / trial.figures.throughput
-
-
-def summary(run: Run, **settings: Any) -> LaunchSummary:
-    """The summary of one cell of launches. Raises MeasurementError saying why there is none."""
-    cell, trials = trials_of(run, **settings)
-    found = summarize_launches(cell, trials)
-    if found is None:
-        raise MeasurementError(_why_none(trials))
-    return found
-
-
-def _why_none(trials: Sequence[Trial]) -> str:
-    flags = sorted({flag for trial in trials for flag in trial.flags})
-    if not flags:
-        return "there was no time for it; raise --budget"
-    told = ", ".join(flags)
-    return f"every trial was disturbed ({told}); run it on an idle host, which `pybench doctor` helps with"
-
-
-def cost(run: Run, **settings: Any) -> Interval:
-    """Median wall time a container of a cell, ns."""
-    return median_interval(clean_samples(run, container_ns, **settings))
-
-
-def cost_over(run: Run, upper: dict[str, Any], lower: dict[str, Any]) -> Interval:
-    """Wall time a container of one cell over that of another, with its 95 % interval."""
-    return ratio_interval(clean_samples(run, container_ns, **upper), clean_samples(run, container_ns, **lower))
-
-
-def scaled(interval: Interval, factor: float) -> Interval:
-    """The interval times a positive factor."""
-    return Interval(interval.value * factor, interval.low * factor, interval.high * factor, interval.n)
-
-
-def lost_share(inflation: Interval) -> Interval:
-    """From how much longer something takes in company than alone, the share of its time that company cost."""
-    share = [max(1 - 1 / x, 0.0) if x > 0 else x for x in (inflation.value, inflation.low, inflation.high)]
-    return Interval(share[0], share[1], share[2], inflation.n)
