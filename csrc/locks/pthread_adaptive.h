@@ -2,8 +2,10 @@
  *
  * The GNU C library's adaptive mutex: tries for a while, as long as tries have lately paid, then sleeps.
  * pthread_mutexattr_settype(3), PTHREAD_MUTEX_ADAPTIVE_NP; needs _GNU_SOURCE.
+ * Other C libraries do not have it: there the lock is unsupported.
  */
 #pragma once
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 
@@ -17,7 +19,11 @@ static inline int pthread_adaptive_place(void *memory, bool processes) {
     struct pthread_adaptive_lock *lock = memory;
     pthread_mutexattr_t attributes;
     pthread_mutexattr_init(&attributes);
+#ifdef __GLIBC__
     int code = pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+#else
+    int code = ENOTSUP;
+#endif
     if (!code && processes)
         code = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     if (!code)
