@@ -24,7 +24,7 @@ from tests.validation.validation import Finding, Validation
 
 HERE = Path(__file__).parent
 HOLDS, FAILS, USAGE, UNSUPPORTED = 0, 1, 2, 3
-GROUPS = ("core", "measuring", "analysis", "simulator")
+GROUPS = ("core", "measuring", "analysis", "simulator", "delivery")
 SHOWN = {HOLDS: "as asked", FAILS: "NOT as asked", UNSUPPORTED: "not possible here"}
 
 
