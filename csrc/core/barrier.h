@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Members meet by spinning, so that nobody waits for a wake-up; the last one names a tick a little ahead,
- * and all leave at that tick. Threads beyond the CPUs give way after a while, or they would never all arrive.
+ * The members' barrier. They spin, so that none waits for a wake-up; the last to arrive sets a tick a little ahead, and
+ * all leave at that tick. Members that share a CPU yield after a while, or they would never all arrive.
  */
 #pragma once
 #include <sched.h>
 
-#include "timing/clock.h"
 #include "core/core.h"
 
-/* Wait for all. False if the crew failed meanwhile. */
+/* Wait for all members. Returns false if the crew failed meanwhile. */
 static inline bool pb_barrier_meet(struct pb_crew_state *crew) {
     unsigned members = (unsigned)crew->spec->n_members;
     unsigned round = atomic_load_explicit(&crew->round, memory_order_acquire);
@@ -29,7 +28,7 @@ static inline bool pb_barrier_meet(struct pb_crew_state *crew) {
     return true;
 }
 
-/* The same; then wait for the common tick. Returns that tick, or 0. */
+/* Wait for all members, then for the common tick. Returns that tick, or 0 if the crew failed. */
 static inline uint64_t pb_barrier_release(struct pb_crew_state *crew) {
     if (!pb_barrier_meet(crew))
         return 0;

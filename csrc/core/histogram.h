@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Log-linear buckets (as HdrHistogram's): exact to 128 ns, then 64 an octave, to 2^40 ns (18 minutes).
+ * Log-linear histogram buckets (as in HdrHistogram): exact below 128 ns, then 64 per octave, up to 2^40 ns (18
+ * minutes).
  */
 #pragma once
 #include <stdint.h>
@@ -27,7 +28,7 @@ static inline double pb_histogram_middle(uint32_t index) {
     return (double)low + (double)((UINT64_C(1) << shift) - 1) / 2.0;
 }
 
-/* A call that was timed, and how many like it it stands for. */
+/* Add a timed call that stands for a number of operations. */
 static inline void pb_phase_add_sample(struct pb_phase *phase, uint64_t ns, uint64_t stands_for) {
     phase->calls++;
     phase->operations += stands_for;
@@ -36,12 +37,12 @@ static inline void pb_phase_add_sample(struct pb_phase *phase, uint64_t ns, uint
         phase->max_ns = ns;
     phase->histogram[pb_histogram_index(ns)] += stands_for;
 }
-/* On-CPU time between two readings of its clock, less one: the system call takes some itself. */
-static inline void pb_phase_add_cpu(struct pb_phase *phase, const struct pb_seat *seat, uint64_t cpu_ns, uint64_t wall_ns,
-                                    uint64_t operations) {
+/* Add on-CPU time between two readings of its clock, less the cost of one reading. */
+static inline void pb_phase_add_cpu(struct pb_phase *phase, const struct pb_member_state *member, uint64_t cpu_ns,
+                                    uint64_t wall_ns, uint64_t operations) {
     phase->cpu_calls++;
     phase->cpu_operations += operations;
-    phase->cpu_ns += cpu_ns > seat->cpu_clock_ns ? cpu_ns - seat->cpu_clock_ns : 0;
+    phase->cpu_ns += cpu_ns > member->cpu_clock_ns ? cpu_ns - member->cpu_clock_ns : 0;
     phase->cpu_wall_ns += wall_ns;
 }
 static inline void pb_phase_add(struct pb_phase *phase, uint64_t ns) { pb_phase_add_sample(phase, ns, 1); }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The leader: sets the workload up, starts the members as threads or processes, waits, checks, tears down.
+ * The leader: sets the workload up, starts the members as threads or processes, waits, verifies, and tears down.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "timing/clock.h"
 #include "core/core.h"
 #include "core/memory.h"
 #include "mounts/namespace.h"
@@ -28,7 +27,6 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
-/* The stack holds a few paths and path buffers, no more. */
 static int run_threads(struct pb_crew_state *crew) {
     int32_t count = crew->spec->n_members, started = 0;
     pthread_t *threads = calloc((size_t)count, sizeof *threads);
@@ -36,7 +34,7 @@ static int run_threads(struct pb_crew_state *crew) {
     pthread_attr_t attributes;
     if (!threads || !starts || pthread_attr_init(&attributes))
         return pb_fail(crew, PB_FAILED, ENOMEM, "starting threads", "%d", count);
-    pthread_attr_setstacksize(&attributes, 256 * 1024);
+    pthread_attr_setstacksize(&attributes, 256 * 1024); /* enough for a few path buffers */
     for (; started < count; started++) {
         starts[started] = (struct start){crew, started};
         int code = pthread_create(&threads[started], &attributes, thread_main, &starts[started]);
@@ -102,7 +100,7 @@ static int run_processes(struct pb_crew_state *crew) {
     return pb_crew_failed(crew) ? -ECANCELED : 0;
 }
 
-/* The members are started from here, and inherit it. */
+/* Set the memory policy of this task; the members inherit it. */
 static int bind_tasks(struct pb_crew_state *crew) {
     const struct pb_spec *spec = crew->spec;
     if (spec->memory == PB_MEMORY_LOCAL)
@@ -125,7 +123,8 @@ int pb_leader_main(struct pb_crew_state *crew) {
     crew->ns_per_tick = pb_calibrate_ticks(2000000);
     crew->base = pb_instant_now();
     crew->ns_per_tick_fixed = (uint64_t)(crew->ns_per_tick * 4294967296.0);
-    /* Every member must have seen the release before its tick comes: 20 us, and half a line transfer storm each. */
+    /* Every member must see the release before its tick: 20 us, and 0.5 us per member for the storm of line transfers.
+     */
     crew->release_lead_ticks = (uint64_t)((20000.0 + 500.0 * crew->spec->n_members) / crew->ns_per_tick);
     crew->summary.ns_per_tick = crew->ns_per_tick;
     crew->summary.timer_ns = pb_timer_ticks() * crew->ns_per_tick;

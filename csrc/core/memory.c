@@ -1,10 +1,13 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The size of a page, from smaps.
+ */
 #include "core/memory.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* The kernel's own page of a mapping, or all of it mapped by huge ones (which shared memory is, if at all). */
+/* KernelPageSize is the mapping's own page size; ShmemPmdMapped tells whether shared memory is mapped by huge pages. */
 int64_t pb_memory_page_bytes(const void *memory) {
     FILE *maps = fopen("/proc/self/smaps", "re");
     if (!maps)

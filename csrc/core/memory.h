@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * NUMA policy by raw system call (libnuma is not needed for this), and where a page really is.
+ * NUMA memory policy by raw system calls, without libnuma, and the place of a page.
  */
 #pragma once
 #include <errno.h>
@@ -14,8 +14,8 @@
 #define PB_MAX_NODES 1024
 #define PB_HUGE_PAGE ((size_t)2 << 20)
 
-/* Bind or interleave untouched memory; or, for NULL, whatever this task and those it starts allocate from now on,
- * and the kernel for them. 0 or a negative errno. */
+/* Bind or interleave untouched memory. For NULL: all that this task and its children allocate from now on, and the
+ * kernel for them. Returns 0 or a negative errno. */
 static inline int pb_memory_policy(void *memory, size_t bytes, int mode, const int32_t *nodes, int32_t count) {
     enum { BITS = 8 * sizeof(unsigned long) };
     unsigned long mask[PB_MAX_NODES / BITS] = {0};
@@ -29,10 +29,10 @@ static inline int pb_memory_policy(void *memory, size_t bytes, int mode, const i
     return syscall(SYS_mbind, memory, bytes, mode, mask, (unsigned long)PB_MAX_NODES, 0) ? -errno : 0;
 }
 
-/* Size of the page that a touched address is on, from smaps; 0 where the kernel will not say. */
+/* Return the size in bytes of the page of a touched address, from smaps; 0 if the kernel does not report it. */
 int64_t pb_memory_page_bytes(const void *memory);
 
-/* Node of a touched page, or -1 where the kernel will not say. */
+/* Return the NUMA node of a touched page, -1 if the kernel does not report it. */
 static inline int32_t pb_memory_node(void *memory) {
     int status = -1;
     void *page = (void *)((uintptr_t)memory & ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1));

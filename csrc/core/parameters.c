@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A workload's parameters, by key.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -37,5 +40,5 @@ int pb_param_word(struct pb_crew_state *crew, const char *key, const char *const
             *value = i;
             return 0;
         }
-    return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "%s=%s is not a choice", key, text);
+    return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "invalid %s=%s", key, text);
 }

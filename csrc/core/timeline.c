@@ -1,8 +1,10 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#include "timing/clock.h"
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A value over time, kept as points at growing distances.
+ */
 #include "core/core.h"
 
-/* Fine enough for a launch, coarse enough that keeping it costs nothing. */
+/* Distance of the first points: fine enough for a launch, and coarse enough to cost nothing. */
 #define FIRST_EVERY_NS 100000.0
 
 bool pb_timeline_keep(struct pb_crew_state *crew, uint64_t tick, uint64_t value) {
@@ -30,7 +32,7 @@ void pb_timeline_add(struct pb_crew_state *crew, int64_t change) {
     if (tick < atomic_load_explicit(&timeline->due_tick, memory_order_relaxed) ||
         atomic_flag_test_and_set_explicit(&timeline->busy, memory_order_acquire))
         return;
-    /* Somebody later may have kept a point since we looked at the time: points stay in order. */
+    /* Another member may have kept a later point since the reading of the clock: points stay in order. */
     if (tick < atomic_load_explicit(&timeline->due_tick, memory_order_relaxed)) {
         atomic_flag_clear_explicit(&timeline->busy, memory_order_release);
         return;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Big-reader lock: a line for each member. A reader takes its own, which nobody else touches but a writer; a writer
+ * Big-reader lock: a line for each member. A reader takes its own, which only writers touch as well; a writer
  * takes them all, in order, so that the first line keeps writers apart.
  * Hsieh, Weihl, "Scalable Reader-Writer Locks for Parallel Systems", IPPS 1992 (the static algorithm).
  */
 #pragma once
-#include "ttas.h"
 #include "common.h"
+#include "ttas.h"
 
 struct brlock_slot {
     alignas(PB_LINE) struct ttas_lock taken;
@@ -36,7 +36,7 @@ static inline void brlock_release(struct brlock_lock *lock, struct brlock_self *
     }
 }
 
-/* The reader's side, named as a lock of its own for the loop that is made from it. */
+/* The reader's side, named as a lock of its own for the measured loop. */
 #define brlock_read_lock brlock_lock
 #define brlock_read_self brlock_self
 static inline void brlock_read_acquire(struct brlock_lock *lock, struct brlock_self *self) {

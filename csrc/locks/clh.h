@@ -12,7 +12,7 @@ struct clh_node {
 };
 struct clh_lock {
     alignas(PB_LINE) _Atomic(struct clh_node *) tail;
-    struct clh_node first; /* free: whom the very first waits for */
+    struct clh_node first; /* free: the first member waits for it */
 };
 struct clh_self {
     struct clh_node *mine, *before;

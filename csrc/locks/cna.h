@@ -8,19 +8,20 @@
 #pragma once
 #include "common.h"
 
-/* The coin: the lock leaves its domain once in about so many hand-overs (a power of two). */
+/* The coin: the lock leaves its domain once in about this many handoffs (a power of two). */
 #define CNA_LEAVES_ONE_IN 65536
 #ifndef CNA_STAYS
 #define CNA_STAYS(self) (lock_random(&(self)->random) & (CNA_LEAVES_ONE_IN - 1))
 #endif
 
 #define CNA_WAITING ((uintptr_t)0)
-#define CNA_ALONE ((uintptr_t)1) /* it has the lock, and nobody was skipped; else it has the head of the skipped */
+#define CNA_ALONE ((uintptr_t)1) /* it has the lock, and no waiter was skipped; other values: the head of the skipped  \
+                                  */
 
 struct cna_self {
     _Atomic(struct cna_self *) next;
     _Atomic(uintptr_t) turn;
-    struct cna_self *skipped_tail; /* of the second queue, kept in its head */
+    struct cna_self *skipped_tail; /* end of the second queue, kept in its head */
     int32_t domain;
     uint32_t random;
 };
@@ -45,7 +46,8 @@ static inline void cna_acquire(struct cna_lock *lock, struct cna_self *self) {
     while (atomic_load_explicit(&self->turn, memory_order_acquire) == CNA_WAITING)
         pb_relax();
 }
-/* The next waiter of this domain, those before it moved to the second queue; NULL, and nothing moved, if none. */
+/* Find the next waiter of this domain, and move those before it to the second queue. Moves none and returns NULL if
+ * there is no such waiter. */
 static inline struct cna_self *cna_find_local(struct cna_self *self, struct cna_self *first) {
     struct cna_self *last = NULL, *found = first;
     while (found && found->domain != self->domain) {
@@ -70,7 +72,7 @@ static inline void cna_release(struct cna_lock *lock, struct cna_self *self) {
     struct cna_self *skipped = turn == CNA_ALONE ? NULL : (struct cna_self *)turn;
     struct cna_self *next = atomic_load_explicit(&self->next, memory_order_acquire);
     if (!next) {
-        /* Nobody else waits: the skipped become the queue, or the lock is free. */
+        /* No other member waits: the skipped become the queue, or the lock is free. */
         struct cna_self *expected = self, *tail = skipped ? skipped->skipped_tail : NULL;
         if (atomic_compare_exchange_strong_explicit(&lock->tail, &expected, tail, memory_order_release,
                                                     memory_order_relaxed)) {

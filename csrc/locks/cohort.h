@@ -8,7 +8,7 @@
 #include "ttas_backoff.h"
 
 #ifndef COHORT_MOST_PASSES
-#define COHORT_MOST_PASSES 64 /* in a row within a domain */
+#define COHORT_MOST_PASSES 64 /* handoffs in a row within a domain */
 #endif
 
 enum { COHORT_WAITING, COHORT_HAS_GLOBAL, COHORT_NEEDS_GLOBAL };

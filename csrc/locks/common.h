@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the locks share: who a member is, how many there may be, and where a test may step in.
+ * Types and functions that the locks share: a member's identity, bounds, a private coin, and hooks for tests.
  *
- * A lock X has struct X_lock, struct X_self (a member's own, in memory that all members see at one address),
- * X_acquire() and X_release(); readers of a reader-writer lock X are a lock X_read over the same memory. Both
- * structs start as zeroes; then, if there is one, X_place(lock, processes) makes the lock and afterwards
- * X_join(lock, self, who) each member's own.
+ * A lock X has struct X_lock, struct X_self (one per member, in memory that all members see at the same address),
+ * X_acquire() and X_release(). Readers of a reader-writer lock X are a lock X_read over the same memory. Both structs
+ * start zeroed; then, if they exist, X_place(lock, processes) makes the lock and X_join(lock, self, who) each member's
+ * own.
  */
 #pragma once
 #include <stdalign.h>
@@ -16,7 +16,7 @@
 
 #include "timing/arch.h"
 
-/* Members of a lock that keeps a line for each, and domains of one that keeps a queue for each. */
+/* Most members of a lock that keeps a line for each, and most domains of one that keeps a queue for each. */
 #ifndef SPIN_MOST_SLOTS
 #define SPIN_MOST_SLOTS 1024
 #endif
@@ -26,14 +26,14 @@
 
 struct lock_member {
     int32_t index, members;
-    int32_t domain; /* NUMA domain, counted from 0 */
+    int32_t domain; /* NUMA domain, from 0 */
     uint64_t seed;
-    char *selves; /* member 0's own, and the distance to the next member's */
+    char *selves; /* member 0's struct X_self, and the distance to the next member's */
     size_t stride;
 };
 
-/* The point right after the instruction that gives a member its place in a fair order. Nothing in the product; a test
- * says what happens there. */
+/* The point right after the instruction that gives a member its place in a fair order. Empty in the product; tests
+ * define it. */
 #ifdef PB_POINTS
 #include PB_POINTS
 #else
@@ -43,7 +43,7 @@ struct lock_member {
 #ifdef PB_MODEL
 uint32_t lock_random(uint32_t *state);
 #else
-/* Xorshift (Marsaglia, 2003): a member's private coin, where good randomness is not worth its time. */
+/* A member's private coin: xorshift (Marsaglia, 2003), fast rather than good. */
 static inline uint32_t lock_random(uint32_t *state) {
     uint32_t x = *state;
     x ^= x << 13;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Sleeping and waking on a word, between processes as well. Franke, Russell, Kirkwood, "Fuss, Futexes and
- * Furwocks", OLS 2002; futex(2). A sleeper must look again when it wakes: it may be for no reason.
+ * Furwocks", OLS 2002; futex(2). A sleeper must check again when it wakes: wake-ups may be spurious.
  */
 #pragma once
 #include <stdatomic.h>
@@ -14,7 +14,7 @@ void lock_wake(atomic_uint *word, int count);
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Sleep, unless the word has changed. */
+/* Sleep unless the word has changed. */
 static inline void lock_sleep(atomic_uint *word, unsigned value) {
     syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);
 }

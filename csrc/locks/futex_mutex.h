@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Mutex of one word that sleeps at once: free, held, or held with somebody who may be asleep.
+ * Mutex of one word that sleeps at once: free, held, or held with members that may be asleep.
  * Drepper, "Futexes Are Tricky", 2004, the second mutex.
  */
 #pragma once
@@ -21,7 +21,7 @@ static inline void futex_mutex_acquire(struct futex_mutex_lock *lock, struct fut
     if (atomic_compare_exchange_strong_explicit(&lock->state, &seen, FUTEX_MUTEX_HELD, memory_order_acquire,
                                                 memory_order_relaxed))
         return;
-    /* Who has waited cannot know whether others do, and leaves the lock as waited for. */
+    /* A member that has waited does not know whether others wait, so it leaves the lock marked as waited for. */
     while (atomic_exchange_explicit(&lock->state, FUTEX_MUTEX_WAITED, memory_order_acquire) != FUTEX_MUTEX_FREE) {
         lock_sleep(&lock->state, FUTEX_MUTEX_WAITED);
     }

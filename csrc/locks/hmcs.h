@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Hierarchical MCS of two levels: the members of a domain queue on its lock, and the domain, by a node of its own, on
- * the root. Whoever has both hands over within the domain, up to a bound, and then the root as well.
+ * the root. The holder of both hands over within the domain, up to a bound, and then the root as well.
  * Chabbi, Fagan, Mellor-Crummey, "High Performance Locks for Multi-level NUMA Systems", PPoPP 2015.
  */
 #pragma once
@@ -10,7 +10,7 @@
 #ifndef HMCS_THRESHOLD
 #define HMCS_THRESHOLD 64 /* holders in a row within a domain */
 #endif
-/* A node's state: waiting, or its turn as the n-th in a row of its domain, or its turn without the root. */
+/* A node's state: waiting, its turn as the n-th in a row of its domain, or its turn without the root. */
 #define HMCS_WAITING 0u
 #define HMCS_NEEDS_ROOT UINT32_MAX
 
@@ -35,7 +35,7 @@ static inline void hmcs_join(void *memory, void *own, const struct lock_member *
     struct hmcs_self *self = own;
     self->domain = who->domain;
 }
-/* Queue up, and wait if there was somebody; returns the state that was handed over, HMCS_NEEDS_ROOT if nobody was. */
+/* Queue, and wait if another node is ahead. Returns the state that was handed over, HMCS_NEEDS_ROOT for the first. */
 static inline unsigned hmcs_enter(_Atomic(struct hmcs_node *) *tail, struct hmcs_node *node) {
     atomic_store_explicit(&node->next, NULL, memory_order_relaxed);
     atomic_store_explicit(&node->state, HMCS_WAITING, memory_order_relaxed);
@@ -52,8 +52,7 @@ static inline void hmcs_leave(_Atomic(struct hmcs_node *) *tail, struct hmcs_nod
     struct hmcs_node *next = atomic_load_explicit(&node->next, memory_order_acquire);
     if (!next) {
         struct hmcs_node *expected = node;
-        if (atomic_compare_exchange_strong_explicit(tail, &expected, NULL, memory_order_release,
-                                                    memory_order_relaxed))
+        if (atomic_compare_exchange_strong_explicit(tail, &expected, NULL, memory_order_release, memory_order_relaxed))
             return;
         while (!(next = atomic_load_explicit(&node->next, memory_order_acquire)))
             pb_relax();

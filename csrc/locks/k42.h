@@ -4,12 +4,12 @@
  * place is the lock itself, which keeps the first waiter. The node is usually on the waiter's stack; here it is in the
  * member's own memory, as processes do not see each other's stacks.
  * Auslander, Edelsohn, Krieger, Rosenburg, Wisniewski, "Enhancement to the MCS lock for increased functionality and
- * improved programmability", 2003; told in Scott, "Shared-Memory Synchronization", 2013, section 4.3.
+ * improved programmability", 2003; described in Scott, "Shared-Memory Synchronization", 2013, section 4.3.
  */
 #pragma once
 #include "common.h"
 
-/* In the lock: tail is NULL if it is free, the lock's own node if nobody waits, else the last waiter.
+/* In the lock: tail is NULL if it is free, the lock's own node if no member waits, else the last waiter.
  * In a waiter: tail is the waiter itself until it has the lock. */
 struct k42_node {
     _Atomic(struct k42_node *) tail;
@@ -27,14 +27,14 @@ static inline struct k42_node *k42_await_next(struct k42_node *node) {
         pb_relax();
     return next;
 }
-/* The first waiter has got the lock: its node leaves the queue, and the lock stands for it. */
+/* The first waiter has the lock: its node leaves the queue, and the lock stands for it. */
 static inline void k42_leave_queue(struct k42_lock *lock, struct k42_node *node) {
     struct k42_node *next = atomic_load_explicit(&node->next, memory_order_acquire);
     if (!next) {
         struct k42_node *expected = node;
         atomic_store_explicit(&lock->holder.next, NULL, memory_order_relaxed);
-        if (atomic_compare_exchange_strong_explicit(&lock->holder.tail, &expected, &lock->holder,
-                                                    memory_order_release, memory_order_relaxed))
+        if (atomic_compare_exchange_strong_explicit(&lock->holder.tail, &expected, &lock->holder, memory_order_release,
+                                                    memory_order_relaxed))
             return;
         next = k42_await_next(node);
     }

@@ -5,8 +5,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "core/histogram.h"
 #include "locks/locks.def"
+#include "core/histogram.h"
 #include "workloads/spin/spin.h"
 
 /* ---- what a section does, by the kind of lock ---- */
@@ -134,7 +134,8 @@
               .numa = lock_numa,                                                                                       \
               .readers = KIND_##kind == KIND_shared || KIND_##kind == KIND_optimistic,                                 \
               .excludes = KIND_##kind != KIND_unprotected && KIND_##kind != KIND_empty,                                \
-              .shares_line = SPIN_SHARED_GUARD_OFFSET(spin_bytes_##id) + sizeof(struct spin_guard) <= SPIN_CACHE_LINE}, \
+              .shares_line =                                                                                           \
+                  SPIN_SHARED_GUARD_OFFSET(spin_bytes_##id) + sizeof(struct spin_guard) <= SPIN_CACHE_LINE},           \
      .lock_bytes = spin_bytes_##id,                                                                                    \
      .run = spin_run_##id,                                                                                             \
      .run_reader = READER_##kind(id),                                                                                  \

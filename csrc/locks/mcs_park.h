@@ -50,7 +50,8 @@ static inline void mcs_park_release(struct mcs_park_lock *lock, struct mcs_park_
         while (!(next = atomic_load_explicit(&self->next, memory_order_acquire)))
             pb_relax();
     }
-    /* From here on the other may be gone and its node in use again: it then wakes for no reason, and looks. */
+    /* After this the other member may be gone and its node in use again: the wake-up is then spurious, and it checks.
+     */
     if (atomic_exchange_explicit(&next->state, MCS_PARK_GRANTED, memory_order_release) == MCS_PARK_ASLEEP)
         lock_wake(&next->state, 1);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The GNU C library's adaptive mutex: tries for a while, as long as tries have lately paid, then sleeps.
+ * The GNU C library's adaptive mutex: it tries for about as long as recent tries took, then sleeps.
  * pthread_mutexattr_settype(3), PTHREAD_MUTEX_ADAPTIVE_NP; needs _GNU_SOURCE.
  * Other C libraries do not have it: there the lock is unsupported.
  */

@@ -31,7 +31,7 @@ static inline void pthread_rwlock_release(struct pthread_rwlock_lock *lock, stru
     pthread_rwlock_unlock(&lock->rwlock);
 }
 
-/* The reader's side, named as a lock of its own for the loop that is made from it. */
+/* The reader's side, named as a lock of its own for the measured loop. */
 #define pthread_rwlock_read_lock pthread_rwlock_lock
 #define pthread_rwlock_read_self pthread_rwlock_self
 static inline void pthread_rwlock_read_acquire(struct pthread_rwlock_lock *lock, struct pthread_rwlock_self *self) {

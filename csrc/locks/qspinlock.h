@@ -10,9 +10,9 @@
 
 #define QSPINLOCK_HELD 0x1u
 #define QSPINLOCK_PENDING 0x100u
-#define QSPINLOCK_TAIL 0xffff0000u /* member + 1, 0: nobody queues */
+#define QSPINLOCK_TAIL 0xffff0000u /* member + 1, 0: the queue is empty */
 #define QSPINLOCK_TAIL_SHIFT 16
-/* How often one looks again while the lock is on its way to the pending one, before it queues; Linux on x86: 512. */
+/* Polls while the lock passes to the pending member, before a member queues; Linux on x86: 512. */
 #ifndef QSPINLOCK_SPINS
 #define QSPINLOCK_SPINS 512
 #endif
@@ -47,23 +47,23 @@ static inline void qspinlock_join(void *memory, void *own, const struct lock_mem
 static inline struct qspinlock_self *qspinlock_node(const struct qspinlock_self *self, unsigned tail) {
     return (void *)(self->selves + ((tail >> QSPINLOCK_TAIL_SHIFT) - 1) * self->stride);
 }
-/* One member may wait on the word itself: if nobody waits yet. */
+/* Wait on the word itself, which one member may do. Returns false if another member waits already. */
 static inline bool qspinlock_acquire_pending(struct qspinlock_lock *lock) {
     unsigned seen = atomic_fetch_or_explicit(&lock->word, QSPINLOCK_PENDING, memory_order_acquire);
     if (!(seen & ~QSPINLOCK_HELD)) {
         PB_PLACED();
         while (atomic_load_explicit(&lock->word, memory_order_acquire) & QSPINLOCK_HELD)
             pb_relax();
-        /* Nobody else writes this half of the word now. */
+        /* No other member writes this half of the word now. */
         atomic_store_explicit(&lock->held_and_pending, QSPINLOCK_HELD, memory_order_relaxed);
         return true;
     }
-    /* There is a queue, or another is pending: not this one. */
+    /* There is a queue, or another member is pending. */
     if (!(seen & QSPINLOCK_PENDING))
         atomic_fetch_and_explicit(&lock->word, ~QSPINLOCK_PENDING, memory_order_relaxed);
     return false;
 }
-/* Become the last of the queue; returns when this node is the first. */
+/* Join the end of the queue; returns when this node is the first. */
 static inline void qspinlock_queue(struct qspinlock_lock *lock, struct qspinlock_self *self) {
     atomic_store_explicit(&self->next, NULL, memory_order_relaxed);
     atomic_store_explicit(&self->first, 0, memory_order_relaxed);
@@ -93,17 +93,16 @@ static inline void qspinlock_acquire(struct qspinlock_lock *lock, struct qspinlo
         return;
     qspinlock_queue(lock, self);
     for (;;) {
-        while ((seen = atomic_load_explicit(&lock->word, memory_order_acquire)) &
-               (QSPINLOCK_HELD | QSPINLOCK_PENDING))
+        while ((seen = atomic_load_explicit(&lock->word, memory_order_acquire)) & (QSPINLOCK_HELD | QSPINLOCK_PENDING))
             pb_relax();
         if (seen != self->tail)
             break;
-        /* Nobody behind: the queue is no more. This fails if somebody came, or tried to be pending. */
+        /* This node is the last: the queue becomes empty. This fails if another member came, or tried to be pending. */
         if (atomic_compare_exchange_strong_explicit(&lock->word, &seen, QSPINLOCK_HELD, memory_order_relaxed,
                                                     memory_order_relaxed))
             return;
     }
-    /* While there is a queue only its first may take the lock. */
+    /* While there is a queue, only its first member may take the lock. */
     atomic_store_explicit(&lock->held, QSPINLOCK_HELD, memory_order_relaxed);
     struct qspinlock_self *next;
     while (!(next = atomic_load_explicit(&self->next, memory_order_acquire)))

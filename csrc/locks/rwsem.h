@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Reader-writer semaphore of our own design, in the shape of those that guard a kernel's address spaces: readers are
- * counted in the word that holds the writer's bit; who cannot have it spins in hope for a while, then queues, first
- * come first served, in an MCS queue whose waiters sleep. The first of the queue waits for the word. If others take
- * that from under its nose for long, it sets a bit that keeps newcomers out, and sleeps: the release that makes room
- * then wakes it, and only it may enter. Counted readers: Courtois, Heymans, Parnas, CACM 14(10), 1971.
+ * counted in the word that holds the writer's bit. A member that cannot have it spins optimistically for a while, then
+ * queues, first come, first served, in an MCS queue whose waiters sleep. The first of the queue waits for the word. If
+ * others take it first for long, it sets a bit that keeps newcomers out, and sleeps: the release that makes room then
+ * wakes it, and only it may enter. Counted readers: Courtois, Heymans, Parnas, CACM 14(10), 1971.
  */
 #pragma once
 #include "common.h"
@@ -15,7 +15,8 @@
 #define RWSEM_SPINS 500
 #endif
 #define RWSEM_WRITER 1u
-#define RWSEM_HANDOFF 2u /* the first of the queue sleeps, or will: newcomers keep out, who makes room wakes it */
+#define RWSEM_HANDOFF                                                                                                  \
+    2u /* the first of the queue sleeps, or will: newcomers keep out, a release that makes room wakes it */
 #define RWSEM_READER 256u
 #define RWSEM_READERS ~255u
 
@@ -27,7 +28,7 @@ struct rwsem_self {
     struct mcs_park_self node;
 };
 
-/* Take the word if nothing in `against` is set, clearing `bit`; false with what was seen if not. */
+/* Take the word and clear `bit` if no bit of `against` is set. Returns false, with the word in *seen, if not. */
 static inline bool rwsem_try(struct rwsem_lock *lock, unsigned *seen, unsigned against, unsigned take, unsigned bit) {
     *seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
     while (!(*seen & against)) {
@@ -74,7 +75,7 @@ static inline void rwsem_release(struct rwsem_lock *lock, struct rwsem_self *sel
         lock_wake(&lock->word, 1);
 }
 
-/* The reader's side, named as a lock of its own for the loop that is made from it. */
+/* The reader's side, named as a lock of its own for the measured loop. */
 #define rwsem_read_lock rwsem_lock
 #define rwsem_read_self rwsem_self
 static inline void rwsem_read_release(struct rwsem_lock *lock, struct rwsem_self *self) {
@@ -84,7 +85,7 @@ static inline void rwsem_read_release(struct rwsem_lock *lock, struct rwsem_self
         lock_wake(&lock->word, 1);
 }
 static inline void rwsem_read_acquire(struct rwsem_lock *lock, struct rwsem_self *self) {
-    /* In hope: most often nobody writes, and an addition never fails. */
+    /* Optimistically: usually no member writes, and an addition never fails. */
     unsigned seen = atomic_fetch_add_explicit(&lock->word, RWSEM_READER, memory_order_acquire);
     if (!(seen & (RWSEM_WRITER | RWSEM_HANDOFF)))
         return;

@@ -32,14 +32,14 @@ static inline void seqlock_release(struct seqlock_lock *lock, struct seqlock_sel
     ttas_release(&lock->writers, &self->writer);
 }
 
-/* The reader's side, named as a lock of its own for the loop that is made from it. */
+/* The reader's side, named as a lock of its own for the measured loop. */
 #define seqlock_read_lock seqlock_lock
 #define seqlock_read_self seqlock_self
 static inline void seqlock_read_acquire(struct seqlock_lock *lock, struct seqlock_self *self) {
     while ((self->begin = atomic_load_explicit(&lock->count, memory_order_acquire)) & 1)
         pb_relax();
 }
-/* True if nothing was written meanwhile. */
+/* Return true if no writer came since the acquire. */
 static inline bool seqlock_read_release(struct seqlock_lock *lock, struct seqlock_self *self) {
     atomic_thread_fence(memory_order_acquire);
     return atomic_load_explicit(&lock->count, memory_order_relaxed) == self->begin;

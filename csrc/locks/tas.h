@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Test-and-set: exchange until the old value was free. Every try takes the line exclusively.
+ * Test-and-set: exchange until the old value is free. Every try takes the line exclusively.
  * The baseline of Anderson, "The Performance of Spin Lock Alternatives", IEEE TPDS 1(1), 1990.
  */
 #pragma once

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Ticket lock whose waiters stay away from the line in proportion to how many are served before them.
+ * Ticket lock whose waiters stay away from the line in proportion to the number of members served before them.
  * Mellor-Crummey, Scott, "Algorithms for Scalable Synchronization on Shared-Memory Multiprocessors",
  * ACM TOCS 9(1), 1991, section 2.2.
  */

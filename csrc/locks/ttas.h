@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Test-and-test-and-set: wait on a shared copy of the line, exchange only when it looks free.
+ * Test-and-test-and-set: wait on a shared copy of the line, exchange only when the lock looks free.
  * Rudolph, Segall, "Dynamic Decentralized Cache Schemes for MIMD Parallel Processors", ISCA 1984.
  */
 #pragma once

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Test-and-test-and-set with bounded exponential backoff: who loses the race stays away for a random time, from
- * a range that doubles with each loss.
- * Anderson, "The Performance of Spin Lock Alternatives for Shared-Memory Multiprocessors", IEEE TPDS 1(1), 1990.
+ * Test-and-test-and-set with bounded exponential backoff: a member that loses the race stays away for a random time,
+ * from a range that doubles with each loss. Anderson, "The Performance of Spin Lock Alternatives for Shared-Memory
+ * Multiprocessors", IEEE TPDS 1(1), 1990.
  */
 #pragma once
 #include "common.h"

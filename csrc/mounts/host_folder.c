@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A folder on a file system of the host's, and the guard that removes it: the one thing of a trial that outlives
- * its crew, by as long as that takes.
+ * A folder on a file system of the host, and the guard process that removes it. Only the guard outlives the crew, for
+ * as long as the removal takes.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "timing/clock.h"
 #include "mounts/mount_calls.h"
 #include "mounts/namespace.h"
 
@@ -23,16 +22,16 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
     return kind == FTW_DP ? rmdir(path) : unlink(path);
 }
 
-/* It is in the crew's mount namespace, so it first takes down what is mounted there. */
+/* The guard is in the crew's mount namespace, so it first unmounts what is mounted there. */
 static _Noreturn void guard(int parent_fd, const char *name, int crew_fd, int ready_fd) {
     char byte = 0;
     setsid();
     prctl(PR_SET_NAME, "pybench-guard");
     for (int signal_number = 1; signal_number < 32; signal_number++)
         signal(signal_number, SIG_IGN);
-    bool told = write(ready_fd, "r", 1) == 1;
+    bool reported = write(ready_fd, "r", 1) == 1;
     close(ready_fd);
-    while (told && read(crew_fd, &byte, 1) < 0 && errno == EINTR)
+    while (reported && read(crew_fd, &byte, 1) < 0 && errno == EINTR)
         ;
     pb_umount2(PB_BASE, PB_MNT_DETACH);
     if (!fchdir(parent_fd))
@@ -40,7 +39,7 @@ static _Noreturn void guard(int parent_fd, const char *name, int crew_fd, int re
     _exit(0);
 }
 
-/* Fork the guard of a folder that is not there yet. The pipe to it ends when the last of the crew does. */
+/* Fork the guard of a folder that does not exist yet. The pipe to it closes when the last process of the crew exits. */
 static int start_guard(struct pb_crew_state *crew, int parent_fd, const char *name) {
     int crew_pipe[2], ready[2];
     char byte;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Mount system calls by number: C libraries of the last years have some of them, under headers that do not
- * mix. Numbers and flags are the kernel's user ABI, the same on x86-64 and AArch64 from open_tree on.
+ * Mount system calls by number: recent C libraries have some of them, in headers that conflict. Numbers and flags are
+ * the kernel's user ABI, the same on x86-64 and AArch64 from open_tree on.
  */
 #pragma once
 #include <stdint.h>

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Mount and user namespaces of a crew, and mounts within them.
+ */
 #define _GNU_SOURCE
 #include "mounts/namespace.h"
 
@@ -17,10 +20,10 @@
 
 #include "mounts/mount_calls.h"
 
-/* How many users a mapping of the privileged covers: what container runtimes give to one container. */
+/* Users of a privileged mapping: the number that container runtimes give to one container. */
 #define PB_MAPPED_USERS 65536u
 #define PB_FIRST_MAPPED_USER 100000u
-/* All ranges lie below, as there are at most 1000. */
+/* There are at most 1000 ranges. */
 #define PB_LAST_MAPPED_USER (PB_FIRST_MAPPED_USER + 1000u * PB_MAPPED_USERS)
 
 static int write_file(const char *path, const char *text) {
@@ -33,7 +36,8 @@ static int write_file(const char *path, const char *text) {
     return rc;
 }
 
-/* Write the maps of a user namespace: `inside` 0 is `outside`, and so on for count users. */
+/* Write the maps of a user namespace: `count` users from 0 inside map to users from outside_user on; groups likewise.
+ */
 static int write_maps(const char *process, unsigned outside_user, unsigned outside_group, unsigned count,
                       bool privileged) {
     char path[64], map[64];
@@ -50,7 +54,7 @@ static int write_maps(const char *process, unsigned outside_user, unsigned outsi
     return write_file(path, map);
 }
 
-/* Whether this user namespace has those users at all: root of a container has a few, or itself alone. */
+/* Return true if this user namespace has the users of all ranges: root of a container has a few, or itself alone. */
 static bool has_mapped_users(void) {
     unsigned long long inside, outside, count;
     bool found = false;
@@ -70,14 +74,14 @@ int pb_namespace_enter(struct pb_crew_state *crew) {
             return pb_fail(crew, PB_UNSUPPORTED, errno, "unshare(CLONE_NEWNS)", "a mount namespace");
         if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
             return pb_fail(crew, PB_UNSUPPORTED, errno, "unshare(CLONE_NEWUSER | CLONE_NEWNS)",
-                           "a user namespace, as there is no CAP_SYS_ADMIN");
+                           "a user namespace, needed without CAP_SYS_ADMIN");
         /* New credentials clear the death signal. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             return pb_fail(crew, PB_FAILED, 0, "starting the crew", "the caller died");
         int rc = write_maps("self", user, group, 1, false);
         if (rc)
-            return pb_fail(crew, PB_UNSUPPORTED, -rc, "writing uid_map", "a user namespace of our own");
+            return pb_fail(crew, PB_UNSUPPORTED, -rc, "writing uid_map", "the new user namespace");
         crew->summary.user_namespace = 1;
     } else {
         crew->summary.user_namespace = !has_mapped_users();
@@ -91,7 +95,7 @@ uint32_t pb_mapped_user(const struct pb_crew_state *crew, uint32_t range) {
     return crew->summary.user_namespace ? 0 : PB_FIRST_MAPPED_USER + range * PB_MAPPED_USERS;
 }
 
-/* Beside its parent, in the same memory: nothing here may touch what belongs to a thread. */
+/* This process shares its parent's memory: nothing here may touch thread-local data. */
 __attribute__((no_sanitize("address", "thread"))) static int hold_namespace(void *parent) {
     syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     while (syscall(SYS_getppid) == *(const pid_t *)parent)
@@ -104,8 +108,8 @@ int pb_user_namespace_fd(struct pb_crew_state *crew, uint32_t range) {
     bool nested = crew->summary.user_namespace != 0;
     uint32_t user = pb_mapped_user(crew, range);
     pid_t parent = getpid();
-    /* A process that is a user namespace and no more. It shares its parent's files: copies of them would keep busy
-     * what other threads unmount meanwhile. And its memory: page tables need not be copied for it. */
+    /* A process that only holds the user namespace. It shares its parent's files: copies of them would keep mounts busy
+     * that other threads unmount meanwhile. It shares its memory, which saves a copy of the page tables. */
     alignas(16) char stack[8192];
     pid_t pid = clone(hold_namespace, stack + sizeof stack, CLONE_NEWUSER | CLONE_VM | CLONE_FILES | SIGCHLD, &parent);
     if (pid < 0)
@@ -125,7 +129,7 @@ int pb_make_dir(struct pb_crew_state *crew, const char *path) {
 }
 
 int pb_mount_tmpfs(struct pb_crew_state *crew, const char *path) {
-    /* Inodes are the only thing that a big table could run out of. */
+    /* Unlimited inodes: a big mount table could run out of them. */
     if (pb_mount("pybench", path, "tmpfs", 0, "mode=755,nr_inodes=0"))
         return pb_fail(crew, PB_UNSUPPORTED, errno, "mount(tmpfs)", "%s", path);
     if (pb_mount("none", path, NULL, PB_MS_PRIVATE, NULL))

@@ -5,7 +5,8 @@
 #include "sim/memory.h"
 
 static void enqueue(struct sim *m, struct sim_line *line, int32_t agent) {
-    struct sim_queue *queue = line->domains ? &line->domains[m->cores[sim_thread_of(m, agent)->core].domain] : &line->queue;
+    struct sim_queue *queue =
+        line->domains ? &line->domains[m->cores[sim_thread_of(m, agent)->core].domain] : &line->queue;
     line->waiting++;
     if (queue->slots) {
         queue->slots[queue->count++] = agent;
@@ -33,8 +34,8 @@ static int32_t take(struct sim *m, struct sim_line *line, struct sim_queue *queu
     return agent;
 }
 
-/* A central queue in each socket draws among its requests, as rejected ones race to come again. Between the sockets, each
- * with one request in service, the home draws too. */
+/* A central queue in each socket draws among its requests, as rejected ones race to come again. Between the sockets,
+ * each with one request in service, the home draws too. */
 static int32_t choose_central(struct sim *m, struct sim_line *line) {
     int32_t contenders = 0;
     for (int32_t i = 0; i < m->n_domains; i++)
@@ -74,7 +75,7 @@ static int32_t choose_cluster(struct sim *m, struct sim_line *line) {
 
 void sim_serve_next(struct sim *m, struct sim_line *line) {
     while (line->waiting && !line->transit) {
-        int32_t agent = !line->domains        ? take(m, line, &line->queue)
+        int32_t agent = !line->domains                       ? take(m, line, &line->queue)
                         : m->spec->service == PB_SIM_CENTRAL ? choose_central(m, line)
                                                              : choose_cluster(m, line);
         sim_serve(m, line, agent, line->waiting + 1);
@@ -83,8 +84,13 @@ void sim_serve_next(struct sim *m, struct sim_line *line) {
 
 void sim_request(struct sim *m, int32_t agent, int32_t index, bool exclusive, uint64_t extra, uint64_t head_start) {
     struct sim_line *line = &m->lines[index];
-    m->agents[agent] = (struct sim_agent){.requested_at = m->now, .extra = extra, .line = index, .next = -1,
-                                          .head_start = head_start, .exclusive = exclusive, .writes = exclusive};
+    m->agents[agent] = (struct sim_agent){.requested_at = m->now,
+                                          .extra = extra,
+                                          .line = index,
+                                          .next = -1,
+                                          .head_start = head_start,
+                                          .exclusive = exclusive,
+                                          .writes = exclusive};
     if (line->transit)
         enqueue(m, line, agent);
     else

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Copies of lines and their transfers between cores. A core may read a line that it has a copy of, and write one that it
- * has exclusively; otherwise it requests the line. A line serves one request at a time, except reads of a shared line,
- * which occupy its home for a while each. A write invalidates all other copies: every spinning thread requests the line
- * again, which makes a storm.
+ * Copies of lines and their transfers between cores. A core may read a line that it has a copy of, and write one that
+ * it has exclusively; otherwise it requests the line. A line serves one request at a time, except reads of a shared
+ * line, which occupy its home for a while each. A write invalidates all other copies: every spinning thread requests
+ * the line again, which makes a storm.
  */
 #include "sim/memory.h"
 
@@ -130,8 +130,8 @@ void sim_serve(struct sim *m, struct sim_line *line, int32_t agent, int32_t othe
         request->exclusive = true;
     bool shared_read = !request->exclusive && (line->shared || line->owner < 0);
     /* A read of a shared line is answered by the nearest part of the home that has a copy. */
-    uint64_t *taken_until = shared_read && line->domains && nearest(m, line, core) <= SIM_SOCKET ? &part->free_at
-                                                                                            : &line->queue.free_at;
+    uint64_t *taken_until =
+        shared_read && line->domains && nearest(m, line, core) <= SIM_SOCKET ? &part->free_at : &line->queue.free_at;
     uint64_t start = *taken_until > m->now ? *taken_until : m->now;
     if (m->retry && (others || start > m->now)) {
         /* A rejected request comes again after a fixed time; the first of n to come is served. */

@@ -64,12 +64,13 @@ static void place_threads(struct sim *m) {
         m->cpus[i] = (struct sim_cpu){.core = -1, .current = -1, .run_head = -1, .run_tail = -1, .slot = -1};
     for (int32_t i = 0; i < m->n_threads; i++) {
         const struct pb_sim_thread *place = &m->spec->threads[i];
-        m->threads[i] = (struct sim_thread){.index = i, .cpu = place->cpu, .core = place->core,
-                                        .domain = place->domain, .line = -1, .next_run = -1};
-        m->cores[place->core] = (struct sim_core){
-            .socket = place->socket, .l3 = place->l3,
-            .domain = m->spec->service == PB_SIM_CENTRAL ? place->socket
-                      : m->spec->service == PB_SIM_CLUSTER ? place->l3 : 0};
+        m->threads[i] = (struct sim_thread){
+            .index = i, .cpu = place->cpu, .core = place->core, .domain = place->domain, .line = -1, .next_run = -1};
+        m->cores[place->core] = (struct sim_core){.socket = place->socket,
+                                                  .l3 = place->l3,
+                                                  .domain = m->spec->service == PB_SIM_CENTRAL   ? place->socket
+                                                            : m->spec->service == PB_SIM_CLUSTER ? place->l3
+                                                                                                 : 0};
         m->cpus[place->cpu].core = place->core;
         m->cpus[place->cpu].threads++;
         m->members[i].cpu_asked = m->members[i].cpu_start = m->members[i].cpu_stop = place->cpu;
@@ -85,7 +86,10 @@ static void make_lines(struct sim *m) {
     int32_t *slots = m->slots;
     for (int32_t i = 0; i < m->n_lines; i++) {
         struct sim_line *line = &m->lines[i];
-        *line = (struct sim_line){.owner = -1, .writer = -1, .watchers = -1, .sibling_saw = true,
+        *line = (struct sim_line){.owner = -1,
+                                  .writer = -1,
+                                  .watchers = -1,
+                                  .sibling_saw = true,
                                   .copies = m->sets + (size_t)i * (size_t)m->n_words64};
         if (i >= SIM_CONTENDED_LINES || !parted)
             continue;
@@ -166,8 +170,8 @@ void sim_free_machine(struct sim *m) {
         free(m->queue->slots);
         free(m->queue->tree);
     }
-    void *all[] = {m->queue, m->threads, m->agents, m->cpus, m->cores, m->lines, m->value, m->sets,
-                   m->queues, m->slots, m->members, m->phases, m->handoffs, m->launches};
+    void *all[] = {m->queue, m->threads, m->agents, m->cpus,    m->cores,  m->lines,    m->value,
+                   m->sets,  m->queues,  m->slots,  m->members, m->phases, m->handoffs, m->launches};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Inline fast paths of the simulated memory: loads, stores and atomics that hit, and time. Each returns true if the thread
- * goes on at once, false if it waits.
+ * Inline fast paths of the simulated memory: loads, stores and atomics that hit, and time. Each returns true if the
+ * thread goes on at once, false if it waits.
  */
 #pragma once
 #include "core/histogram.h"
 #include "sim/sim.h"
-#include "timing/work.h"
 #include "timing/random.h"
+#include "timing/work.h"
 
-#define SIM_PREDICTED_POLLS 64       /* a spin loop's end within this many iterations is predicted */
-#define SIM_OVERLAP_PS 20000         /* how far a core runs ahead of an instruction that waits */
-#define SIM_ISOLATED_PS 10000        /* an atomic within this time after a wait overlaps nothing */
+#define SIM_PREDICTED_POLLS 64 /* a spin loop's end within this many iterations is predicted */
+#define SIM_OVERLAP_PS 20000   /* how far a core runs ahead of an instruction that waits */
+#define SIM_ISOLATED_PS 10000  /* an atomic within this time after a wait overlaps nothing */
 
 /* ---- time ---- */
 
@@ -136,16 +136,16 @@ static inline bool sim_load(struct sim *m, struct sim_thread *t, int32_t word) {
         sim_speculate(m, t, word / SIM_LINE_WORDS);
     return sim_miss(m, t, word / SIM_LINE_WORDS, false, 0);
 }
-/* Load a word of the acquire again behind the section. An out-of-order core did that before the line could be lost, unless
- * a reading of the clock or long work lies between. */
+/* Load a word of the acquire again behind the section. An out-of-order core did that before the line could be lost,
+ * unless a reading of the clock or long work lies between. */
 static inline bool sim_load_again(struct sim *m, struct sim_thread *t, int32_t word) {
     if (t->timed || !m->short_section)
         return sim_load(m, t, word);
     m->facts.events++;
     return sim_hit(m, t, &m->lines[word / SIM_LINE_WORDS]);
 }
-/* Return how long ago a request left that does not depend on the miss right before it, ps: together with that one, if it
- * was predicted that it would be needed. */
+/* Return how long ago a request left that does not depend on the miss right before it, ps: together with that one, if
+ * it was predicted that it would be needed. */
 static inline uint64_t sim_head_start(const struct sim *m, const struct sim_thread *t) {
     bool predicted = !t->fenced && t->polls <= SIM_PREDICTED_POLLS && m->now <= t->missed_until + SIM_OVERLAP_PS;
     return predicted ? t->missed_ps : 0;

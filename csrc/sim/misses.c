@@ -37,9 +37,9 @@ bool sim_store_slow(struct sim *m, struct sim_thread *t, int32_t word, int64_t v
 
 /* ---- speculation ---- */
 
-/* While the miss of an acquire is in flight the core runs ahead through its spin loop, to an iteration at which an earlier
- * wait ended, and on into the section. It really requests the guarded line there, so that the owner loses it. A reading
- * of the clock is a fence. */
+/* While the miss of an acquire is in flight the core runs ahead through its spin loop, to an iteration at which an
+ * earlier wait ended, and on into the section. It really requests the guarded line there, so that the owner loses it. A
+ * reading of the clock is a fence. */
 void sim_speculate(struct sim *m, struct sim_thread *t, int32_t missed_line) {
     struct sim_agent *agent = &m->agents[m->n_threads + t->index * SIM_AGENTS + SIM_STORE_BUFFER];
     if (m->guard < 0 || m->guard / SIM_LINE_WORDS == missed_line || agent->line != SIM_NO_LINE || t->fenced || t->timed)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The assumptions of a queueing model in place of the machine: threads work for an exponential time and then queue for one
- * server, whose mean time grows with the number of threads that hold or wait. Boyd-Wickizer et al., "Non-scalable locks
- * are dangerous", Linux Symposium (2012).
+ * The assumptions of a queueing model in place of the machine: threads work for an exponential time and then queue for
+ * one server, whose mean time grows with the number of threads that hold or wait. Boyd-Wickizer et al., "Non-scalable
+ * locks are dangerous", Linux Symposium (2012).
  */
 #include <errno.h>
 #include <math.h>
@@ -49,8 +49,8 @@ static uint64_t section(struct sim *m, const struct ziggurat *z, int32_t waiting
     return sim_ps(m->spec->fixed ? mean : exponential(m, z, mean));
 }
 
-/* Slot n_threads is the server's. An exponential section has no memory: at each arrival its rest is drawn anew, from the
- * present rate. */
+/* Slot n_threads is the server's. An exponential section has no memory: at each arrival its rest is drawn anew, from
+ * the present rate. */
 int sim_queueing_run(struct sim *m) {
     int32_t server = m->n_threads, head = -1, tail = -1, waiting = 0;
     bool by_number = m->spec->home_ns > 0;

@@ -14,15 +14,15 @@ enum { COUNT, OWNER, SHADOW, LEFT };
 enum { ROLE_MAIN, ROLE_WRITER };
 
 /* A timed operation reads the clock: after everything before it, while loads behind it overlap it. */
-#define READ_CLOCK                                                                                                   \
-    if (t->timed) {                                                                                                  \
-        if (m->now < t->clock)                                                                                       \
-            WAIT_(__LINE__ * 4 + 1, sim_until(m, t, t->clock));                                                      \
-        COMPUTE(m->reading - m->reading_overlap);                                                                             \
-        t->missed_ps = 0;                                                                                            \
-        t->clock = m->now + sim_slowed(m, t, m->reading_overlap);                                                             \
-    } else {                                                                                                         \
-        t->clock = m->now;                                                                                           \
+#define READ_CLOCK                                                                                                     \
+    if (t->timed) {                                                                                                    \
+        if (m->now < t->clock)                                                                                         \
+            WAIT_(__LINE__ * 4 + 1, sim_until(m, t, t->clock));                                                        \
+        COMPUTE(m->reading - m->reading_overlap);                                                                      \
+        t->missed_ps = 0;                                                                                              \
+        t->clock = m->now + sim_slowed(m, t, m->reading_overlap);                                                      \
+    } else {                                                                                                           \
+        t->clock = m->now;                                                                                             \
     }
 
 static void enter_section(struct sim *m, struct sim_thread *t) {
@@ -60,7 +60,8 @@ static void count_handoff(struct sim *m, struct sim_thread *t) {
     } else {
         t->streak = 1;
         if (m->handoffs && m->now >= m->record_from) {
-            struct pb_handoff *handoff = &m->handoffs[(size_t)t->index * (size_t)m->n_threads + (size_t)t->previous_owner];
+            struct pb_handoff *handoff =
+                &m->handoffs[(size_t)t->index * (size_t)m->n_threads + (size_t)t->previous_owner];
             handoff->count++;
             handoff->timed++;
             handoff->ns += (m->now - m->last_left + 500) / 1000;
@@ -71,9 +72,9 @@ static void count_handoff(struct sim *m, struct sim_thread *t) {
     member->longest_streak = max(member->longest_streak, t->streak);
 }
 
-/* Return the time to check the previous owner, ps. The check is a branch, predicted to go as at the last acquire or, half
- * of the time, as at the last acquire that waited, or did not, as this one. A thread that takes over from a timed section
- * reads the clock. */
+/* Return the time to check the previous owner, ps. The check is a branch, predicted to go as at the last acquire or,
+ * half of the time, as at the last acquire that waited, or did not, as this one. A thread that takes over from a timed
+ * section reads the clock. */
 static uint64_t owner_check_ps(struct sim *m, struct sim_thread *t) {
     const bool own = t->previous_owner == t->index, timed = m->left_timed && !own;
     bool *alike = &t->reacquired[t->past_polls[0] ? 2 : 1];
@@ -116,8 +117,8 @@ static uint64_t next_length(const struct sim_lengths *lengths, uint32_t *next) {
     return lengths->length[lengths->count == 1 ? 0 : (*next)++ % PB_PACE_LENGTHS];
 }
 
-/* Return the time between two operations, ps: the loop and think time. As in the measured loop, a sample of the operations
- * is timed, which takes time itself. */
+/* Return the time between two operations, ps: the loop and think time. As in the measured loop, a sample of the
+ * operations is timed, which takes time itself. */
 static uint64_t think_ps(struct sim *m, struct sim_thread *t) {
     const struct sim_lengths *think = t->role == ROLE_WRITER ? &m->write_think : &m->think;
     if (t->timed) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A queue of due times: slots, each due at one time or not at all. Times within 4 us go into a wheel of buckets of about
- * 1 ns, later ones into a tournament tree. Slots due at the same time come in the order of their numbers.
+ * A queue of due times: slots, each due at one time or not at all. Times within 4 us go into a wheel of buckets of
+ * about 1 ns, later ones into a tournament tree. Slots due at the same time come in the order of their numbers.
  */
 #pragma once
 #include <stdbool.h>
@@ -21,7 +21,7 @@ struct time_slot {
 
 struct time_queue {
     struct time_slot *slots;
-    int32_t *tree; /* winners; leaves are slots */
+    int32_t *tree;         /* winners; leaves are slots */
     int32_t leaves, first; /* first -1: unknown */
     uint64_t summary, words[TIME_WORDS];
     int32_t buckets[TIME_BUCKETS];

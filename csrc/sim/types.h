@@ -2,21 +2,23 @@
  *
  * The state of a simulated machine: cores with private caches, lines that move between them, threads on CPUs.
  *
- * Time is whole picoseconds. Everything that waits has one slot in a queue of due times (time_queue.h): a thread, each of
- * its requests for lines, a shared CPU's time slice. A thread runs on without the queue while nothing else is due first.
+ * Time is whole picoseconds. Everything that waits has one slot in a queue of due times (time_queue.h): a thread, each
+ * of its requests for lines, a shared CPU's time slice. A thread runs on without the queue while nothing else is due
+ * first.
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/sampler.h"
 #include "core/core.h"
+#include "core/sampler.h"
 #include "sim/time_queue.h"
 
-#define SIM_PS 1000.0      /* in a ns */
-#define SIM_LINE_WORDS 8   /* guarded data on the lock's line uses the upper half */
-#define SIM_STORE_BUFFER 8 /* stores in flight per thread */
-#define SIM_AGENTS (SIM_STORE_BUFFER + 1) /* requests of a thread besides its own: its stores, and a speculative one */
+#define SIM_PS 1000.0                     /* in a ns */
+#define SIM_LINE_WORDS 8                  /* guarded data on the lock's line uses the upper half */
+#define SIM_STORE_BUFFER 8                /* stores in flight per thread */
+#define SIM_AGENTS (SIM_STORE_BUFFER + 1) /* requests of a thread besides its own: its stores, and a speculative one   \
+                                           */
 #define SIM_QUANTILES 256
 #define SIM_CONTENDED_LINES 8 /* lines that many threads want: each domain has a queue of its own there */
 #define SIM_NODES (SIM_CONTENDED_LINES * SIM_LINE_WORDS) /* first word of the threads' own lines */
@@ -27,13 +29,13 @@ enum sim_state { SIM_RUNS, SIM_MEMORY, SIM_DRAINS, SIM_BUFFER_FULL, SIM_WATCHES,
 /* In place of an agent's line: it requests none, or will request one once speculation gets there. */
 enum { SIM_NO_LINE = -1, SIM_PLANNED = -2 };
 
-/* A requester of lines: agent i below n_threads is thread i; from n_threads on, SIM_AGENTS for each thread are its store
- * buffer and, last, its speculative request. */
+/* A requester of lines: agent i below n_threads is thread i; from n_threads on, SIM_AGENTS for each thread are its
+ * store buffer and, last, its speculative request. */
 struct sim_agent {
     uint64_t requested_at;
     uint64_t extra; /* time that the line is in use after it came: the atomic's own */
     int32_t line;
-    int32_t next;       /* behind it in the queue */
+    int32_t next;        /* behind it in the queue */
     uint64_t head_start; /* part of the transfer that is over: the request left before it was known to be needed */
     bool exclusive, served;
     bool writes; /* the request is a write; exclusive alone: a read that takes the line away */
@@ -88,35 +90,35 @@ typedef bool sim_program(struct sim *m, struct sim_thread *t);
 
 /* What the locks' programs keep across waits. Threads are numbered from 1 here, 0 is none. */
 struct sim_protocol {
-    int32_t word;        /* that a test-and-set loop is after */
-    uint64_t backoff;    /* limit of the next pause, in polls */
+    int32_t word;     /* that a test-and-set loop is after */
+    uint64_t backoff; /* limit of the next pause, in polls */
     int64_t ticket;
-    int64_t previous;    /* thread ahead in the queue */
-    int64_t next;        /* thread behind in the queue */
-    int64_t found;       /* cna: first waiter of this domain */
-    int64_t skipped;     /* cna: head of the skipped waiters, -1 none */
+    int64_t previous;     /* thread ahead in the queue */
+    int64_t next;         /* thread behind in the queue */
+    int64_t found;        /* cna: first waiter of this domain */
+    int64_t skipped;      /* cna: head of the skipped waiters, -1 none */
     int64_t last_skipped; /* cna: the last of them */
-    bool acquired;       /* qspinlock: without queueing */
-    bool contended;      /* qspinlock: another thread is pending or queues */
-    bool pending;        /* qspinlock: another thread is pending */
-    int64_t sequence;    /* seqlock: the count that a reader began with */
-    bool consistent;     /* seqlock: no writer came during the read */
-    int64_t blocked_by;  /* rwsem: bits of the word that keep this thread out */
-    int64_t adds;        /* rwsem: what taking it adds to the word */
-    int32_t sleeps_on;   /* rwsem: word that it sleeps for, plus 1 */
+    bool acquired;        /* qspinlock: without queueing */
+    bool contended;       /* qspinlock: another thread is pending or queues */
+    bool pending;         /* qspinlock: another thread is pending */
+    int64_t sequence;     /* seqlock: the count that a reader began with */
+    bool consistent;      /* seqlock: no writer came during the read */
+    int64_t blocked_by;   /* rwsem: bits of the word that keep this thread out */
+    int64_t adds;         /* rwsem: what taking it adds to the word */
+    int32_t sleeps_on;    /* rwsem: word that it sleeps for, plus 1 */
 };
 
 struct sim_thread {
     int32_t index, cpu, core, domain;
     uint8_t state;
-    bool timed;       /* the operation in progress */
-    bool spun;        /* its spin loop has run one iteration or more */
-    bool stored;      /* since its last atomic */
-    bool fenced;      /* what follows its last atomic starts when that is done */
-    bool early;       /* the line of its atomic is requested while stores are in flight */
-    bool acquires;    /* it wants the lock */
-    bool counts;      /* its sections are counted: it writes */
-    bool optimistic;  /* a reader that holds nothing, and reads again */
+    bool timed;      /* the operation in progress */
+    bool spun;       /* its spin loop has run one iteration or more */
+    bool stored;     /* since its last atomic */
+    bool fenced;     /* what follows its last atomic starts when that is done */
+    bool early;      /* the line of its atomic is requested while stores are in flight */
+    bool acquires;   /* it wants the lock */
+    bool counts;     /* its sections are counted: it writes */
+    bool optimistic; /* a reader that holds nothing, and reads again */
     int32_t role, line, watch_next, watch_previous, next_run;
     uint64_t left;     /* of its work, when its CPU was taken away */
     uint64_t on_since; /* on its CPU */
@@ -129,7 +131,7 @@ struct sim_thread {
     uint64_t requested_at, missed_ps, missed_until; /* its last miss */
     uint64_t hidden;                                /* time of hits since its last atomic, which overlap it */
     uint32_t polls;                                 /* iterations of the present wait */
-    uint32_t past_polls[8];                         /* of earlier waits, the last first: what a branch predictor knows */
+    uint32_t past_polls[8]; /* of earlier waits, the last first: what a branch predictor knows */
     uint64_t waits_since;
     /* The store buffer, a ring. */
     struct sim_store stores[SIM_STORE_BUFFER];
@@ -142,7 +144,8 @@ struct sim_thread {
     uint64_t untimed; /* operations since the last timed one */
     uint64_t phase_ps[PB_MAX_PHASES];
     int32_t previous_owner;
-    /* Whether the previous owner was this thread itself: at the last acquire, the last without a wait, the last with one. */
+    /* Whether the previous owner was this thread itself: at the last acquire, the last without a wait, the last with
+     * one. */
     bool reacquired[3];
     uint32_t hold_next, think_next;
     uint64_t streak;

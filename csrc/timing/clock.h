@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Two clocks: CLOCK_MONOTONIC for what is recorded, the tick counter for what is inside a measured loop.
+ * Two clocks: CLOCK_MONOTONIC for records, the tick counter within measured loops.
  */
 #pragma once
 #include <stdint.h>
@@ -18,10 +18,11 @@ static inline uint64_t pb_clock_ns(clockid_t clock) {
 static inline uint64_t pb_now_ns(void) { return pb_clock_ns(CLOCK_MONOTONIC); }
 static inline uint64_t pb_thread_cpu_ns(void) { return pb_clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
-/* One point in both clocks; the tightest of several tries, so that an interrupt between the two is not kept. */
+/* One moment in both clocks. */
 struct pb_instant {
     uint64_t ns, tick;
 };
+/* Read both clocks: the tightest of several tries, so that no interrupt lies between the two readings. */
 static inline struct pb_instant pb_instant_now(void) {
     struct pb_instant best = {0, 0};
     uint64_t width = UINT64_MAX;
@@ -35,7 +36,7 @@ static inline struct pb_instant pb_instant_now(void) {
     return best;
 }
 
-/* Nanoseconds of a tick, from a wait of span_ns. A 2 ms wait is right to some 10 ppm. */
+/* Return the ns per tick, from a wait of span_ns. A wait of 2 ms is accurate to about 10 ppm. */
 static inline double pb_calibrate_ticks(uint64_t span_ns) {
     struct pb_instant a = pb_instant_now(), b;
     do {
@@ -44,8 +45,8 @@ static inline double pb_calibrate_ticks(uint64_t span_ns) {
     return (double)(b.ns - a.ns) / (double)(b.tick - a.tick);
 }
 
-/* What one reading of the tick counter costs, in ticks: what every latency has too much. The least mean of several
- * rounds: a single distance would be a multiple of the counter's own step, which can be 10 ns. */
+/* Return the cost of one reading of the tick counter in ticks, which every latency contains: the smallest mean of
+ * several rounds, as a single distance is a multiple of the counter's step, which can be 10 ns. */
 static inline double pb_timer_ticks(void) {
     enum { READINGS = 128 };
     uint64_t least = UINT64_MAX;
@@ -59,8 +60,8 @@ static inline double pb_timer_ticks(void) {
     return (double)least / READINGS;
 }
 
-/* The counter's own step, in ticks: the greatest common divisor of the distances seen. It is 1 on most machines;
- * where it is more, no latency below it can be told. */
+/* Return the counter's step in ticks: the greatest common divisor of observed distances. It is 1 on most machines; a
+ * latency below it cannot be resolved. */
 static inline uint64_t pb_timer_step(void) {
     uint64_t step = 0;
     for (int i = 0; i < 256; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Time of single instructions on the calling thread's CPU: the minimum of several rounds, since a disturbance only adds.
+ * Time of single instructions on the calling thread's CPU: the minimum of several rounds, since a disturbance only
+ * adds.
  */
 #include <stdlib.h>
 #include <string.h>

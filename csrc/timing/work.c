@@ -1,44 +1,75 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Work for hold and think times: the chain of steps, and its calibration.
+ */
 #include "timing/work.h"
 
 #include "timing/clock.h"
 #include "timing/random.h"
 
 #define BLOCK 32
-/* Pieces that correct a pace: the tick counter may step by 10 ns, so that short ones tell something only in number;
- * one per cent of the mean is wanted. */
+/* Number of pieces that correct a pace: the tick counter may step by 10 ns, so that the mean of short pieces needs many
+ * of them to be accurate to 1 %. */
 #define LEAST_WANTED 32.0
 #define WANTED_NS 400.0
 #define SPEED_STEPS 20000
-/* Together some 0.8 ms: a neighbour's bursts on a shared core, which last 0.1 ms and more, are not the CPU's speed. */
+/* Rounds of about 0.8 ms together, longer than the bursts of a neighbour on a shared core, which last 0.1 ms and more.
+ */
 #define SPEED_ROUNDS 128
 
 #define STEPS4 PB_STEP PB_STEP PB_STEP PB_STEP
 #define STEPS16 STEPS4 STEPS4 STEPS4 STEPS4
 #define DO(steps) __asm__ volatile(steps : "+r"(chain) : "r"(key))
-#define REST(n)                                                                                                      \
-    case n:                                                                                                          \
-        DO(PB_STEP);                                                                                                 \
+#define REST(n)                                                                                                        \
+    case n:                                                                                                            \
+        DO(PB_STEP);                                                                                                   \
         __attribute__((fallthrough))
 
-/* A loop of whole blocks, then a jump into the rest: a place jumped to is foreseen where a loop's end is not. */
+/* A loop of whole blocks, then a jump into the rest: a jump target is predicted where a loop's end is not. */
 __attribute__((noinline)) uint64_t pb_work(uint64_t chain, uint64_t steps) {
     const uint64_t key = UINT64_C(0x9e3779b97f4a7c15);
     pb_fence();
     for (uint64_t blocks = steps / BLOCK; blocks; blocks--)
         DO(STEPS16 STEPS16);
     switch (steps % BLOCK) {
-        REST(31); REST(30); REST(29); REST(28); REST(27); REST(26); REST(25); REST(24);
-        REST(23); REST(22); REST(21); REST(20); REST(19); REST(18); REST(17); REST(16);
-        REST(15); REST(14); REST(13); REST(12); REST(11); REST(10); REST(9); REST(8);
-        REST(7); REST(6); REST(5); REST(4); REST(3); REST(2); REST(1);
+        REST(31);
+        REST(30);
+        REST(29);
+        REST(28);
+        REST(27);
+        REST(26);
+        REST(25);
+        REST(24);
+        REST(23);
+        REST(22);
+        REST(21);
+        REST(20);
+        REST(19);
+        REST(18);
+        REST(17);
+        REST(16);
+        REST(15);
+        REST(14);
+        REST(13);
+        REST(12);
+        REST(11);
+        REST(10);
+        REST(9);
+        REST(8);
+        REST(7);
+        REST(6);
+        REST(5);
+        REST(4);
+        REST(3);
+        REST(2);
+        REST(1);
     default:
         return chain;
     }
 }
 
-/* What a piece costs without its steps, ns: the middle of several rounds, as disturbances add and a changing clock
- * goes both ways. */
+/* Return the time of a piece without its steps, ns: the median of several rounds, as disturbances only add but a
+ * changing clock rate goes both ways. */
 static double own_ns(double ns_per_step, double ns_per_tick, uint64_t *chain) {
     enum { ROUNDS = 9, PIECES = 64, STEPS = 2 * BLOCK };
     double rounds[ROUNDS];
@@ -52,7 +83,8 @@ static double own_ns(double ns_per_step, double ns_per_tick, uint64_t *chain) {
             rounds[at] = rounds[at - 1];
         rounds[at] = took;
     }
-    return rounds[ROUNDS / 2] - STEPS * ns_per_step;
+    return rounds[ROUNDS / 2] - STEPS
+    *ns_per_step;
 }
 
 static void set_steps(struct pb_pace *pace) {
@@ -90,8 +122,8 @@ void pb_pace_make(struct pb_pace *pace, double asked_ns, enum pb_distribution di
     set_steps(pace);
 }
 
-/* A long pace is off by its CPU's speed, a short one by its ends. Half the way each time, so that noise is not run
- * after. */
+/* A long piece is wrong by its CPU's speed, a short one by its ends. Correct by half the error, so that noise is not
+ * chased. */
 void pb_pace_correct(struct pb_pace *pace) {
     struct pb_pace_sum *recent = &pace->recent, *total = &pace->total;
     if (recent->pieces >= pace->wanted) {

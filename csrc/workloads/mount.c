@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mount: real bind mounts and unmounts, in the crew's own mount namespace. Two global kernel locks serve them:
- * namespace_sem for each, and mount_lock, which every path walk reads.
+ * mount: real bind mounts and unmounts in the crew's own mount namespace. They take two global kernel locks:
+ * namespace_sem, and mount_lock, which every path walk reads.
  *
- * An unmount waits for a grace period off CPU, which would hide the locks; so mount and unmount are timed apart,
- * on-CPU time is read beside wall time, and umount=batch:N takes N mounts down with one recursive detach.
+ * An unmount waits for a grace period off CPU, which would hide the locks. So mount and unmount are timed separately,
+ * on-CPU time is read as well as wall time, and umount=batch:N unmounts N mounts by one recursive detach.
  *
  * Below PB_BASE, a tmpfs:
  *   y/s      the source; y is private, so that peers see what is mounted, not where it came from
  *   y/b/J    the directories of one batch
- *   c/s, c/K the source when it shall have children mounts beside it
+ *   c/s, c/K the source if it has mounts as children
  *   f/N      the filler of the mount table
  *   x/K      peers of PB_BASE, which every mount below it propagates to
  *   dI, pI   the targets and batch parents of member I
@@ -23,22 +23,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "timing/clock.h"
 #include "core/core.h"
 #include "core/histogram.h"
+#include "core/sampler.h"
 #include "mounts/mount_calls.h"
 #include "mounts/namespace.h"
-#include "core/sampler.h"
+#include "timing/clock.h"
 
 enum mount_phase { MOUNT, UMOUNT };
 enum mount_api { API_MOUNT, API_OPEN_TREE };
 
-/* On-CPU time costs a system call a reading, so one operation in so many is read. */
+/* A reading of on-CPU time is a system call: it is read for one operation in this many. */
 #define CPU_SAMPLE_EVERY 16
 
 struct mount_config {
     int api, idmap, umount_flags;
-    int64_t batch; /* mounts a recursive detach; 0: each is unmounted by itself */
+    int64_t batch; /* mounts per recursive detach; 0: each is unmounted by itself */
     int64_t children, peers, table;
     const char *fs;
     char source[32];
@@ -46,7 +46,7 @@ struct mount_config {
 };
 
 struct mount_scratch {
-    char target[48]; /* of the member, or the parent of its batch */
+    char target[48]; /* the member's target, or the parent of its batch */
 };
 
 static int configure(struct pb_crew_state *crew) {
@@ -64,7 +64,7 @@ static int configure(struct pb_crew_state *crew) {
     else if (!strncmp(umount, "batch:", 6))
         config->batch = strtoll(umount + 6, NULL, 10);
     else if (strcmp(umount, "sync"))
-        return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "umount=%s is not a choice", umount);
+        return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "invalid umount=%s", umount);
     if (config->idmap && config->api == API_MOUNT)
         return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "idmap=yes needs api=open_tree");
     return 0;
@@ -76,8 +76,8 @@ static int bind(struct pb_crew_state *crew, const char *source, const char *targ
     return 0;
 }
 
-/* The source of every timed mount: on a tmpfs, or a directory of the host's bound here, seen through host_fd
- * since PB_BASE may hide it by now. */
+/* Make the source of every timed mount: on a tmpfs, or a directory of the host bound here, given as host_fd since
+ * PB_BASE may hide it by now. */
 static int make_source(struct pb_crew_state *crew, int host_fd) {
     struct mount_config *config = crew->config;
     snprintf(config->source, sizeof config->source, "%s", PB_BASE "/y/s");
@@ -150,14 +150,14 @@ static int setup(struct pb_crew_state *crew) {
     return 0;
 }
 
-static int prepare(struct pb_seat *seat) {
-    const struct mount_config *config = seat->crew->config;
-    struct mount_scratch *scratch = seat->scratch;
-    snprintf(scratch->target, sizeof scratch->target, PB_BASE "/%c%d", config->batch ? 'p' : 'd', seat->index);
+static int prepare(struct pb_member_state *member) {
+    const struct mount_config *config = member->crew->config;
+    struct mount_scratch *scratch = member->scratch;
+    snprintf(scratch->target, sizeof scratch->target, PB_BASE "/%c%d", config->batch ? 'p' : 'd', member->index);
     return 0;
 }
 
-/* One mount by the API under test; the name of the call that failed, or NULL. */
+/* Mount once by the API under test. Returns the name of the call that failed, or NULL. */
 static inline const char *mount_one(const struct mount_config *config, const char *target) {
     if (config->api == API_MOUNT)
         return pb_mount(config->source, target, NULL, PB_MS_BIND, NULL) ? "mount(MS_BIND)" : NULL;
@@ -178,25 +178,27 @@ static inline const char *mount_one(const struct mount_config *config, const cha
     return failed;
 }
 
-static int failed_call(struct pb_seat *seat, const char *tried, const char *subject) {
+static int failed_call(struct pb_member_state *member, const char *tried, const char *subject) {
     bool missing = errno == ENOSYS || !strncmp(tried, "mount_setattr", 13);
-    return pb_fail(seat->crew, missing ? PB_UNSUPPORTED : PB_FAILED, errno, tried, "%s", subject);
+    return pb_fail(member->crew, missing ? PB_UNSUPPORTED : PB_FAILED, errno, tried, "%s", subject);
 }
 
-static void add(struct pb_seat *seat, enum mount_phase which, uint64_t from, uint64_t to, uint64_t operations) {
-    struct pb_phase *phase = &seat->phases[which];
-    pb_phase_add(phase, pb_latency_ns(seat, from, to, 1));
+static void record(struct pb_member_state *member, enum mount_phase which, uint64_t from, uint64_t to,
+                   uint64_t operations) {
+    struct pb_phase *phase = &member->phases[which];
+    pb_phase_add(phase, pb_latency_ns(member, from, to, 1));
     phase->operations += operations - 1;
 }
 
-static void add_cpu(struct pb_seat *seat, enum mount_phase which, uint64_t cpu_ns, uint64_t ticks,
-                    uint64_t operations) {
-    pb_phase_add_cpu(&seat->phases[which], seat, cpu_ns, pb_ticks_to_ns(ticks, seat->crew->ns_per_tick_fixed), operations);
+static void record_cpu(struct pb_member_state *member, enum mount_phase which, uint64_t cpu_ns, uint64_t ticks,
+                       uint64_t operations) {
+    pb_phase_add_cpu(&member->phases[which], member, cpu_ns, pb_ticks_to_ns(ticks, member->crew->ns_per_tick_fixed),
+                     operations);
 }
 
-static int run_pairs(struct pb_seat *seat, struct pb_until until) {
-    const struct mount_config *config = seat->crew->config;
-    const char *target = ((struct mount_scratch *)seat->scratch)->target;
+static int run_pairs(struct pb_member_state *member, struct pb_until until) {
+    const struct mount_config *config = member->crew->config;
+    const char *target = ((struct mount_scratch *)member->scratch)->target;
     uint64_t operations = 0, end;
     do {
         const bool read_cpu = operations % CPU_SAMPLE_EVERY == 0;
@@ -207,37 +209,37 @@ static int run_pairs(struct pb_seat *seat, struct pb_until until) {
         const char *failed = mount_one(config, target);
         uint64_t mounted = pb_ticks();
         if (failed)
-            return failed_call(seat, failed, target);
+            return failed_call(member, failed, target);
         if (read_cpu)
             cpu[1] = pb_thread_cpu_ns();
         uint64_t middle = pb_ticks();
         if (pb_umount2(target, config->umount_flags))
-            return failed_call(seat, "umount2", target);
+            return failed_call(member, "umount2", target);
         end = pb_ticks();
-        add(seat, MOUNT, begin, mounted, 1);
-        add(seat, UMOUNT, middle, end, 1);
+        record(member, MOUNT, begin, mounted, 1);
+        record(member, UMOUNT, middle, end, 1);
         if (read_cpu) {
             cpu[2] = pb_thread_cpu_ns();
-            add_cpu(seat, MOUNT, cpu[1] - cpu[0], mounted - begin, 1);
-            add_cpu(seat, UMOUNT, cpu[2] - cpu[1], end - middle, 1);
+            record_cpu(member, MOUNT, cpu[1] - cpu[0], mounted - begin, 1);
+            record_cpu(member, UMOUNT, cpu[2] - cpu[1], end - middle, 1);
         }
         operations++;
-    } while (end < until.tick && operations < until.operations && !pb_crew_failed(seat->crew));
-    seat->member->operations += operations;
+    } while (end < until.tick && operations < until.operations && !pb_crew_failed(member->crew));
+    member->result->operations += operations;
     return 0;
 }
 
-/* The recursive detach is inside the trial but for the last one, which only clears up. */
-static int run_batches(struct pb_seat *seat, struct pb_until until) {
-    const struct mount_config *config = seat->crew->config;
-    const char *parent = ((struct mount_scratch *)seat->scratch)->target;
+/* The recursive detach is part of the trial, except the last one, which only cleans up. */
+static int run_batches(struct pb_member_state *member, struct pb_until until) {
+    const struct mount_config *config = member->crew->config;
+    const char *parent = ((struct mount_scratch *)member->scratch)->target;
     uint64_t operations = 0, batches = 0;
     bool over = false;
     char target[80];
     while (!over) {
         const bool read_cpu = batches++ % CPU_SAMPLE_EVERY == 0;
         if (pb_mount(PB_BASE "/y/b", parent, NULL, PB_MS_BIND, NULL))
-            return failed_call(seat, "mount(MS_BIND)", parent);
+            return failed_call(member, "mount(MS_BIND)", parent);
         uint64_t cpu = read_cpu ? pb_thread_cpu_ns() : 0, wall = pb_ticks(), done = 0, end = wall;
         while (!over && done < (uint64_t)config->batch) {
             snprintf(target, sizeof target, "%s/%llu", parent, (unsigned long long)done);
@@ -245,37 +247,37 @@ static int run_batches(struct pb_seat *seat, struct pb_until until) {
             const char *failed = mount_one(config, target);
             end = pb_ticks();
             if (failed)
-                return failed_call(seat, failed, target);
-            add(seat, MOUNT, begin, end, 1);
+                return failed_call(member, failed, target);
+            record(member, MOUNT, begin, end, 1);
             done++;
             operations++;
-            over = end >= until.tick || operations >= until.operations || pb_crew_failed(seat->crew);
+            over = end >= until.tick || operations >= until.operations || pb_crew_failed(member->crew);
         }
         if (read_cpu) {
             uint64_t mounted = pb_thread_cpu_ns();
-            add_cpu(seat, MOUNT, mounted - cpu, end - wall, done);
+            record_cpu(member, MOUNT, mounted - cpu, end - wall, done);
             cpu = mounted;
         }
         uint64_t begin = pb_ticks();
         if (over) {
-            seat->member->operations += operations;
-            seat->member->stop_ns = pb_now_ns();
+            member->result->operations += operations;
+            member->result->stop_ns = pb_now_ns();
         }
         if (pb_umount2(parent, PB_MNT_DETACH))
-            return failed_call(seat, "umount2(MNT_DETACH)", parent);
+            return failed_call(member, "umount2(MNT_DETACH)", parent);
         end = pb_ticks();
         if (!over || operations == (uint64_t)config->batch) {
-            add(seat, UMOUNT, begin, end, done);
+            record(member, UMOUNT, begin, end, done);
             if (read_cpu)
-                add_cpu(seat, UMOUNT, pb_thread_cpu_ns() - cpu, end - begin, done);
+                record_cpu(member, UMOUNT, pb_thread_cpu_ns() - cpu, end - begin, done);
         }
     }
     return 0;
 }
 
-static int run(struct pb_seat *seat, struct pb_until until) {
-    const struct mount_config *config = seat->crew->config;
-    return config->batch ? run_batches(seat, until) : run_pairs(seat, until);
+static int run(struct pb_member_state *member, struct pb_until until) {
+    const struct mount_config *config = member->crew->config;
+    return config->batch ? run_batches(member, until) : run_pairs(member, until);
 }
 
 static int verify(struct pb_crew_state *crew) {
@@ -286,7 +288,7 @@ static int verify(struct pb_crew_state *crew) {
     return 0;
 }
 
-/* By hand, and not only by the end of the namespace: what that frees late would disturb the next trial. */
+/* Unmount before the end of the namespace, which would free the mounts late and disturb the next trial. */
 static int teardown(struct pb_crew_state *crew) {
     const struct mount_config *config = crew->config;
     if (config->user_namespace >= 0)

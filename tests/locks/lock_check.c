@@ -8,9 +8,9 @@
  *
  *   lock_check [-m MEMBERS] [-d MS] [-p] [-a] [-f] [-w WRITERS]
  *
- * -p: processes, not threads; -a: delays at random before and after every atomic operation; -f: order of service; -w: so many of the
- * members write (all). Members do short rounds and meet after each, so that whoever is left asleep is missed.
- * Exits 1 and says what is wrong in one line, or 0 and says how much was done.
+ * -p: processes, not threads; -a: delays at random before and after every atomic operation; -f: order of service; -w:
+ * so many of the members write (all). Members do short rounds and meet after each, so that whoever is left asleep is
+ * missed. Exits 1 and says what is wrong in one line, or 0 and says how much was done.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

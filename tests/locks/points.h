@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What lock_check puts into the locks: a stamp where a member has got its place; around every atomic operation
- * (adversary/stdatomic.h), if there is an adversary, a delay at random: a short spin, the CPU given away, now and then a
- * sleep. Waiting gives the CPU away as well, so that more members than CPUs still take turns quickly.
+ * (adversary/stdatomic.h), if there is an adversary, a delay at random: a short spin, the CPU given away, now and then
+ * a sleep. Waiting gives the CPU away as well, so that more members than CPUs still take turns quickly.
  */
 #pragma once
 #include <sched.h>

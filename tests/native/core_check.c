@@ -51,8 +51,13 @@ void remember_unsupported(const struct pb_error *error) {
 }
 
 struct request request_of(const char *workload, const char *words, int crew, int32_t members) {
-    return (struct request){.workload = workload, .words = words, .crew = (enum pb_crew)crew, .members = members,
-                            .duration_ns = check.duration_ns, .grace_ns = check.grace_ns, .cpu = -1};
+    return (struct request){.workload = workload,
+                            .words = words,
+                            .crew = (enum pb_crew)crew,
+                            .members = members,
+                            .duration_ns = check.duration_ns,
+                            .grace_ns = check.grace_ns,
+                            .cpu = -1};
 }
 
 static const char *name_of(const struct request *request, char *name, size_t room) {
@@ -238,7 +243,8 @@ static void check_spin(void) {
         snprintf(words, sizeof words, "lock=%s hold_ns=0 think_ns=0 write_think_ns=1000 writers=1" SPIN_PLAIN,
                  lock->name);
         check_variants("spin", words, 4);
-        snprintf(words, sizeof words, "lock=%s hold_ns=200 think_ns=300 write_think_ns=0 writers=2 hold_dist=exponential think_dist=bimodal "
+        snprintf(words, sizeof words,
+                 "lock=%s hold_ns=200 think_ns=300 write_think_ns=0 writers=2 hold_dist=exponential think_dist=bimodal "
                  "guard=apart line_offset=vary page=small",
                  lock->name);
         check_variants("spin", words, strcmp(lock->name, "seqlock") ? 2 : 4); /* two writers need a third member */

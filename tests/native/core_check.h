@@ -7,9 +7,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "timing/clock.h"
 #include "core/core.h"
 #include "mounts/namespace.h"
+#include "timing/clock.h"
 
 #define MS INT64_C(1000000)
 /* Parameters of `spin` that a check says nothing of. */

@@ -166,4 +166,3 @@ void check_meddling(void) {
     request.duration_ns = 100 * MS, request.grace_ns = 300 * MS;
     check_meddled("stopped leader", &request, false, SIGSTOP, ETIMEDOUT);
 }
-

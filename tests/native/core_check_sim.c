@@ -13,11 +13,31 @@
 #define THREADS 13
 
 static struct pb_sim_spec spec_of(const struct pb_sim_thread *threads, int32_t count, int32_t service) {
-    struct pb_sim_spec spec = {.threads = threads, .n_threads = count, .service = service, .local_ns = 0.5,
-                               .atomic_ns = 5, .atomic_overlap = 0.5, .migratory = 0.5, .drain_ns = 1, .exit_ns = 6, .pause_ns = 10, .smt_slowdown = 1.3, .service_ns = 10, .retry_ns = 20,
-                               .timeslice_ns = 5000, .switch_ns = 300, .wake_ns = 500, .duration_ns = 50000,
-                               .seed = 1, .max_events = 100000000, .guard = PB_SIM_GUARD_APART, .writers = 2,
-                               .hold_ns = 30, .think_ns = 100, .write_think_ns = 200, .loop_ns = 1};
+    struct pb_sim_spec spec = {.threads = threads,
+                               .n_threads = count,
+                               .service = service,
+                               .local_ns = 0.5,
+                               .atomic_ns = 5,
+                               .atomic_overlap = 0.5,
+                               .migratory = 0.5,
+                               .drain_ns = 1,
+                               .exit_ns = 6,
+                               .pause_ns = 10,
+                               .smt_slowdown = 1.3,
+                               .service_ns = 10,
+                               .retry_ns = 20,
+                               .timeslice_ns = 5000,
+                               .switch_ns = 300,
+                               .wake_ns = 500,
+                               .duration_ns = 50000,
+                               .seed = 1,
+                               .max_events = 100000000,
+                               .guard = PB_SIM_GUARD_APART,
+                               .writers = 2,
+                               .hold_ns = 30,
+                               .think_ns = 100,
+                               .write_think_ns = 200,
+                               .loop_ns = 1};
     for (int i = 0; i < 1024; i++)
         spec.transfer[i] = 10.0 * (1 + i / 256) + i % 7;
     for (int i = 0; i < 256; i++) {
@@ -46,8 +66,10 @@ static void check_run(const char *what, const struct pb_sim_spec *spec, bool lau
 
 void check_simulator(void) {
     static const struct pb_sim_step steps[] = {
-        {.kind = PB_SIM_LOCK, .count = 1, .phase = 1}, {.kind = PB_SIM_MOUNT_LOCK, .count = 1, .phase = 1, .ns = 200},
-        {.kind = PB_SIM_UNLOCK, .count = 1, .phase = 1}, {.kind = PB_SIM_WALK, .count = 3, .phase = 2, .ns = 50},
+        {.kind = PB_SIM_LOCK, .count = 1, .phase = 1},
+        {.kind = PB_SIM_MOUNT_LOCK, .count = 1, .phase = 1, .ns = 200},
+        {.kind = PB_SIM_UNLOCK, .count = 1, .phase = 1},
+        {.kind = PB_SIM_WALK, .count = 3, .phase = 2, .ns = 50},
         {.kind = PB_SIM_SLEEP, .count = 1, .phase = -1, .ns = 3000, .spread = 0.5}};
     struct pb_sim_thread threads[THREADS];
     struct pb_error error;

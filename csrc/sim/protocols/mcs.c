@@ -37,7 +37,8 @@ out:
     PROGRAM_END;
 }
 
-/* ---- cna: a node's turn is 0 while it waits. With the lock it is the first skipped waiter, -1 if none was skipped ---- */
+/* ---- cna: a node's turn is 0 while it waits. With the lock it is the first skipped waiter, -1 if none was skipped
+ * ---- */
 
 bool sim_cna_acquire(struct sim *m, struct sim_thread *t) {
     PROGRAM(1);

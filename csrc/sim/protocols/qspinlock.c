@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Programs of the queued spin lock: one line of three words, which its atomics see as one. The pending waiter, and the first
- * of the queue, take it by a store, as no other thread may take it then.
+ * Programs of the queued spin lock: one line of three words, which its atomics see as one. The pending waiter, and the
+ * first of the queue, take it by a store, as no other thread may take it then.
  */
 #include "sim/protocols/protocols.h"
 
@@ -77,8 +77,8 @@ out:
     PROGRAM_END;
 }
 
-/* ---- qspinlock-cna: the same with the queue of cna, as proposed for kernels. While the first waiter waits for the word, it
- * looks for the next one of its domain, one waiter per iteration ---- */
+/* ---- qspinlock-cna: the same with the queue of cna, as proposed for kernels. While the first waiter waits for the
+ * word, it looks for the next one of its domain, one waiter per iteration ---- */
 
 /* Skip waiters of other domains; my->next becomes the waiter to follow, 0 if none came yet. */
 static bool qspinlock_cna_order(struct sim *m, struct sim_thread *t) {

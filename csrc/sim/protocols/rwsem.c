@@ -70,7 +70,8 @@ static bool take(struct sim *m, struct sim_thread *t) {
     PROGRAM(2);
     t->spin_until = m->now + SPINS * m->poll;
     for (;;) {
-        SPIN_WHILE_UNTIL(WORD(0), (VALUE(WORD(0)) & (my->blocked_by | HANDOFF)) && !(VALUE(WORD(0)) & HANDOFF), t->spin_until);
+        SPIN_WHILE_UNTIL(WORD(0), (VALUE(WORD(0)) & (my->blocked_by | HANDOFF)) && !(VALUE(WORD(0)) & HANDOFF),
+                         t->spin_until);
         if (VALUE(WORD(0)) & (my->blocked_by | HANDOFF))
             break;
         RMW(WORD(0));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What container runtimes do to make one root file system, call by call.
+ * The system calls of container runtimes for one root file system, by strategy.
  *
- *   plain     the host's user range is shared: overlay over the plain layers
+ *   plain     the host's user range: overlay over the plain layers
  *   chown     ids shifted by copying and chowning every layer, overlay over the copies
  *   binds     an id-mapped bind of each layer, overlay over those, unmount of each (containerd 2.0.0-2.0.6,
  *             2.1.0-2.1.4)
@@ -73,7 +73,7 @@ static int detach(struct launch_scratch *launch, const char *target) {
     return 0;
 }
 
-/* overlay by mount(2), its lower directories relative to `folder` so that 500 of them fit into a page. */
+/* Mount overlay by mount(2), its lower directories relative to `folder` so that 500 of them fit into a page. */
 static int overlay_by_options(struct launch_scratch *launch, const char *folder, const char *suffix) {
     char upper[LAUNCH_PATH], work[LAUNCH_PATH], mounted[LAUNCH_PATH];
     size_t room = sizeof launch->options, n = (size_t)snprintf(launch->options, room, "lowerdir=");
@@ -101,7 +101,7 @@ static int overlay_by_options(struct launch_scratch *launch, const char *folder,
     return 0;
 }
 
-/* overlay by fsopen(), its lower layers given by descriptor. */
+/* Mount overlay by fsopen(), its lower layers given by descriptor. */
 static int overlay_by_fds(struct launch_scratch *launch) {
     char upper[LAUNCH_PATH], work[LAUNCH_PATH], mounted[LAUNCH_PATH];
     launch_path(launch, "u", upper);
@@ -130,7 +130,7 @@ static int overlay_by_fds(struct launch_scratch *launch) {
     }
     if (attach(launch, mount, mounted))
         return -1;
-    launch->attached--; /* the overlay is counted apart from the binds */
+    launch->attached--; /* attached counts binds only */
     launch->overlay_mounted = 1;
     return 0;
 }
@@ -140,9 +140,7 @@ static int nothing(struct launch_scratch *launch) {
     return 0;
 }
 
-static int plain_overlay(struct launch_scratch *launch) {
-    return overlay_by_options(launch, PB_BASE "/image", "/fs");
-}
+static int plain_overlay(struct launch_scratch *launch) { return overlay_by_options(launch, PB_BASE "/image", "/fs"); }
 
 static int copy_file(struct launch_scratch *launch, const char *from, const char *to) {
     char content[LAUNCH_FILE_BYTES];

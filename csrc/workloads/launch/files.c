@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The files of a launch storm: an image of layers, a folder a container, and what is walked to beside them.
+ * The files of a launch storm: an image of layers, a folder for each container, and the target of path walks.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "workloads/launch/launch.h"
 
-/* A layer's file says which layer it is of, and is padded to a size that is worth copying. */
+/* A file names its layer, and is padded to a size that is worth copying. */
 static int write_file(const char *path, int64_t layer) {
     char content[LAUNCH_FILE_BYTES] = {0};
     snprintf(content, sizeof content, "layer %lld\n", (long long)layer);
@@ -48,7 +48,7 @@ static int make_containers(struct pb_crew_state *crew) {
     static const char *const names[] = {"", "/u", "/w", "/m", "/tmp"};
     const struct launch_config *config = crew->config;
     char path[LAUNCH_PATH];
-    /* One more than are launched, for the rehearsal. */
+    /* One more than are launched: the rehearsal's. */
     for (int64_t i = 0; i <= config->containers; i++)
         for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
             snprintf(path, sizeof path, PB_BASE "/c%lld%s", (long long)i, names[k]);
@@ -59,7 +59,8 @@ static int make_containers(struct pb_crew_state *crew) {
 }
 
 static int make_surroundings(struct pb_crew_state *crew) {
-    static const char *const folders[] = {PB_BASE "/walk", PB_BASE "/walk/a", PB_BASE "/walk/a/b", PB_BASE "/walk/a/b/c"};
+    static const char *const folders[] = {PB_BASE "/walk", PB_BASE "/walk/a", PB_BASE "/walk/a/b",
+                                          PB_BASE "/walk/a/b/c"};
     const struct launch_config *config = crew->config;
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
         if (pb_make_dir(crew, folders[i]))

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * launch: what a container runtime does to the kernel when it assembles root file systems, many at once.
+ * launch: many root file systems assembled at once, by the system calls of a container runtime.
  *
  * Below PB_BASE, a tmpfs or a folder of the host's:
  *   image/J/fs       layer J with its files
  *   cI/{u,w,m,tmp}   container I: upper and work directory, where it is mounted, where layers are bound
  *   table/N          the filler of the mount table
- *   walk/a/b/c/file  what the walker and the prober walk to
+ *   walk/a/b/c/file  the target of the walkers' and probers' path walks
  */
 #define _GNU_SOURCE
 #include "workloads/launch/launch.h"
@@ -28,7 +28,7 @@ static int find_strategy(struct pb_crew_state *crew, struct launch_config *confi
     for (config->strategy = launch_strategies; config->strategy->name; config->strategy++)
         if (!strcmp(config->strategy->name, name))
             return 0;
-    return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "strategy=%s is not a choice", name);
+    return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "invalid strategy=%s", name);
 }
 
 static int configure(struct pb_crew_state *crew) {
@@ -47,30 +47,30 @@ static int configure(struct pb_crew_state *crew) {
         pb_param_number(crew, "think_ns", &config->think_ns) ||
         pb_param_number(crew, "deadline_ms", &config->deadline_ns) ||
         pb_param_number(crew, "probe_every_ms", &config->probe_every_ns) ||
-        pb_param_number(crew, "readers", &config->beside[ROLE_READER]) ||
-        pb_param_number(crew, "listers", &config->beside[ROLE_LISTER]) ||
-        pb_param_number(crew, "walkers", &config->beside[ROLE_WALKER]) ||
-        pb_param_number(crew, "probers", &config->beside[ROLE_PROBER]))
+        pb_param_number(crew, "readers", &config->members[ROLE_READER]) ||
+        pb_param_number(crew, "listers", &config->members[ROLE_LISTER]) ||
+        pb_param_number(crew, "walkers", &config->members[ROLE_WALKER]) ||
+        pb_param_number(crew, "probers", &config->members[ROLE_PROBER]))
         return -EINVAL;
     config->umount_flags = config->umount_flags ? PB_MNT_DETACH : 0;
     config->deadline_ns *= 1000000;
     config->probe_every_ns *= 1000000;
-    config->beside[ROLE_WORKER] = crew->spec->n_members;
+    config->members[ROLE_WORKER] = crew->spec->n_members;
     for (int role = ROLE_READER; role < ROLES; role++)
-        config->beside[ROLE_WORKER] -= config->beside[role];
+        config->members[ROLE_WORKER] -= config->members[role];
     if (!strncmp(arrival, "rate:", 5)) {
         config->arrival = ARRIVE_RATE;
         config->rate = strtoll(arrival + 5, NULL, 10);
     } else {
         config->arrival = strcmp(arrival, "burst") ? ARRIVE_CLOSED : ARRIVE_BURST;
     }
-    if (config->beside[ROLE_WORKER] < 1 || config->layers < 1 || config->layers > LAUNCH_MAX_LAYERS ||
+    if (config->members[ROLE_WORKER] < 1 || config->layers < 1 || config->layers > LAUNCH_MAX_LAYERS ||
         config->containers < 1 || config->files < 1 || (config->arrival == ARRIVE_RATE && config->rate < 1))
         return pb_fail(crew, PB_FAILED, EINVAL, "reading parameters", "workers, layers, containers, files or rate");
     return 0;
 }
 
-/* As many descriptors as there may be: `fds` holds one a layer, in every worker. */
+/* Raise the limit of descriptors: strategy `fds` holds one per layer, in every worker. */
 static void raise_fd_limit(void) {
     struct rlimit limit;
     if (!getrlimit(RLIMIT_NOFILE, &limit)) {
@@ -82,27 +82,27 @@ static void raise_fd_limit(void) {
 static int place_line(struct pb_crew_state *crew) {
     const struct launch_config *config = crew->config;
     struct launch_shared *shared = crew->line;
-    atomic_store(&shared->workers_left, config->beside[ROLE_WORKER]);
+    atomic_store(&shared->workers_left, config->members[ROLE_WORKER]);
     return 0;
 }
 
 /* Members come in the order of the roles: workers first. */
-static int prepare(struct pb_seat *seat) {
-    const struct launch_config *config = seat->crew->config;
-    struct launch_scratch *launch = seat->scratch;
-    int64_t left = seat->index;
+static int prepare(struct pb_member_state *member) {
+    const struct launch_config *config = member->crew->config;
+    struct launch_scratch *launch = member->scratch;
+    int64_t left = member->index;
     int role = ROLE_WORKER;
-    while (role < ROLES - 1 && left >= config->beside[role])
-        left -= config->beside[role++];
-    seat->member->role = role;
-    launch->seat = seat;
-    /* Workers change their directory, which threads share otherwise. */
+    while (role < ROLES - 1 && left >= config->members[role])
+        left -= config->members[role++];
+    member->result->role = role;
+    launch->member = member;
+    /* Workers change their working directory, which threads share otherwise. */
     if (role == ROLE_WORKER && unshare(CLONE_FS))
-        return pb_fail(seat->crew, PB_FAILED, errno, "unshare(CLONE_FS)", "a worker");
+        return pb_fail(member->crew, PB_FAILED, errno, "unshare(CLONE_FS)", "a worker");
     return 0;
 }
 
-/* Read a file of the last layer through the mounted root, and see whose it is. */
+/* Check content and owner of a file of the last layer, read through the mounted root. */
 static int check_root(struct launch_scratch *launch) {
     const struct launch_config *config = launch_config(launch);
     char path[2 * LAUNCH_PATH], want[32], content[32] = {0};
@@ -125,13 +125,13 @@ struct stamp {
 };
 static struct stamp stamp_now(void) { return (struct stamp){pb_ticks(), pb_thread_cpu_ns()}; }
 
-static void add_phase(struct launch_scratch *launch, enum launch_phase which, struct stamp *from) {
-    struct pb_seat *seat = launch->seat;
-    struct pb_phase *phase = &seat->phases[which];
+static void record_phase(struct launch_scratch *launch, enum launch_phase which, struct stamp *from) {
+    struct pb_member_state *member = launch->member;
+    struct pb_phase *phase = &member->phases[which];
     struct stamp now = stamp_now();
-    uint64_t ns = pb_latency_ns(seat, from->tick, now.tick, 0);
+    uint64_t ns = pb_latency_ns(member, from->tick, now.tick, 0);
     pb_phase_add(phase, ns);
-    pb_phase_add_cpu(phase, seat, now.cpu_ns - from->cpu_ns, ns, 1);
+    pb_phase_add_cpu(phase, member, now.cpu_ns - from->cpu_ns, ns, 1);
     *from = now;
 }
 
@@ -140,7 +140,7 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
     return at->level == 0 ? 0 : kind == FTW_DP ? rmdir(path) : unlink(path);
 }
 
-/* The end of a container, or of a pass: its root is unmounted, and copies of layers go. */
+/* The end of a container, or of a pass: unmount its root, and remove copies of layers. */
 static void clean(struct launch_scratch *launch) {
     char path[LAUNCH_PATH];
     if (launch->overlay_mounted) {
@@ -157,25 +157,25 @@ static void clean(struct launch_scratch *launch) {
     }
 }
 
-/* Of these a launch may die, as others of its kind may not: they are counted, and say nothing of the kernel. */
+/* A shortage may hit one launch and not others: it is counted, and does not mean that the kernel lacks support. */
 static bool is_shortage(int code) { return code == EMFILE || code == ENFILE || code == ENOMEM || code == ENOSPC; }
 
-/* Assemble a root of one layer once, to learn whether this kernel and user can do the strategy at all. */
+/* Assemble a root of one layer, to find out whether this kernel and user support the strategy. */
 static int rehearse(struct pb_crew_state *crew, int userns) {
     struct launch_config *config = crew->config;
     const struct launch_strategy *strategy = config->strategy;
-    struct pb_seat seat = {.crew = crew};
+    struct pb_member_state member = {.crew = crew};
     struct launch_scratch *launch = calloc(1, sizeof *launch);
     if (!launch)
         return pb_fail(crew, PB_FAILED, ENOMEM, "calloc", "the rehearsal of a launch");
-    launch->seat = &seat;
+    launch->member = &member;
     launch->container = config->containers;
     launch->owner = pb_mapped_user(crew, 0);
     launch->userns = userns;
     launch->parent_fd = -1;
     int64_t layers = config->layers;
     config->layers = 1;
-    atomic_store(&crew->timeline.due_tick, UINT64_MAX); /* none of this is in the timeline */
+    atomic_store(&crew->timeline.due_tick, UINT64_MAX); /* keeps the rehearsal out of the timeline */
     int rc = strategy->build(launch);
     if (!rc)
         rc = strategy->overlay(launch);
@@ -212,36 +212,36 @@ static int setup(struct pb_crew_state *crew) {
     return 0;
 }
 
-static int own_users(struct launch_scratch *launch) {
+static int make_user_namespace(struct launch_scratch *launch) {
     const struct launch_config *config = launch_config(launch);
     launch->userns = config->shared_userns;
     uint32_t range = config->userns_each ? (uint32_t)(launch->container % LAUNCH_USER_RANGES) : 0;
-    launch->owner = config->strategy->userns ? pb_mapped_user(launch->seat->crew, range) : 0;
+    launch->owner = config->strategy->userns ? pb_mapped_user(launch->member->crew, range) : 0;
     if (!config->strategy->userns || !config->userns_each)
         return 0;
-    launch->userns = pb_user_namespace_fd(launch->seat->crew, range);
+    launch->userns = pb_user_namespace_fd(launch->member->crew, range);
     if (launch->userns >= 0)
         return 0;
     errno = -launch->userns;
     return launch_failed(launch, "clone(CLONE_NEWUSER)");
 }
 
-/* All passes of one container; 0 with its root mounted, or -1 with everything undone. */
+/* Do all passes of one container. Returns 0 with its root mounted, or -1 with everything undone. */
 static int assemble(struct launch_scratch *launch, struct stamp *at) {
     const struct launch_config *config = launch_config(launch);
     const struct launch_strategy *strategy = config->strategy;
-    int rc = own_users(launch), code = errno;
-    add_phase(launch, LAUNCH_USERNS, at);
+    int rc = make_user_namespace(launch), code = errno;
+    record_phase(launch, LAUNCH_USERNS, at);
     for (int64_t pass = 0; !rc && pass < config->passes; pass++) {
         if (pass)
             clean(launch);
         rc = strategy->build(launch);
         code = errno;
-        add_phase(launch, LAUNCH_BUILD, at);
+        record_phase(launch, LAUNCH_BUILD, at);
         if (!rc) {
             rc = strategy->overlay(launch);
             code = errno;
-            add_phase(launch, LAUNCH_OVERLAY, at);
+            record_phase(launch, LAUNCH_OVERLAY, at);
         }
         const char *tried = launch->tried;
         if (strategy->release(launch) && !rc) {
@@ -250,7 +250,7 @@ static int assemble(struct launch_scratch *launch, struct stamp *at) {
             tried = launch->tried;
         }
         launch->tried = tried;
-        add_phase(launch, LAUNCH_RELEASE, at);
+        record_phase(launch, LAUNCH_RELEASE, at);
     }
     if (rc)
         clean(launch);
@@ -260,8 +260,8 @@ static int assemble(struct launch_scratch *launch, struct stamp *at) {
 
 static void launch_one(struct launch_scratch *launch, int64_t container, uint64_t arrived) {
     const struct launch_config *config = launch_config(launch);
-    struct pb_seat *seat = launch->seat;
-    uint64_t *counters = seat->member->counters;
+    struct pb_member_state *member = launch->member;
+    uint64_t *counters = member->result->counters;
     launch->container = container;
     launch->parent_fd = -1;
     launch->n_fds = launch->attached = launch->overlay_mounted = 0;
@@ -269,24 +269,24 @@ static void launch_one(struct launch_scratch *launch, int64_t container, uint64_
     launch->tried = NULL;
     struct stamp at = stamp_now();
     int rc = assemble(launch, &at);
-    uint64_t ns = pb_latency_ns(seat, arrived, at.tick, 0);
+    uint64_t ns = pb_latency_ns(member, arrived, at.tick, 0);
     if (!rc)
         rc = check_root(launch);
     if (rc) {
         counters[COUNT_FAILED]++;
-        pb_note(seat->crew, errno, launch->tried ? launch->tried : "launching", "a container");
+        pb_note(member->crew, errno, launch->tried ? launch->tried : "launching", "a container");
     } else {
         counters[COUNT_LAUNCHED]++;
         counters[COUNT_LATE] += ns > (uint64_t)config->deadline_ns;
-        seat->member->operations++;
-        pb_phase_add(&seat->phases[LAUNCH], ns);
+        member->result->operations++;
+        pb_phase_add(&member->phases[LAUNCH], ns);
     }
     if (launch->userns != config->shared_userns)
         close(launch->userns);
     at = stamp_now();
     if (!config->keep || rc)
         clean(launch);
-    add_phase(launch, LAUNCH_CLEAN, &at);
+    record_phase(launch, LAUNCH_CLEAN, &at);
     counters[COUNT_MOUNT_OPERATIONS] += launch->operations;
     counters[COUNT_CLEAN_OPERATIONS] += launch->cleaning;
     counters[COUNT_SYSCALLS] += launch->syscalls;
@@ -297,23 +297,23 @@ static void sleep_ns(uint64_t ns) {
     nanosleep(&rest, NULL);
 }
 
-#define WAKING_NS 200000 /* more than it takes */
+#define WAKING_NS 200000 /* longer than a wake-up takes */
 
-/* When a container arrives: all at once, or one after the other; in a closed loop, when a worker is free. What is due
- * beyond the end is not waited for. */
-static uint64_t wait_for_arrival(struct pb_seat *seat, int64_t container, uint64_t end) {
-    const struct launch_config *config = seat->crew->config;
+/* Wait until a container arrives, and return that tick: all at once, at a rate, or, in a closed loop, when a worker is
+ * free. Does not wait for arrivals after the end. */
+static uint64_t wait_for_arrival(struct pb_member_state *member, int64_t container, uint64_t end) {
+    const struct launch_config *config = member->crew->config;
     uint64_t now = pb_ticks();
     if (config->arrival == ARRIVE_CLOSED)
         return now;
-    uint64_t start = atomic_load(&seat->crew->release_tick), after_ns = 0;
+    uint64_t start = atomic_load(&member->crew->release_tick), after_ns = 0;
     if (config->arrival == ARRIVE_RATE)
         after_ns = (uint64_t)((double)container * 1e9 / (double)config->rate);
-    uint64_t due = start + (uint64_t)((double)after_ns / seat->crew->ns_per_tick);
+    uint64_t due = start + (uint64_t)((double)after_ns / member->crew->ns_per_tick);
     if (due >= end)
         return due;
-    /* Waking up takes its time, which is none of the launch's: the last of it is spun. */
-    uint64_t left_ns = now < due ? pb_ticks_to_ns(due - now, seat->crew->ns_per_tick_fixed) : 0;
+    /* Spin at the end of the wait, so that the time of a wake-up is not part of the launch. */
+    uint64_t left_ns = now < due ? pb_ticks_to_ns(due - now, member->crew->ns_per_tick_fixed) : 0;
     if (left_ns > WAKING_NS)
         sleep_ns(left_ns - WAKING_NS);
     while (pb_ticks() < due)
@@ -321,18 +321,18 @@ static uint64_t wait_for_arrival(struct pb_seat *seat, int64_t container, uint64
     return due;
 }
 
-static int run(struct pb_seat *seat, struct pb_until until) {
-    const struct launch_config *config = seat->crew->config;
-    struct launch_shared *shared = seat->crew->line;
-    if (seat->member->role != ROLE_WORKER)
-        return launch_run_beside(seat);
+static int run(struct pb_member_state *member, struct pb_until until) {
+    const struct launch_config *config = member->crew->config;
+    struct launch_shared *shared = member->crew->line;
+    if (member->result->role != ROLE_WORKER)
+        return launch_run_bystander(member);
     int64_t container;
-    while (!pb_crew_failed(seat->crew) &&
+    while (!pb_crew_failed(member->crew) &&
            (container = atomic_fetch_add_explicit(&shared->next, 1, memory_order_relaxed)) < config->containers) {
-        uint64_t arrived = wait_for_arrival(seat, container, until.tick);
-        if (arrived >= until.tick || pb_ticks() >= until.tick) /* beyond the bound of the trial: not launched */
+        uint64_t arrived = wait_for_arrival(member, container, until.tick);
+        if (arrived >= until.tick || pb_ticks() >= until.tick) /* after the end of the trial: not launched */
             break;
-        launch_one(seat->scratch, container, arrived);
+        launch_one(member->scratch, container, arrived);
         if (config->think_ns)
             sleep_ns((uint64_t)config->think_ns);
     }
@@ -342,11 +342,11 @@ static int run(struct pb_seat *seat, struct pb_until until) {
 
 static int verify(struct pb_crew_state *crew) {
     const struct launch_config *config = crew->config;
-    uint64_t kept = 0;
+    uint64_t left_mounted = 0;
     for (int32_t i = 0; config->keep && i < crew->spec->n_members; i++)
-        kept += crew->members[i].counters[COUNT_LAUNCHED];
+        left_mounted += crew->members[i].counters[COUNT_LAUNCHED];
     crew->summary.mounts_after = pb_count_mounts();
-    uint64_t want = crew->summary.mounts_before + kept;
+    uint64_t want = crew->summary.mounts_before + left_mounted;
     if (crew->summary.mounts_after != want || atomic_load(&crew->timeline.value) != want)
         return pb_fail(crew, PB_FAILED, 0, "checking the mount table", "%llu mounts, %llu counted, %llu expected",
                        (unsigned long long)crew->summary.mounts_after,
@@ -366,7 +366,9 @@ static int teardown(struct pb_crew_state *crew) {
 static const struct pb_workload workload = {
     .name = "launch",
     .phases = {"launch", "userns", "build", "overlay", "release", "clean", "read", "list", "walk", "probe"},
-    .phase_roles = {[LAUNCH_READ] = ROLE_READER, [LAUNCH_LIST] = ROLE_LISTER, [LAUNCH_WALK] = ROLE_WALKER,
+    .phase_roles = {[LAUNCH_READ] = ROLE_READER,
+                    [LAUNCH_LIST] = ROLE_LISTER,
+                    [LAUNCH_WALK] = ROLE_WALKER,
                     [LAUNCH_PROBE] = ROLE_PROBER},
     .counters = {"launched", "failed", "late", "mount_operations", "clean_operations", "syscalls", "wakeups", "probes",
                  "probes_late"},

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the loop made for each lock shares with the workload.
+ * Types and inline parts of the measured loop, shared with the workload.
  */
 #pragma once
 #include "core/core.h"
-#include "locks/common.h"
 #include "core/sampler.h"
+#include "locks/common.h"
 #include "timing/work.h"
 
 #define SPIN_LOCK_BYTES ((SPIN_MOST_SLOTS + 8) * PB_LINE)
@@ -21,24 +21,24 @@ struct spin_config {
     const struct spin_lock_kind *kind;
     int64_t hold_ns, think_ns, write_think_ns, writers;
     int hold_distribution, think_distribution; /* enum pb_distribution */
-    int64_t lock_offset, guard_offset;         /* in the line's memory */
+    int64_t lock_offset, guard_offset;         /* within crew->line */
 };
 
-/* What the lock guards, on lines of its own or right behind the lock on its line. */
+/* The data that the lock guards: on a line of its own, or behind the lock on its line. */
 struct spin_guard {
-    uint64_t count;     /* plain on purpose: lost increments betray a lock that does not exclude */
-    uint64_t shadow;    /* written after count; a reader that sees them differ read in the middle */
-    uint64_t left_tick; /* when the owner before left, if that was timed; 0 if not */
-    uint64_t owner;     /* the last one's index, from 1 */
+    uint64_t count;     /* plain on purpose: lost increments show that a lock does not exclude */
+    uint64_t shadow;    /* written after count: a reader that sees them differ read during a write */
+    uint64_t left_tick; /* when the previous owner left, if that was timed; 0 if not */
+    uint64_t owner;     /* index of the last owner, from 1 */
 };
 
-/* The contended memory: a page, so that the lock may lie anywhere in one, the lock, and what it guards. */
+/* The contended memory: a page, so that the lock may lie anywhere in one, the lock, and the guarded data. */
 #define SPIN_LINE_BYTES (PB_PAGE + SPIN_LOCK_BYTES + PB_LINE)
-/* What caches really move; a lock that shares a line with what it guards shares one of these. */
+/* The line size of caches, for a lock that shares its line with the guarded data. */
 #define SPIN_CACHE_LINE 64
 #define SPIN_SHARED_GUARD_OFFSET(lock_bytes) (((lock_bytes) + 7) / 8 * 8)
 
-/* A member's own: its queue node, its work, and what it has counted since the line was made. */
+/* A member's own: its queue node, its work, and its sections since the line was made. */
 struct spin_scratch {
     alignas(PB_LINE) unsigned char self[SPIN_SELF_BYTES];
     alignas(PB_LINE) uint64_t chain;
@@ -53,73 +53,75 @@ static inline struct spin_guard *spin_guard_of(const struct pb_crew_state *crew)
     return (void *)((char *)crew->line + ((const struct spin_config *)crew->config)->guard_offset);
 }
 
-/* A member's view of who owns the lock, in registers while the loop runs. */
+/* A member's view of the lock's owner, in registers while the loop runs. */
 struct spin_owning {
-    uint64_t me;     /* its index, from 1 */
-    uint64_t before; /* the owner before this section */
+    uint64_t me;       /* its index, from 1 */
+    uint64_t previous; /* the owner before this section */
     uint64_t left_tick, arrived_tick;
-    uint64_t run, longest_streak; /* sections in a row */
+    uint64_t streak, longest_streak; /* sections in a row */
 };
 
 #define SPIN_FAST static inline __attribute__((always_inline))
 
-/* First thing in a section, where the guarded line must come anyway: who had it before, and when it was left. */
+/* First thing in a section, which needs the guarded line anyway: read the previous owner, and when it left. */
 SPIN_FAST void spin_own(struct spin_owning *owning, struct spin_guard *guard) {
-    owning->before = guard->owner;
+    owning->previous = guard->owner;
     owning->left_tick = guard->left_tick;
     if (__builtin_expect(owning->left_tick != 0, 0))
         guard->left_tick = 0;
-    if (__builtin_expect(owning->before == owning->me, 1))
+    if (__builtin_expect(owning->previous == owning->me, 1))
         return;
     guard->owner = owning->me;
     if (owning->left_tick)
         owning->arrived_tick = pb_ticks();
 }
 
-/* Count who it was taken over from. Apart, and by value, so that the loop keeps all that in registers. */
-static __attribute__((noinline)) void spin_took_over(struct pb_seat *seat, uint64_t before, uint64_t left_tick,
-                                                     uint64_t arrived_tick) {
-    if (!before || !seat->handoffs)
+/* Count the handoff. Not inline, and by value, so that the loop keeps these values in registers. */
+static __attribute__((noinline)) void spin_took_over(struct pb_member_state *member, uint64_t previous,
+                                                     uint64_t left_tick, uint64_t arrived_tick) {
+    if (!previous || !member->handoffs)
         return;
-    struct pb_handoff *handoff = &seat->handoffs[before - 1];
+    struct pb_handoff *handoff = &member->handoffs[previous - 1];
     handoff->count++;
     if (left_tick) {
         handoff->timed++;
         if (arrived_tick > left_tick)
-            handoff->ns += pb_latency_ns(seat, left_tick, arrived_tick, 1);
+            handoff->ns += pb_latency_ns(member, left_tick, arrived_tick, 1);
     }
 }
 
-/* After a section, when nobody waits for this member. */
-SPIN_FAST void spin_had(struct spin_owning *owning, struct pb_seat *seat) {
-    if (__builtin_expect(owning->before == owning->me, 1)) {
-        owning->run++;
+/* After a section, when no other member waits for this one: update the streak. */
+SPIN_FAST void spin_had(struct spin_owning *owning, struct pb_member_state *member) {
+    if (__builtin_expect(owning->previous == owning->me, 1)) {
+        owning->streak++;
         return;
     }
-    if (owning->run > owning->longest_streak)
-        owning->longest_streak = owning->run;
-    owning->run = 1;
-    spin_took_over(seat, owning->before, owning->left_tick, owning->arrived_tick);
+    if (owning->streak > owning->longest_streak)
+        owning->longest_streak = owning->streak;
+    owning->streak = 1;
+    spin_took_over(member, owning->previous, owning->left_tick, owning->arrived_tick);
 }
 
-static inline void spin_paced(struct pb_seat *seat, struct pb_pace *pace, uint32_t place, uint64_t begin, uint64_t end) {
-    pb_pace_seen(pace, place, ((double)(end - begin) - seat->timer_exact_ticks) * seat->crew->ns_per_tick);
+/* Record a timed piece of work between two readings of the tick counter. */
+static inline void spin_record_piece(struct pb_member_state *member, struct pb_pace *pace, uint32_t place,
+                                     uint64_t begin, uint64_t end) {
+    pb_pace_record(pace, place, ((double)(end - begin) - member->timer_exact_ticks) * member->crew->ns_per_tick);
 }
 
-static inline uint64_t spin_most(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static inline uint64_t spin_max(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
-typedef int spin_run(struct pb_seat *seat, struct pb_until until);
+typedef int spin_run(struct pb_member_state *member, struct pb_until until);
 
-/* See locks/common.h. */
+/* A lock of locks.def, compiled; see locks/common.h. */
 struct spin_lock_kind {
     struct pb_lock_info info;
     size_t lock_bytes;
     spin_run *run;
-    spin_run *run_reader; /* NULL: the lock knows no readers */
-    bool readers_retry;   /* they hold nothing: hold time is the writers' alone */
+    spin_run *run_reader;                     /* NULL: the lock has no readers */
+    bool readers_retry;                       /* they hold nothing: only writers have hold time */
     int (*place)(void *lock, bool processes); /* NULL: zeroed memory is a free lock */
     void (*join)(void *lock, void *self, const struct lock_member *who);
 };
 
-/* The lock at a place of locks.def, NULL past the end; locks/locks.c. */
+/* Return the lock at a place of locks.def, NULL past the end; locks/locks.c. */
 const struct spin_lock_kind *spin_lock_kind_at(int32_t index);

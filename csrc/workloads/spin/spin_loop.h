@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The measured loop, compiled once for each lock so that no indirect call sits in it. Include with LOCK
- * defined: struct LOCK_lock, struct LOCK_self, LOCK_acquire() and LOCK_release() must exist.
- *   LOCK_SECTION(guard)  what is done under the lock; the default counts
+ * The measured loop, compiled once for each lock so that it contains no indirect call. Include with LOCK defined:
+ * struct LOCK_lock, struct LOCK_self, LOCK_acquire() and LOCK_release() must exist. Defines spin_run_LOCK().
+ *
+ *   LOCK_SECTION(guard)  the work under the lock; the default counts
  *   LOCK_READS           the section leaves what it read in seen_count and seen_shadow
- *   LOCK_RETRIES         so it does, and LOCK_release() tells whether it held: it is done again if not
- *   LOCK_UNOWNED         nobody owns the lock in between: there are no handoffs to tell
- * Defines spin_run_LOCK().
+ *   LOCK_RETRIES         the same, and LOCK_release() returns false if the section must be repeated
+ *   LOCK_UNOWNED         the lock has no owner: there are no handoffs to record
  */
 #define SPIN_JOIN_(a, b) a##b
 #define SPIN_JOIN(a, b) SPIN_JOIN_(a, b)
@@ -31,28 +31,28 @@
 #else
 #define SPIN_OWN(guard) spin_own(&owning, guard)
 #define SPIN_LEFT(guard, tick) ((guard)->left_tick = (tick))
-#define SPIN_HAD() spin_had(&owning, seat)
+#define SPIN_HAD() spin_had(&owning, member)
 #endif
 
 _Static_assert(sizeof(struct SPIN_JOIN(LOCK, _lock)) <= SPIN_LOCK_BYTES, "the lock outgrew its place");
 _Static_assert(sizeof(struct SPIN_JOIN(LOCK, _self)) <= SPIN_SELF_BYTES, "the node outgrew its place");
 
-/* `works` is constant in each copy: without hold and think time not even their tests are in the loop. */
-static inline __attribute__((always_inline)) int SPIN_JOIN(spin_loop_, LOCK)(struct pb_seat *seat,
+/* `works` is constant in each copy: without hold and think time the loop does not even test for them. */
+static inline __attribute__((always_inline)) int SPIN_JOIN(spin_loop_, LOCK)(struct pb_member_state *member,
                                                                              struct pb_until until, const bool works) {
-    struct spin_scratch *scratch = seat->scratch;
-    struct SPIN_JOIN(LOCK, _lock) *lock = spin_lock_of(seat->crew);
+    struct spin_scratch *scratch = member->scratch;
+    struct SPIN_JOIN(LOCK, _lock) *lock = spin_lock_of(member->crew);
     struct SPIN_JOIN(LOCK, _self) *self = (void *)scratch->self;
-    struct spin_guard *guard = spin_guard_of(seat->crew);
+    struct spin_guard *guard = spin_guard_of(member->crew);
     struct pb_pace *hold = &scratch->hold, *think = &scratch->think;
     const bool holds = works && hold->asked_ns > 0, thinks = works && think->asked_ns > 0;
     uint64_t operations = 0, retries = 0, torn = 0, chain = scratch->chain;
-    struct spin_owning owning = {.me = (uint64_t)seat->index + 1};
+    struct spin_owning owning = {.me = (uint64_t)member->index + 1};
 #if defined(LOCK_READS) || defined(LOCK_RETRIES)
     uint64_t seen_count, seen_shadow;
 #endif
     uint64_t longest_gap = 0;
-    struct pb_sampler sampler = pb_sampler_start(seat, pb_ticks());
+    struct pb_sampler sampler = pb_sampler_start(member, pb_ticks());
 
     for (;;) {
         uint64_t left = until.operations - operations - 1;
@@ -73,7 +73,7 @@ static inline __attribute__((always_inline)) int SPIN_JOIN(spin_loop_, LOCK)(str
             if (thinks)
                 chain = pb_work(chain, think->steps[pb_pace_next(think)]);
         }
-        /* The same once more, timed. */
+        /* The same operation, timed. */
         uint64_t held, entered = 0, leaving, begin = pb_ticks(), gap = begin - sampler.last_tick;
         uint32_t place = 0;
         for (;;) {
@@ -97,38 +97,39 @@ static inline __attribute__((always_inline)) int SPIN_JOIN(spin_loop_, LOCK)(str
         torn += SPIN_TORN;
         operations += unsampled + 1;
         const uint64_t readings = holds ? 1 : 0;
-        const uint64_t all = unsampled + 1;
-        pb_phase_add_sample(&seat->phases[SPIN_ACQUIRE], pb_latency_ns(seat, begin, held, 1), all);
-        pb_phase_add_sample(&seat->phases[SPIN_HOLD], pb_latency_ns(seat, held, leaving, 1 + readings), all);
-        pb_phase_add_sample(&seat->phases[SPIN_OPERATION], pb_latency_ns(seat, begin, end, 3 + readings), all);
-        longest_gap = spin_most(longest_gap, spin_most(gap, end - begin));
+        const uint64_t stands_for = unsampled + 1;
+        pb_phase_add_sample(&member->phases[SPIN_ACQUIRE], pb_latency_ns(member, begin, held, 1), stands_for);
+        pb_phase_add_sample(&member->phases[SPIN_HOLD], pb_latency_ns(member, held, leaving, 1 + readings), stands_for);
+        pb_phase_add_sample(&member->phases[SPIN_OPERATION], pb_latency_ns(member, begin, end, 3 + readings),
+                            stands_for);
+        longest_gap = spin_max(longest_gap, spin_max(gap, end - begin));
         if (holds)
-            spin_paced(seat, hold, place, entered, leaving);
+            spin_record_piece(member, hold, place, entered, leaving);
         if (thinks) {
             place = pb_pace_next(think);
             entered = pb_ticks();
             chain = pb_work(chain, think->steps[place]);
-            spin_paced(seat, think, place, entered, pb_ticks());
+            spin_record_piece(member, think, place, entered, pb_ticks());
         }
-        if (end >= until.tick || operations >= until.operations || pb_crew_failed(seat->crew))
+        if (end >= until.tick || operations >= until.operations || pb_crew_failed(member->crew))
             break;
-        pb_sampler_next(&sampler, &seat->rng, end);
+        pb_sampler_next(&sampler, &member->rng, end);
     }
     scratch->chain = chain;
     scratch->total_operations += operations;
-    seat->member->operations += operations;
-    seat->member->counters[SPIN_RETRIES] += retries;
-    seat->member->counters[SPIN_TORN_READS] += torn;
-    seat->member->longest_streak = spin_most(owning.longest_streak, owning.run);
-    seat->member->longest_gap_ns = pb_ticks_to_ns(longest_gap, seat->crew->ns_per_tick_fixed);
+    member->result->operations += operations;
+    member->result->counters[SPIN_RETRIES] += retries;
+    member->result->counters[SPIN_TORN_READS] += torn;
+    member->result->longest_streak = spin_max(owning.longest_streak, owning.streak);
+    member->result->longest_gap_ns = pb_ticks_to_ns(longest_gap, member->crew->ns_per_tick_fixed);
     return 0;
 }
 
-static int SPIN_JOIN(spin_run_, LOCK)(struct pb_seat *seat, struct pb_until until) {
-    const struct spin_scratch *scratch = seat->scratch;
+static int SPIN_JOIN(spin_run_, LOCK)(struct pb_member_state *member, struct pb_until until) {
+    const struct spin_scratch *scratch = member->scratch;
     if (scratch->hold.asked_ns > 0 || scratch->think.asked_ns > 0)
-        return SPIN_JOIN(spin_loop_, LOCK)(seat, until, true);
-    return SPIN_JOIN(spin_loop_, LOCK)(seat, until, false);
+        return SPIN_JOIN(spin_loop_, LOCK)(member, until, true);
+    return SPIN_JOIN(spin_loop_, LOCK)(member, until, false);
 }
 
 /* Size of the lock, for the table. */

@@ -121,7 +121,8 @@ static void add_edge(uint32_t from, uint32_t to) {
     edges[n_edges++] = (struct edge){from, to};
 }
 
-/* --- the search ---------------------------------------------------------------------------------------------------- */
+/* --- the search ----------------------------------------------------------------------------------------------------
+ */
 
 static struct frame {
     unsigned char *image;

@@ -4,12 +4,12 @@
  *
  * Interleaving (weak = false): an operation takes effect at once, for all.
  *
- * Weak (weak = true): C11's relaxed, acquire and release, as messages and views (after Kang, Hur, Lahav, Vafeiadis, Dreyer,
- * "A Promising Semantics for Relaxed-Memory Concurrency", POPL 2017, without promises). Each location keeps what was
- * written to it, in order. A load may take any of those that its thread has no reason to call old; a release leaves
- * what its thread knows in the message, an acquire takes it over; a read-modify-write takes the last one and passes on
- * what it carried. Not modelled: a load that is done after a later store of its thread (load buffering), and a write
- * that is ordered before one that was made earlier. A store of a byte is taken as one of its word.
+ * Weak (weak = true): C11's relaxed, acquire and release, as messages and views (after Kang, Hur, Lahav, Vafeiadis,
+ * Dreyer, "A Promising Semantics for Relaxed-Memory Concurrency", POPL 2017, without promises). Each location keeps
+ * what was written to it, in order. A load may take any of those that its thread has no reason to call old; a release
+ * leaves what its thread knows in the message, an acquire takes it over; a read-modify-write takes the last one and
+ * passes on what it carried. Not modelled: a load that is done after a later store of its thread (load buffering), and
+ * a write that is ordered before one that was made earlier. A store of a byte is taken as one of its word.
  */
 #pragma once
 #include <stdalign.h>
@@ -63,9 +63,9 @@ static inline void memory_forget(int place) {
         oldest = (uint8_t)(location->count - 1);
     location->count -= oldest;
     memmove(location->messages, location->messages + oldest, location->count * sizeof location->messages[0]);
-#define LOWER(view)                                                                                                  \
-    ((view).at[place] = (uint8_t)((view).at[place] == UINT8_MAX   ? UINT8_MAX /* an ended thread */                  \
-                                  : (view).at[place] > oldest ? (view).at[place] - oldest                          \
+#define LOWER(view)                                                                                                    \
+    ((view).at[place] = (uint8_t)((view).at[place] == UINT8_MAX ? UINT8_MAX /* an ended thread */                      \
+                                  : (view).at[place] > oldest   ? (view).at[place] - oldest                            \
                                                                 : 0))
     for (int i = 0; i < MEMORY_THREADS; i++) {
         LOWER(memory.threads[i].now);

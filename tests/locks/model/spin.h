@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What Spin (lock.pml) keeps and calls of a lock's model. A state is the numbers of its parts: the words of the world, the
- * lock and its members, each stack, the weak memory; a number stands for the exact bytes (spin_machine.h).
+ * What Spin (lock.pml) keeps and calls of a lock's model. A state is the numbers of its parts: the words of the world,
+ * the lock and its members, each stack, the weak memory; a number stands for the exact bytes (spin_machine.h).
  */
 #pragma once
 #include <stdint.h>

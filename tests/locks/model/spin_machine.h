@@ -11,7 +11,8 @@ _Static_assert(SPIN_THREADS == MEMORY_THREADS, "Spin has a number for each threa
 
 struct spin_state spin;
 
-/* --- parts of states by number: exact, so that nothing is lost to a hash ------------------------------------------- */
+/* --- parts of states by number: exact, so that nothing is lost to a hash -------------------------------------------
+ */
 
 static struct part {
     unsigned char *bytes;
@@ -70,7 +71,8 @@ static uint32_t part_number(const void *bytes, size_t size) {
 }
 static void part_get(void *to, uint32_t number) { memcpy(to, parts[number].bytes, parts[number].size); }
 
-/* --- states -------------------------------------------------------------------------------------------------------- */
+/* --- states --------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t memory_number(void) {
     static unsigned char bytes[sizeof memory + sizeof(uint32_t)];
@@ -136,7 +138,8 @@ void spin_step(int thread, int choice) {
     keep();
 }
 
-/* --- Spin's own main(), from the same options ----------------------------------------------------------------------- */
+/* --- Spin's own main(), from the same options -----------------------------------------------------------------------
+ */
 
 int spin_main(int argc, char **argv);
 

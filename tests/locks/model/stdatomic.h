@@ -25,26 +25,26 @@ uintptr_t model_change(void *object, size_t size, enum model_change change, uint
 bool model_compare(void *object, size_t size, uintptr_t *expected, uintptr_t desired, int order, int failure);
 void model_fence(int order);
 
-#define atomic_load_explicit(object, order)                                                                          \
+#define atomic_load_explicit(object, order)                                                                            \
     ((__typeof__(*(object)))model_load((void *)(object), sizeof *(object), order))
-#define atomic_store_explicit(object, value, order)                                                                  \
+#define atomic_store_explicit(object, value, order)                                                                    \
     model_store((void *)(object), sizeof *(object), (uintptr_t)(value), order)
-#define MODEL_CHANGE(change, object, operand, order)                                                                 \
-    __extension__({                                                                                                  \
-        (__typeof__(*(object)))model_change((void *)(object), sizeof *(object), change, (uintptr_t)(operand), order);\
+#define MODEL_CHANGE(change, object, operand, order)                                                                   \
+    __extension__({                                                                                                    \
+        (__typeof__(*(object)))model_change((void *)(object), sizeof *(object), change, (uintptr_t)(operand), order);  \
     })
 #define atomic_exchange_explicit(object, value, order) MODEL_CHANGE(MODEL_EXCHANGE, object, value, order)
 #define atomic_fetch_add_explicit(object, value, order) MODEL_CHANGE(MODEL_ADD, object, value, order)
 #define atomic_fetch_sub_explicit(object, value, order) MODEL_CHANGE(MODEL_SUB, object, value, order)
 #define atomic_fetch_or_explicit(object, value, order) MODEL_CHANGE(MODEL_OR, object, value, order)
 #define atomic_fetch_and_explicit(object, value, order) MODEL_CHANGE(MODEL_AND, object, value, order)
-#define atomic_compare_exchange_strong_explicit(object, expected, desired, order, failure)                           \
-    __extension__({                                                                                                  \
-        uintptr_t model_seen = (uintptr_t) * (expected);                                                             \
-        bool model_done = model_compare((void *)(object), sizeof *(object), &model_seen, (uintptr_t)(desired),       \
-                                        order, failure);                                                             \
-        *(expected) = (__typeof__(*(expected)))model_seen;                                                           \
-        model_done;                                                                                                  \
+#define atomic_compare_exchange_strong_explicit(object, expected, desired, order, failure)                             \
+    __extension__({                                                                                                    \
+        uintptr_t model_seen = (uintptr_t)*(expected);                                                                 \
+        bool model_done =                                                                                              \
+            model_compare((void *)(object), sizeof *(object), &model_seen, (uintptr_t)(desired), order, failure);      \
+        *(expected) = (__typeof__(*(expected)))model_seen;                                                             \
+        model_done;                                                                                                    \
     })
 #define atomic_compare_exchange_weak_explicit atomic_compare_exchange_strong_explicit
 #define atomic_thread_fence(order) model_fence(order)

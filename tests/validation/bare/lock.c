@@ -79,8 +79,7 @@ int main(int argc, char **argv) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET((size_t)atoi(argv[1]), &set);
-    struct memory *memory =
-        mmap(NULL, sizeof *memory, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct memory *memory = mmap(NULL, sizeof *memory, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (sched_setaffinity(0, sizeof set, &set) || memory == MAP_FAILED) {
         perror("bare_lock");
         return 1;
