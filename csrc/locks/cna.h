@@ -15,8 +15,9 @@
 #endif
 
 #define CNA_WAITING ((uintptr_t)0)
-#define CNA_ALONE ((uintptr_t)1) /* it has the lock, and no waiter was skipped; other values: the head of the skipped  \
-                                  */
+#define CNA_ALONE                                                                                                      \
+    ((uintptr_t)1) /* it has the lock, and no waiter was skipped; other values: the head of the skipped                \
+                    */
 
 struct cna_self {
     _Atomic(struct cna_self *) next;

@@ -14,11 +14,12 @@
 #include "core/sampler.h"
 #include "sim/time_queue.h"
 
-#define SIM_PS 1000.0                     /* in a ns */
-#define SIM_LINE_WORDS 8                  /* guarded data on the lock's line uses the upper half */
-#define SIM_STORE_BUFFER 8                /* stores in flight per thread */
-#define SIM_AGENTS (SIM_STORE_BUFFER + 1) /* requests of a thread besides its own: its stores, and a speculative one   \
-                                           */
+#define SIM_PS 1000.0      /* in a ns */
+#define SIM_LINE_WORDS 8   /* guarded data on the lock's line uses the upper half */
+#define SIM_STORE_BUFFER 8 /* stores in flight per thread */
+#define SIM_AGENTS                                                                                                     \
+    (SIM_STORE_BUFFER + 1) /* requests of a thread besides its own: its stores, and a speculative one                  \
+                            */
 #define SIM_QUANTILES 256
 #define SIM_CONTENDED_LINES 8 /* lines that many threads want: each domain has a queue of its own there */
 #define SIM_NODES (SIM_CONTENDED_LINES * SIM_LINE_WORDS) /* first word of the threads' own lines */

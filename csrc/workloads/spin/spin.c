@@ -78,7 +78,9 @@ static int place_line(struct pb_crew_state *crew) {
     const struct spin_config *config = crew->config;
     const struct spin_lock_kind *kind = config->kind;
     int rc = kind->place ? kind->place(spin_lock_of(crew), crew->spec->crew == PB_CREW_PROCESSES) : 0;
-    return rc ? pb_fail(crew, rc == -ENOTSUP ? PB_UNSUPPORTED : PB_FAILED, -rc, "initialising the lock", "%s", kind->info.name) : 0;
+    return rc ? pb_fail(crew, rc == -ENOTSUP ? PB_UNSUPPORTED : PB_FAILED, -rc, "initialising the lock", "%s",
+                        kind->info.name)
+              : 0;
 }
 
 /* The last members write; member 0 always reads, so that one thread alone reads. */

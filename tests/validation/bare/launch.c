@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The system calls of pybench's launch workload and nothing else: which tests/validation/measuring/launch.py compares it with.
+ * The system calls of pybench's launch workload and nothing else: which tests/validation/measuring/launch.py compares
+ * it with.
  *
  *   bare_launch binds|parent CONTAINERS LAYERS verify|plain CPU...
  *
