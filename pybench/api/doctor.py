@@ -10,7 +10,7 @@ from pybench.host.doctor import Observation
 from pybench.host.topology import topology_of
 from pybench.placement import parse_placements, place
 from pybench.results.records import Cell, Plan, Trial
-from pybench.run.checks import explain
+from pybench.run.checks import next_step
 from pybench.run.sweep import Sweep
 from pybench.workloads import workload
 
@@ -51,7 +51,7 @@ def rehearse(cpus: tuple[int, ...]) -> list[Observation]:
             level="problem",
             seen=f"{seen}; it failed: {', '.join(trial.flags)}",
             threshold="no check fails",
-            next_step=explain(trial.flags[0]).rpartition("; ")[2],
+            next_step=next_step(trial.flags[0]),
         )
     ]
 

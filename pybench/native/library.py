@@ -45,9 +45,15 @@ def names(lookup: Any, *arguments: Any) -> Iterator[str]:
 def error_text(error: Any) -> str:
     """Return a `struct pb_error` as one line: what was tried, on what, and the errno's meaning."""
     ffi = load().ffi
-    tried, subject = (ffi.string(text).decode(errors="replace") for text in (error.tried, error.subject))
+    tried, subject = tried_call(error), ffi.string(error.subject).decode(errors="replace")
     text = f"{tried}: {subject}" if subject else tried
     return f"{text}: {os.strerror(-error.code)}" if error.code else text
+
+
+def tried_call(error: Any) -> str:
+    """Return the call that a `struct pb_error` is about."""
+    text: str = load().ffi.string(error.tried).decode(errors="replace")
+    return text
 
 
 @functools.cache

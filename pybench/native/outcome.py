@@ -206,6 +206,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
 
     status: Status
     reason: str = ""
+    tried: str = ""
+    """The call that failed: `mount_setattr(MOUNT_ATTR_IDMAP)`."""
     errno: int = 0
     members: Members | None = None
     phases: dict[str, Phase] = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pybench.native.library import error_text, load, names, phases
+from pybench.native.library import error_text, load, names, phases, tried_call
 from pybench.native.outcome import Handoffs, Members, Outcome, Phase, Status, TrialSpec
 
 STATUSES: tuple[Status, ...] = ("ok", "unsupported", "failed", "interrupted")
@@ -84,7 +84,7 @@ def _outcome(ffi: Any, lib: Any, spec: TrialSpec, trial: Any) -> Outcome:
     if status != "ok":
         error = lib.pb_trial_error(trial)
         reason = "interrupted by a signal" if status == "interrupted" else error_text(error)
-        return Outcome(status=status, reason=reason or "the crew died", errno=-error.code)
+        return Outcome(status=status, reason=reason or "the crew died", tried=tried_call(error), errno=-error.code)
     members = [lib.pb_trial_member(trial, i) for i in range(summary.n_members)]
     counters = names(lib.pb_counter_name, spec.workload.encode())
     sums = {name: sum(member.counters[i] for member in members) for i, name in enumerate(counters)}

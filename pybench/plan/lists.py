@@ -52,14 +52,18 @@ def thread_counts(text: str, most: int) -> list[int]:
     return sorted(set(counts))
 
 
+def _shown(text: str) -> str:
+    return f"--threads {text[:40]!r}"
+
+
 def _count(word: str, most: int, text: str) -> int:
     if word == "max":
         return most
     if not word.isdecimal() or not word.strip("0"):
-        raise UsageError(f"--threads {text!r}: {word!r} is no thread count; write 1,2,4..max")
+        raise UsageError(f"invalid thread count {word!r}", subject=_shown(text), fix="write 1,2,4..64")
     # The length first: of very long ones no number is made.
     if len(word) > 9 or int(word) > MOST_THREADS:
-        raise UsageError(f"--threads {text[:40]!r}: {word[:20]} is too many; write 1 to {MOST_THREADS}")
+        raise UsageError(f"{word[:20]} is too many", subject=_shown(text), fix=f"write 1 to {MOST_THREADS}")
     return int(word)
 
 
@@ -67,7 +71,7 @@ def _continue(counts: list[int], last: int, text: str) -> list[int]:
     current = counts[-1]
     if last < current:
         if not text.replace(" ", "").endswith("max"):
-            raise UsageError(f"--threads {text!r}: {current}..{last} descends; write {last}..{current}")
+            raise UsageError(f"{current}..{last} descends", subject=_shown(text), fix=f"write {last}..{current}")
         # `1,2,4..max` where max is small: what is beyond it is not meant.
         counts[:] = [count for count in counts if count <= last]
         return [last]
@@ -77,7 +81,7 @@ def _continue(counts: list[int], last: int, text: str) -> list[int]:
     if len(counts) >= 3 and counts[-1] * counts[-3] == counts[-2] ** 2 and counts[-1] > counts[-2]:
         ratio = counts[-1] / counts[-2]
     if step < 1:
-        raise UsageError(f"--threads {text!r}: counts must ascend before '..'")
+        raise UsageError("counts must ascend before '..'", subject=_shown(text))
     more = []
     while (current := round(current * ratio) if ratio else current + step) < last:
         more.append(current)

@@ -306,6 +306,11 @@ def flags(cell: Cell, evidence: Evidence) -> list[str]:
     return [check.name for check in CHECKS if check.flags(cell, evidence)]
 
 
+def next_step(name: str) -> str:
+    """Return what to do about a flag, `` for a check of another version."""
+    return next((check.next_step for check in CHECKS if check.name == name), "")
+
+
 def explain(name: str) -> str:
     """Return a flag in words: its reason, and the next step."""
     for check in CHECKS:

@@ -189,7 +189,7 @@ class Sweep:
         if not trials or any(trial.figures for trial in trials):
             return
         if all(trial.outcome.status == "unsupported" for trial in trials):
-            words = sorted({unsupported_words(trial.outcome.reason, trial.outcome.errno) for trial in trials})
+            words = sorted({unsupported_words(trial.outcome) for trial in trials})
             raise UnsupportedError(f"this host cannot do it: {'; '.join(words)}")
         reasons = sorted({trial.outcome.reason or trial.outcome.note for trial in trials})
         raise MeasurementError(f"every trial failed: {'; '.join(reasons)}")

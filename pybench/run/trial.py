@@ -17,8 +17,7 @@ NAMESPACES = (
     "mounts need root (CAP_SYS_ADMIN) or unprivileged user namespaces (sysctl user.max_user_namespaces, "
     "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)"
 )
-# Part of the failed call -> what it needs. Kernels differ by what was put back into them: these are the versions
-# that first had it.
+# Part of the failed call -> what it needs. Versions are those of upstream kernels; distributions backport.
 CALLS = {
     "MS_REC | MS_PRIVATE": "the root must be a mount point; of a chroot, mount --bind DIR DIR before chroot DIR",
     "CLONE_NEWUSER": NAMESPACES,
@@ -80,15 +79,17 @@ def measure(
     return msgspec.structs.replace(measured, evidence=seen, flags=flags(cell, seen))
 
 
-def needs(reason: str, code: int = 0) -> str:
-    """What would make it possible, for the reason and errno of an unsupported trial; `` where we do not know."""
-    if "MOUNT_ATTR_IDMAP" in reason and code == errno.EPERM:
+def needs(outcome: Outcome) -> str:
+    """Return what would make an unsupported trial possible, `` if that is not known."""
+    # Records of older versions name the failed call only in their reason.
+    tried = outcome.tried or outcome.reason
+    if "MOUNT_ATTR_IDMAP" in tried and outcome.errno == errno.EPERM:
         return IDMAP_PERMISSION
-    return next((words for call, words in CALLS.items() if call in reason), "")
+    return next((words for call, words in CALLS.items() if call in tried), "")
 
 
-def unsupported_words(reason: str, code: int) -> str:
-    """A reason with its errno's name and what it needs: `fsopen(overlay): ...: No such device (ENODEV); ...`."""
-    name = errno.errorcode.get(code, "")
-    needed = needs(reason, code)
-    return reason + (f" ({name})" if name else "") + (f"; {needed}" if needed else "")
+def unsupported_words(outcome: Outcome) -> str:
+    """Return why a trial is unsupported and what it needs: `fsopen(overlay): No such device (ENODEV); ...`."""
+    name = errno.errorcode.get(outcome.errno, "")
+    needed = needs(outcome)
+    return outcome.reason + (f" ({name})" if name else "") + (f"; {needed}" if needed else "")

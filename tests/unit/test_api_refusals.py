@@ -27,7 +27,7 @@ def untouched(_: TrialSpec) -> Outcome:
         ({"target": "x"}, "$.target"),
         ({"target": float("nan")}, "target: nan is out of range"),
         ({"crew": "fibers"}, "choose from threads, processes"),
-        ({"threads": ""}, "no thread count"),
+        ({"threads": ""}, "invalid thread count"),
         ({"threads": 5000, "oversubscribe": True}, "write 1 to 4096"),
         ({"oversubscribe": "x"}, "$.oversubscribe"),
     ],

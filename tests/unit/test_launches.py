@@ -342,8 +342,8 @@ def test_what_cannot_be_done_is_one_line_beside_what_can() -> None:
     ],
 )
 def test_what_a_call_needs(reason: str, code: int, needed: str) -> None:
-    assert needed in needs(reason, code)
-    assert bool(needed) == bool(needs(reason, code))
+    assert needed in needs(Outcome(status="unsupported", tried=reason, errno=code))
+    assert bool(needed) == bool(needs(Outcome(status="unsupported", tried=reason, errno=code)))
 
 
 def asked(threads: int = 2, **params: Any) -> str | None:

@@ -91,7 +91,7 @@ def unsupported_of(trials: Iterable[Trial]) -> str:
     outcomes = [trial.outcome for trial in trials]
     if not outcomes or any(outcome.status != "unsupported" for outcome in outcomes):
         return ""
-    return unsupported_words(outcomes[-1].reason, outcomes[-1].errno)
+    return unsupported_words(outcomes[-1])
 
 
 def summarize(

@@ -49,11 +49,13 @@ def names(text: str | None) -> list[str]:
 def thread_list(text: str, option: str) -> list[int]:
     """Return the thread counts of `48,96..384`. UsageError for anything else."""
     if "max" in text:
-        raise UsageError(f"{option} {text!r}: write the number for max; a curve has no CPUs of its own")
+        raise UsageError(
+            "a curve has no CPUs of its own", subject=f"{option} {text!r}", fix="write a number instead of max"
+        )
     try:
         return thread_counts(text, MOST_THREADS)
     except UsageError as error:
-        raise UsageError(str(error).replace("--threads", option).replace("..max", "..96")) from None
+        raise UsageError(error.what, subject=f"{option} {text[:40]!r}", fix=error.fix) from None
 
 
 def curves_of_results(path: Path, where: Sequence[str], emulated: bool = False) -> list[CurveInput]:
