@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a Linux host behaves when every CPU wants the same lock.
+"""Measure, simulate and compare how a Linux host behaves when every CPU wants the same lock.
 
     import pybench
     run = pybench.measure("spin", lock=["ticket", "mcs"], threads=[1, 2])  # or pybench.load("results/....jsonl")
@@ -7,7 +7,7 @@
     pybench.simulate("spin", machine="r5.metal", lock=["ticket", "mcs"], threads="1,2,4..max")
     run.to_frame("cells"); run.compare(pybench.load("other.jsonl")); run.chart()
 
-docs/guides/python.md shows more. Names are imported when they are first used, so `import pybench` costs nothing.
+docs/guides/python.md shows more. A name is imported when it is first used, so `import pybench` takes no time.
 """
 
 import importlib
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from pybench.api.measure import Measured, measure
     from pybench.api.run import Ratio, Run, load
     from pybench.api.simulate import simulate
-    from pybench.errors import MeasurementError, PybenchError, UnsupportedError, UsageError
+    from pybench.errors import BusyError, MeasurementError, PybenchError, UnsupportedError, UsageError
     from pybench.stats.estimate import Interval
 
 __all__ = [
+    "BusyError",
     "Comparison",
     "Interval",
     "Measured",
@@ -41,28 +42,22 @@ __all__ = [
 
 __version__ = _version.VERSION
 
-_WHERE = {
-    "Interval": "pybench.stats.estimate",
-    "Comparison": "pybench.api.compared",
-    "Measured": "pybench.api.measure",
-    "measure": "pybench.api.measure",
-    "Ratio": "pybench.api.run",
-    "Run": "pybench.api.run",
-    "load": "pybench.api.run",
-    "simulate": "pybench.api.simulate",
-    "MeasurementError": "pybench.errors",
-    "PybenchError": "pybench.errors",
-    "UnsupportedError": "pybench.errors",
-    "UsageError": "pybench.errors",
+_MODULES = {
+    "pybench.api.compared": ("Comparison",),
+    "pybench.api.measure": ("Measured", "measure"),
+    "pybench.api.run": ("Ratio", "Run", "load"),
+    "pybench.api.simulate": ("simulate",),
+    "pybench.errors": ("BusyError", "MeasurementError", "PybenchError", "UnsupportedError", "UsageError"),
+    "pybench.stats.estimate": ("Interval",),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'pybench' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_WHERE[name]), name)
-    globals()[name] = value
-    return value
+    for module, names in _MODULES.items():
+        if name in names:
+            value = globals()[name] = getattr(importlib.import_module(module), name)
+            return value
+    raise AttributeError(f"module 'pybench' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program, also as `python -m pybench`. Ctrl-C ends it in one line from the first import on."""
+"""The program, also as `python -m pybench`; Ctrl-C ends it with one line, even during imports."""
 
 import sys
 

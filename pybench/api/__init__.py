@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `import pybench` offers: measure, load, look, compare, ask, export. docs/guides/python.md shows it."""
+"""The Python API. `import pybench` offers its main names; `toolkit` has building blocks for applications."""

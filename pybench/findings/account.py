@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from pybench import __version__
-from pybench.api.documents import Block, Column, Document, Heading, Paragraph, Span, Table, host_words
-from pybench.api.hosts import read_facts
+from pybench.api.toolkit.documents import Block, Column, Document, Heading, Paragraph, Span, Table, host_words
+from pybench.api.toolkit.hosts import read_facts
 from pybench.findings.claim import Claim, examine
-from pybench.findings.evidence.experiments import Experiments
+from pybench.findings.experiments.host_experiments import Experiments
 from pybench.findings.verdict import ClaimCheck, Finding, exactly, quantity
 
 TONES = {"reproduced": "good", "not reproduced": "bad", "cannot tell here": "warn"}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from pybench import MeasurementError, UnsupportedError
-from pybench.findings.evidence.experiments import Experiments
+from pybench.findings.experiments.host_experiments import Experiments
 from pybench.findings.verdict import ClaimCheck, ClaimEvidence, Finding, How, Verdict, fill, judge, where_from
 
 Examine = Callable[[Experiments], ClaimEvidence]

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 from numpy.typing import ArrayLike
 
-from pybench.api.statistics import Interval, finite_samples, range_interval
+from pybench.api.toolkit.statistics import Interval, finite_samples, range_interval
 
 # Fewer draws cover too little of the ranges of the uncertain inputs.
 LEAST_DRAWS = 10

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("altair")
 pytest.importorskip("vl_convert")
 from pybench.findings.account import Account
-from pybench.findings.page import render_account
+from pybench.findings.findings_page import render_account
 from pybench.findings.verdict import Assumption, ChartPoint, ClaimChart, ClaimCheck, Finding, exactly, judge
 from pybench.stats.estimate import Interval
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from pybench.api.documents import to_text
+from pybench.api.toolkit.documents import to_text
 from pybench.errors import UsageError
+from pybench.findings.advice.advice_document import advice
 from pybench.findings.advice.changes import changes, present_settings
-from pybench.findings.advice.document import advice
 from pybench.findings.advice.options import FARTHEST, Demand, Option, options_of
 from pybench.results.records import Simulated
 from pybench.results.store import Results

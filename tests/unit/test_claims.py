@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pybench.api.scenarios import Scenario, simulate_scenarios
+from pybench.api.toolkit.scenarios import Scenario, simulate_scenarios
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
 from pybench.findings.claim import Claim, examine
 from pybench.findings.claims import MODULES, load_claims
-from pybench.findings.evidence.experiments import Count, Experiments
-from pybench.findings.evidence.kernel_events import Operations, kernel_counts, waits_by_lock
-from pybench.findings.evidence.samples import lost_share, rate, simulated_samples
+from pybench.findings.experiments.host_experiments import Count, Experiments
+from pybench.findings.experiments.kernel_events import Operations, kernel_counts, waits_by_lock
+from pybench.findings.experiments.samples import lost_share, rate, simulated_samples
 from pybench.findings.verdict import (
     LEAST_DRAWS,
     Assumption,

@@ -9,7 +9,7 @@ import pytest
 from pybench.api.measure import request_of
 from pybench.api.run import Run
 from pybench.findings.claims import load_claims
-from pybench.findings.evidence.experiments import Experiments
+from pybench.findings.experiments.host_experiments import Experiments
 from pybench.findings.verdict import ClaimEvidence
 from pybench.plan.planner import make_plan
 from pybench.results.records import Cell, Trial
@@ -36,7 +36,7 @@ def planted(factor: Factor, machine: str, monkeypatch: pytest.MonkeyPatch) -> Ex
         phases = {name: msgspec.structs.replace(p, wall_ns=ns * p.calls) for name, p in one.outcome.phases.items()}
         return msgspec.structs.replace(one, outcome=msgspec.structs.replace(one.outcome, phases=phases))
 
-    monkeypatch.setattr("pybench.findings.evidence.experiments.measure", measure)
+    monkeypatch.setattr("pybench.findings.experiments.host_experiments.measure", measure)
     return lab
 
 

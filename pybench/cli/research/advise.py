@@ -60,9 +60,9 @@ def command(
             raise UsageError(f"unknown strategy {word!r}", fix=f"choose from {', '.join(STRATEGIES)}")
     deadline_ns, budget_ns = duration_ns(deadline), duration_ns(budget)
     # Libraries that are slow to import, once the options are known to be right.
-    from pybench.api.documents import show
-    from pybench.api.result_files import read
-    from pybench.findings.advice.document import advice
+    from pybench.api.toolkit.documents import show
+    from pybench.api.toolkit.result_files import read
+    from pybench.findings.advice.advice_document import advice
     from pybench.findings.advice.options import Demand, Option, options_of, simulated_options
 
     demand = Demand(containers=containers, layers=layers, passes=passes, deadline_ns=float(deadline_ns))

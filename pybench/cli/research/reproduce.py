@@ -76,7 +76,7 @@ def command(
     with undisturbed():
         _check_outputs(html, output, force)
         # Libraries that are slow to import, once the options are known to be right.
-        from pybench.api.documents import show
+        from pybench.api.toolkit.documents import show
         from pybench.findings.account import examine_claims, verdicts
 
         claims = load_claims(numbers)
@@ -93,7 +93,7 @@ def command(
         click.echo(f"kept in {output}", err=True)
     if html:
         from pybench.cli.read.report import write_whole
-        from pybench.findings.page import render_account
+        from pybench.findings.findings_page import render_account
 
         write_whole(html, render_account(account).encode())
         click.echo(f"page: {html}", err=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from pybench.api.statistics import Interval, ratio_interval
+from pybench.api.toolkit.statistics import Interval, ratio_interval
 from pybench.findings.advice.options import Option
 from pybench.findings.verdict import paired_ratio
 

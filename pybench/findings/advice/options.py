@@ -8,10 +8,10 @@ from itertools import pairwise
 import msgspec
 
 from pybench import UsageError
-from pybench.api.result_files import Cell, Results, Trial, with_defaults
-from pybench.api.scenarios import Scenario, machine_topology, simulate_scenarios
-from pybench.api.statistics import LEAST_TRIALS, Interval, median_interval
-from pybench.api.trials import workload
+from pybench.api.toolkit.result_files import Cell, Results, Trial, with_defaults
+from pybench.api.toolkit.scenarios import Scenario, machine_topology, simulate_scenarios
+from pybench.api.toolkit.statistics import LEAST_TRIALS, Interval, median_interval
+from pybench.api.toolkit.trials import workload
 from pybench.findings.verdict import LEAST_DRAWS, over_draws
 
 # The latency of the slowest launches grows with a power of containers and layers. A power that was not measured is

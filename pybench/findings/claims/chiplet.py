@@ -2,10 +2,10 @@
 """Finding 8: at equal cores, the chiplet machine is about 20 % faster."""
 
 from pybench.findings.claim import Claim
-from pybench.findings.evidence.assumptions import vary
-from pybench.findings.evidence.experiments import CONTAINERS, Experiments
-from pybench.findings.evidence.published_machines import CHIPLET, MANY, MESH, NOTE, STORMS, simulated
-from pybench.findings.evidence.samples import launches, over
+from pybench.findings.experiments.assumptions import vary
+from pybench.findings.experiments.host_experiments import CONTAINERS, Experiments
+from pybench.findings.experiments.published_machines import CHIPLET, MANY, MESH, NOTE, STORMS, simulated
+from pybench.findings.experiments.samples import launches, over
 from pybench.findings.verdict import ClaimCheck, ClaimEvidence
 
 # About 20 % faster: launches take 10 to 30 % less.

@@ -2,11 +2,11 @@
 """Finding 3: launches spend most of their time on global locks."""
 
 from pybench import MeasurementError, UnsupportedError
-from pybench.api.statistics import Interval
+from pybench.api.toolkit.statistics import Interval
 from pybench.findings.claim import Claim
-from pybench.findings.evidence.experiments import CONTAINERS, Experiments
-from pybench.findings.evidence.published_machines import DUAL, NOTE, simulated
-from pybench.findings.evidence.samples import cost, cost_over, launches, lost_share, over, scaled
+from pybench.findings.experiments.host_experiments import CONTAINERS, Experiments
+from pybench.findings.experiments.published_machines import DUAL, NOTE, simulated
+from pybench.findings.experiments.samples import cost, cost_over, launches, lost_share, over, scaled
 from pybench.findings.verdict import ClaimChart, ClaimCheck, ClaimEvidence, over_draws, point
 
 # Fewer CPUs cannot show the contention of a hundred.

@@ -2,12 +2,12 @@
 """Finding 5: machines perform alike up to about 20 containers; from about 100 the dual-socket machine fails."""
 
 from pybench import MeasurementError, UnsupportedError
-from pybench.api.scenarios import DEFAULT_STEPS, machine_number
+from pybench.api.toolkit.scenarios import DEFAULT_STEPS, machine_number
 from pybench.findings.claim import Claim
-from pybench.findings.evidence.assumptions import vary
-from pybench.findings.evidence.experiments import CONTAINERS, DEADLINE_NS, FEW, Experiments
-from pybench.findings.evidence.published_machines import AT_ONCE, CHIPLET, DUAL, MESH, NOTE, STORMS, simulated
-from pybench.findings.evidence.samples import launches, over, summary
+from pybench.findings.experiments.assumptions import vary
+from pybench.findings.experiments.host_experiments import CONTAINERS, DEADLINE_NS, FEW, Experiments
+from pybench.findings.experiments.published_machines import AT_ONCE, CHIPLET, DUAL, MESH, NOTE, STORMS, simulated
+from pybench.findings.experiments.samples import launches, over, summary
 from pybench.findings.verdict import (
     Assumption,
     ChartPoint,

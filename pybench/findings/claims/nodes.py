@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding 6: two NUMA nodes are far worse than one."""
 
-from pybench.api.statistics import ratio_interval
+from pybench.api.toolkit.statistics import ratio_interval
 from pybench.findings.claim import Claim
-from pybench.findings.evidence.assumptions import vary
-from pybench.findings.evidence.experiments import CONTAINERS, Experiments
-from pybench.findings.evidence.published_machines import MESH, NOTE, STORMS, TWO_NODES, simulated
-from pybench.findings.evidence.samples import launch_ns, launches, measured_samples, over
+from pybench.findings.experiments.assumptions import vary
+from pybench.findings.experiments.host_experiments import CONTAINERS, Experiments
+from pybench.findings.experiments.published_machines import MESH, NOTE, STORMS, TWO_NODES, simulated
+from pybench.findings.experiments.samples import launch_ns, launches, measured_samples, over
 from pybench.findings.verdict import ClaimCheck, ClaimEvidence
 
 FAR_WORSE = 1.5

@@ -2,7 +2,7 @@
 """Finding 2: a hundred containers of fifty layers are 20,200 mount operations."""
 
 from pybench.findings.claim import Claim
-from pybench.findings.evidence.experiments import LAYERS, PASSES, Experiments
+from pybench.findings.experiments.host_experiments import LAYERS, PASSES, Experiments
 from pybench.findings.verdict import ClaimCheck, ClaimEvidence, exactly
 
 

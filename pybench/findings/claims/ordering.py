@@ -2,11 +2,19 @@
 """Finding 9: how machines order on a microbenchmark of one contended lock."""
 
 from pybench import Run
-from pybench.api.statistics import ratio_interval
+from pybench.api.toolkit.statistics import ratio_interval
 from pybench.findings.claim import Claim
-from pybench.findings.evidence.experiments import Experiments
-from pybench.findings.evidence.published_machines import CHIPLET, DUAL, LOCKS, MANY, MESH, SPIN_THREADS, simulated
-from pybench.findings.evidence.samples import acquisition_ns, measured_samples, over, rate, simulated_samples
+from pybench.findings.experiments.host_experiments import Experiments
+from pybench.findings.experiments.published_machines import (
+    CHIPLET,
+    DUAL,
+    LOCKS,
+    MANY,
+    MESH,
+    SPIN_THREADS,
+    simulated,
+)
+from pybench.findings.experiments.samples import acquisition_ns, measured_samples, over, rate, simulated_samples
 from pybench.findings.verdict import ClaimChart, ClaimCheck, ClaimEvidence, over_draws, point
 
 # The published profile shows a loop of load, test and pause: a test-and-test-and-set lock.

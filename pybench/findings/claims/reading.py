@@ -4,11 +4,11 @@
 import math
 
 from pybench import MeasurementError, UnsupportedError
-from pybench.api.result_files import Trial
-from pybench.api.statistics import Interval, median_interval, percentiles_ns, ratio_interval
+from pybench.api.toolkit.result_files import Trial
+from pybench.api.toolkit.statistics import Interval, median_interval, percentiles_ns, ratio_interval
 from pybench.findings.claim import Claim
-from pybench.findings.evidence.experiments import LAYERS, TABLES, Experiments
-from pybench.findings.evidence.samples import cost_over, measured_samples, summary
+from pybench.findings.experiments.host_experiments import LAYERS, TABLES, Experiments
+from pybench.findings.experiments.samples import cost_over, measured_samples, summary
 from pybench.findings.verdict import ClaimChart, ClaimCheck, ClaimEvidence, point
 
 LATE_NS = 30e9

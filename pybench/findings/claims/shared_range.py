@@ -3,9 +3,9 @@
 
 from pybench.findings.claim import Claim
 from pybench.findings.claims.domination import not_lost
-from pybench.findings.evidence.experiments import CONTAINERS, Experiments
-from pybench.findings.evidence.published_machines import DUAL, NOTE, simulated
-from pybench.findings.evidence.samples import cost_over, launches, over, summary
+from pybench.findings.experiments.host_experiments import CONTAINERS, Experiments
+from pybench.findings.experiments.published_machines import DUAL, NOTE, simulated
+from pybench.findings.experiments.samples import cost_over, launches, over, summary
 from pybench.findings.verdict import ClaimCheck, ClaimEvidence, exactly
 
 

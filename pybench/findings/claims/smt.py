@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding 7: with hyperthreads off, launches on the single-socket mesh machine take 20 to 30 % less."""
 
-from pybench.api.statistics import ratio_interval
+from pybench.api.toolkit.statistics import ratio_interval
 from pybench.findings.claim import Claim
-from pybench.findings.evidence.assumptions import vary
-from pybench.findings.evidence.experiments import CONTAINERS, Experiments
-from pybench.findings.evidence.published_machines import MANY, MESH, NOTE, STORMS, simulated
-from pybench.findings.evidence.samples import launch_ns, launches, measured_samples, over
+from pybench.findings.experiments.assumptions import vary
+from pybench.findings.experiments.host_experiments import CONTAINERS, Experiments
+from pybench.findings.experiments.published_machines import MANY, MESH, NOTE, STORMS, simulated
+from pybench.findings.experiments.samples import launch_ns, launches, measured_samples, over
 from pybench.findings.verdict import ClaimCheck, ClaimEvidence
 
 # 20 to 30 % less, with a tolerance of five points.

@@ -10,7 +10,7 @@ import argparse
 import os
 from collections.abc import Iterator
 
-from pybench.findings.evidence.kernel_events import Storm, count_operations
+from pybench.findings.experiments.kernel_events import Storm, count_operations
 from tests.validation.validation import Finding, Validation
 
 AXES = ("strategy", "containers", "layers", "passes", "umount", "arrival")

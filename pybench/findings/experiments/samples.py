@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pybench import MeasurementError, Run
-from pybench.api.result_files import Cell, LaunchSummary, Trial, summarize_launches, trials_of_cell
-from pybench.api.statistics import Interval, median_interval, ratio_interval
+from pybench.api.toolkit.result_files import Cell, LaunchSummary, Trial, summarize_launches, trials_of_cell
+from pybench.api.toolkit.statistics import Interval, median_interval, ratio_interval
 from pybench.findings.verdict import paired_ratio
 
 Quantity = Callable[[Trial], float]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Count the mount operations of one launch storm, or time its lock waits, by the kernel's own events.
 
-This runs in a process of its own (`python -m pybench.findings.evidence.kernel_events`), which may need a mount
+This runs in a process of its own (`python -m pybench.findings.experiments.kernel_events`), which may need a mount
 namespace for tracefs and is killed if it takes too long. Calls of the crew's leader are set-up and clean-up, those
 of its members the storm. A member's umount2 is of a layer while it has layers bound, and of a root otherwise.
 """
@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from pybench import MeasurementError, PybenchError, UnsupportedError
-from pybench.api.hosts import stop, tracing
-from pybench.api.trials import Crew, Outcome, TrialSpec, Value, run_trial, workload
+from pybench.api.toolkit.hosts import stop, tracing
+from pybench.api.toolkit.trials import Crew, Outcome, TrialSpec, Value, run_trial, workload
 
 LONGEST_NS = 60 * 10**9
 CALLS = ("move_mount", "mount", "umount")
@@ -233,7 +233,7 @@ class _Failure(msgspec.Struct):
 
 def ask(job: str, storm: Storm, seconds: float = 60.0) -> Operations | Waits:
     """Run a job of JOBS in a process of its own. Raises UnsupportedError or MeasurementError."""
-    command = [sys.executable, "-m", "pybench.findings.evidence.kernel_events", job]
+    command = [sys.executable, "-m", "pybench.findings.experiments.kernel_events", job]
     try:
         ran = subprocess.run(
             command, input=msgspec.json.encode(storm), stdout=subprocess.PIPE, timeout=seconds, check=False

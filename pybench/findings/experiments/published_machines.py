@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from pybench import Run
-from pybench.api.result_files import save
-from pybench.api.scenarios import Scenario, simulate_scenarios
-from pybench.findings.evidence.experiments import CONTAINERS, LAYERS, PASSES, Experiments
+from pybench.api.toolkit.result_files import save
+from pybench.api.toolkit.scenarios import Scenario, simulate_scenarios
+from pybench.findings.experiments.host_experiments import CONTAINERS, LAYERS, PASSES, Experiments
 from pybench.findings.verdict import LEAST_DRAWS
 
 DUAL, MESH, TWO_NODES, CHIPLET = "r5.metal", "m7i.metal-24xl", "m7i.metal-48xl", "m7a.24xlarge"

@@ -4,7 +4,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from pybench.api.documents import (
+from pybench.api.toolkit.documents import (
     Block,
     Column,
     Document,
@@ -16,7 +16,7 @@ from pybench.api.documents import (
     note,
     time_ns,
 )
-from pybench.api.statistics import Interval
+from pybench.api.toolkit.statistics import Interval
 from pybench.findings.advice.changes import Change, changes, present_settings
 from pybench.findings.advice.options import Demand, Option, few_words
 from pybench.findings.verdict import quantity

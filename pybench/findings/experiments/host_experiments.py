@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from pybench import PybenchError, Run, UnsupportedError, measure
-from pybench.api.hosts import Topology, read_topology
-from pybench.api.trials import Value
-from pybench.findings.evidence.kernel_events import Operations, Storm, Waits, ask, count_by_core
+from pybench.api.toolkit.hosts import Topology, read_topology
+from pybench.api.toolkit.trials import Value
+from pybench.findings.experiments.kernel_events import Operations, Storm, Waits, ask, count_by_core
 
 # The published storm: containers of 50 layers, each assembled twice, once to resolve the image's user.
 CONTAINERS, LAYERS, PASSES = 100, 50, 2

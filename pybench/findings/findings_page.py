@@ -5,8 +5,8 @@ import datetime
 
 from markupsafe import Markup
 
-from pybench.api.pages import DrawnChart, IntervalPoint, interval_chart, page_file, render_page
-from pybench.api.statistics import Interval
+from pybench.api.toolkit.pages import DrawnChart, IntervalPoint, interval_chart, page_file, render_page
+from pybench.api.toolkit.statistics import Interval
 from pybench.findings.account import HOW, TONES, Account, bounds_words, holds_word, summary_words, value_words
 from pybench.findings.verdict import Assumption, ClaimChart, ClaimCheck, Finding, quantity
 

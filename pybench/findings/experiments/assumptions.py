@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from pybench.api.scenarios import Number, Scenario, machine_number, simulate_nominal
-from pybench.findings.evidence.experiments import Experiments
-from pybench.findings.evidence.samples import launches
+from pybench.api.toolkit.scenarios import Number, Scenario, machine_number, simulate_nominal
+from pybench.findings.experiments.host_experiments import Experiments
+from pybench.findings.experiments.samples import launches
 from pybench.findings.verdict import Assumption, exactly
 
 
