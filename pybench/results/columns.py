@@ -70,7 +70,7 @@ class _Gather:
     def __init__(self, workload: str) -> None:
         known = WORKLOADS.get(workload)
         self.latency = known.latency if known else ""
-        self.launches = workload == "launch"
+        self.launches = bool(known and known.ends_by_itself)
         self.trials = self.flagged = self.failed = self.calls = 0
         self.figures = array("d")
         # Histograms are kept as text if they came from a file, and as numbers if they were just measured.

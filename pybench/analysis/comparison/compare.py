@@ -24,6 +24,7 @@ from pybench.results.metrics import DEFAULT, Metric, metric
 from pybench.results.names import text_of
 from pybench.stats.estimate import Floats
 from pybench.stats.ratios import AT_LEVEL, LEAST_TRIALS, LEVEL, MOST_FURTHER, further_needed, holm
+from pybench.workloads import workload
 
 SAME_WITHIN = 0.03
 
@@ -212,7 +213,7 @@ def _cell(
     estimates = [
         estimate(one, a, b, simulated)
         for one in metrics
-        if one.name != "success" or a[0].cell.workload == "launch"
+        if one.name != "success" or workload(a[0].cell.workload).ends_by_itself
     ]
     if a[0].cell.cpus != b[0].cell.cpus and a[0].cell.place == b[0].cell.place and a[0].cell.smt == b[0].cell.smt:
         notes.append(

@@ -10,6 +10,7 @@ import click
 
 from pybench.cli.options import SectionedCommand, output_option, parameter_options, place_option
 from pybench.errors import UsageError
+from pybench.workloads import SIMULATED
 
 if TYPE_CHECKING:
     from pybench.simulator.machine import Machine
@@ -18,17 +19,16 @@ if TYPE_CHECKING:
 # Fewer draws tell no correlation from chance.
 LEAST_FOR_SENSITIVITY = 40
 AXES = ("threads", "places", "smt", "params", "oversubscribe", "duration", "warmup")
-MODELLED = ("spin", "launch")
 
 
 class SimulateCommand(SectionedCommand):
     """A command whose --help has the parameters of the workloads that are modelled."""
 
-    kinds = MODELLED
+    kinds = SIMULATED
 
 
 @click.command(cls=SimulateCommand)
-@click.argument("workloads", nargs=-1, metavar=f"[{'|'.join(MODELLED)}]...")
+@click.argument("workloads", nargs=-1, metavar=f"[{'|'.join(SIMULATED)}]...")
 @click.option(
     "--machine",
     "machines",
@@ -41,7 +41,7 @@ class SimulateCommand(SectionedCommand):
 @place_option
 @click.option("--smt", metavar="on,off", help="With SMT siblings, or one a core. [on, and off if there are any]")
 @click.option("--param", "params", multiple=True, metavar="NAME=V,...", help="Any parameter as an axis.")
-@parameter_options(MODELLED)
+@parameter_options(SIMULATED)
 @click.option("--draws", type=click.IntRange(1, 100_000), metavar="N", help="Draws of the uncertain inputs. [10]")
 @click.option(
     "--sensitivity", is_flag=True, help="Say which uncertain number decides the answer; makes it 40 draws or more."

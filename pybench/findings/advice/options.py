@@ -83,7 +83,7 @@ def options_of(results: Results, demand: Demand, strategies: Sequence[str]) -> t
 
     Raises UsageError if the file has no launches.
     """
-    cells = [(i, c) for i, c in enumerate(results.header.plan.cells) if c.workload == "launch"]
+    cells = [(i, c) for i, c in enumerate(results.header.plan.cells) if workload(c.workload).ends_by_itself]
     if not cells:
         raise UsageError(
             f"{results.path} has no launches", fix="measure them: pybench launch --containers 50,100,200"

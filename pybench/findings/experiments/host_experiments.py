@@ -160,18 +160,18 @@ class Experiments:
             raise UnsupportedError("this host has one socket and no SMT siblings")
         most = self.threads
         counts = sorted({1, max(most // 4, 1), max(most // 2, 1), most})
-        more: dict[str, Any] = (
-            {"lock": ["ttas", "ticket", "qspinlock"], "duration": "20ms", "warmup": "5ms"}
-            if workload == "spin"
+        settings: dict[str, dict[str, Any]] = {
+            "spin": {"lock": ["ttas", "ticket", "qspinlock"], "duration": "20ms", "warmup": "5ms"},
             # One thread per core launches as many at once as all threads.
-            else {
+            "launch": {
                 "strategy": "binds",
                 "containers": self.containers,
                 "layers": LAYERS,
                 "passes": PASSES,
                 "oversubscribe": True,
-            }
-        )
+            },
+        }
+        more = settings[workload]
         return self._measure(
             f"places-{workload}",
             f"{workload} on one socket and two, with and without SMT siblings",
