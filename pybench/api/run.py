@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from pybench.analysis.summary.series import CellSummary, Series, summarize
 from pybench.analysis.summary.tables import TABLES, summaries
@@ -22,7 +23,8 @@ from pybench.results.records import Cell, Trial
 from pybench.results.sql import ask
 from pybench.results.store import Results, read
 from pybench.results.tables import source, table
-from pybench.stats.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
+from pybench.stats.estimate import Interval, interval_of
+from pybench.stats.ratios import clock_blur, ratio_interval
 
 if TYPE_CHECKING:
     import pandas
@@ -113,8 +115,7 @@ class Run:
         Metrics: throughput, p50, p90, p99, p99.9, max, jain, cpu. Raises UsageError unless it is one cell.
         """
         wanted = self._only(cell)
-        estimate = range_interval if wanted[0].header.simulated else median_interval
-        return estimate(self._samples(wanted, metric))
+        return interval_of(self._samples(wanted, metric), drawn=wanted[0].header.simulated is not None)
 
     def cell(self, **settings: Any) -> CellSummary:
         """The one cell with these settings (lock="mcs", threads=2). Raises UsageError unless it is one."""
@@ -140,18 +141,7 @@ class Run:
         if not pairs:
             words = " ".join(f"{name}={value}" for name, value in cell.items())
             raise UsageError(f"no pair of cells with {words} over {axis}={base}{self._there(axis)}")
-        return Ratio(
-            [
-                (
-                    one[2],
-                    # Of a simulation, draw by draw.
-                    (ratio_range if one[0].header.simulated else ratio_interval)(
-                        self._positive(one, metric), self._positive(other, metric)
-                    ),
-                )
-                for one, other in pairs
-            ]
-        )
+        return Ratio([(one[2], self._ratio(one, other, metric)) for one, other in pairs])
 
     def to_frame(self, kind: str = "trials") -> "pandas.DataFrame":
         """A data frame of `trials`, `cells`, `members` or `phases`; `pybench export --help` tells the columns.
@@ -253,15 +243,23 @@ class Run:
             raise UsageError(f"{self._name(cell)}: no valid trial with {metric}")
         return values
 
-    def _positive(self, of: tuple[Results, int, Cell], metric: str) -> list[float]:
-        """Return samples for ratios: a latency below half a step of the clock counts as that half."""
-        values = self._samples(of, metric)
-        if metric_named(metric).is_latency:
-            steps = [trial.outcome.timer_step_ns for trial in self.trials_of(of[0], of[1])]
-            values = [max(value, clock_step_ns(max(steps)) / 2) for value in values]
-        if min(values) <= 0:
-            raise UsageError(f"{self._name(of[2])}: {metric} is 0 in a trial, and has no ratio")
-        return values
+    def _ratio(self, a: tuple[Results, int, Cell], b: tuple[Results, int, Cell], metric: str) -> Interval:
+        """Return the ratio of two cells. The clock's step widens that of latencies, as in `pybench compare`."""
+        sides, steps = [], []
+        for of in (a, b):
+            values = self._samples(of, metric)
+            step = clock_step_ns(max(trial.outcome.timer_step_ns for trial in self.trials_of(of[0], of[1])))
+            if metric_named(metric).is_latency:
+                values = [max(value, step / 2) for value in values]
+            if min(values) <= 0:
+                raise UsageError(f"{self._name(of[2])}: {metric} is 0 in a trial, and has no ratio")
+            sides.append(values)
+            steps.append(step)
+        drawn = a[0].header.simulated is not None
+        blur = 0.0
+        if metric_named(metric).is_latency and not drawn:
+            blur = clock_blur(*(float(np.median(values)) for values in sides), *steps)
+        return ratio_interval(*sides, drawn=drawn, resolution=blur)
 
     @staticmethod
     def trials_of(file: Results, index: int) -> list[Trial]:

@@ -12,9 +12,9 @@ from pybench.stats.estimate import (
     Interval,
     jain,
     median_interval,
-    ratio_interval,
     weighted_percentile_from_histogram,
 )
+from pybench.stats.ratios import clock_blur, ratio_interval
 
 rates = st.lists(st.floats(1.0, 1e9), min_size=6, max_size=40)
 
@@ -103,6 +103,17 @@ def test_intervals_cover_the_true_value(noise, n):
 
 
 # -------------------------------------------------------------------------------------------------- the ratio
+
+
+def test_a_coarse_clock_widens_a_ratio_as_in_comparisons():
+    a, b = [9.0, 9.5, 10, 10, 10.5, 11, 11.5], [19.0, 19.5, 20, 20, 20.5, 21, 21.5]
+    blur = clock_blur(10, 20, 1, 2)
+    assert blur == math.hypot(math.log1p(0.05), math.log1p(0.05))
+    sharp, blurred = ratio_interval(a, b), ratio_interval(a, b, resolution=blur)
+    assert blurred.value == sharp.value
+    assert math.log(blurred.high / 0.5) == pytest.approx(math.hypot(math.log(sharp.high / 0.5), blur))
+    assert math.log(0.5 / blurred.low) == pytest.approx(math.hypot(math.log(0.5 / sharp.low), blur))
+    assert not ratio_interval(a[:3], b, resolution=blur).known
 
 
 @given(rates, rates)

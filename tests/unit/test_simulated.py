@@ -29,8 +29,8 @@ from pybench.simulator.machine_file import load_machine
 from pybench.simulator.sensitivity import sensitivity
 from pybench.simulator.simulation import Simulation, simulate_study
 from pybench.simulator.study import Study, header, plan_study
-from pybench.stats.estimate import median_interval, range_interval, ratio_range
-from pybench.stats.ratios import AT_LEVEL, draws_ratio, draws_side
+from pybench.stats.estimate import median_interval, range_interval
+from pybench.stats.ratios import AT_LEVEL, draws_ratio, draws_side, ratio_interval
 from tests.unit import synthetic
 from tests.unit.synthetic import noisy, write
 
@@ -132,7 +132,7 @@ def test_more_draws_do_not_narrow_a_range() -> None:
     few, many = range_interval(values[:40]), range_interval(values)
     assert many.high - many.low > 0.8 * (few.high - few.low)
     assert median_interval(values).relative_half_width < many.relative_half_width / 10
-    paired = ratio_range(values, values * 2)
+    paired = ratio_interval(values, values * 2, drawn=True)
     assert paired.low == paired.high == 0.5
 
 

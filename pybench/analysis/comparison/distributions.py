@@ -14,7 +14,7 @@ from pybench.analysis.comparison.matching import Part
 from pybench.results.columns import BUCKETS, CellColumns, absolute, edges_ns
 from pybench.results.metrics import clock_step_ns
 from pybench.stats.estimate import Floats, Interval
-from pybench.stats.ratios import LEAST_TRIALS, LEVEL, paired_ratio, quantile, sweep_ratio
+from pybench.stats.ratios import LEAST_TRIALS, LEVEL, clock_blur, paired_ratio, quantile, sweep_ratio
 
 SHARES = (0.5, 0.9, 0.99, 0.999)
 LEAST_CALLS_BEYOND = 10
@@ -190,7 +190,7 @@ class _Shifts:
             ratio = one / other
             drawn = [_percentile(mixed, share, self.low, self.width) for mixed in self.drawn]
             reach = self._reach(np.log(drawn[0] / drawn[1] / ratio))
-        blur = math.hypot(math.log1p(self.step_ns / 2 / one), math.log1p(self.step_ns / 2 / other))
+        blur = clock_blur(one, other, self.step_ns, self.step_ns)
         down, up = (math.hypot(side, blur) for side in reach)
         return Shift(share, Interval(ratio, ratio * math.exp(-down), ratio * math.exp(up), self.n))
 

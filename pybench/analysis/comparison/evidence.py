@@ -15,6 +15,7 @@ from pybench.stats.estimate import Floats, middle
 from pybench.stats.ratios import (
     UNKNOWN,
     LogRatio,
+    clock_blur,
     draws_ratio,
     draws_side,
     median_side,
@@ -122,8 +123,7 @@ def _resolved(found: Estimate, sides: Sequence[Sequence[tuple[Part, Floats]]]) -
     """A latency's ratio with what the clock cannot tell added."""
     steps = [max(clock_step_ns(part.columns.timer_step_ns) for part, _ in side if part.columns) for side in sides]
     figures = found.a, found.b
-    blur = [math.log1p(step / 2 / value) for step, value in zip(steps, figures, strict=True)]
-    found.ratio = widened(found.ratio, math.hypot(*blur))
+    found.ratio = widened(found.ratio, clock_blur(*figures, *steps))
     if any(value <= step for step, value in zip(steps, figures, strict=True)):
         found.blurred = True
         found.note = f"not above the clock's step of {max(steps):.0f} ns"

@@ -7,7 +7,7 @@ import msgspec
 
 from pybench.host.topology import DISTANCES, Distance
 from pybench.results.records import Trial
-from pybench.stats.estimate import Interval, median_interval, range_interval
+from pybench.stats.estimate import Interval, interval_of
 
 
 class DistanceSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,18 +37,15 @@ class HandoffSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Near to far."""
 
 
-NONE = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
-
-
 def summarize_handoffs(trials: Iterable[Trial]) -> HandoffSummary | None:
     """What the valid trials of one cell tell; None if they tell nothing of handoffs."""
     told = [t for t in trials if t.valid and t.handoffs and t.outcome.members and t.outcome.members.longest_streak]
     if not told:
         return None
-    estimate = range_interval if any(t.simulated for t in told) else median_interval
+    simulated = any(t.simulated for t in told)
 
-    def _median(samples: Sequence[float]) -> Interval:
-        return estimate(samples) if samples else NONE
+    def estimate(samples: Sequence[float]) -> Interval:
+        return interval_of(samples, drawn=simulated)
 
     totals = [sum(h.count for h in t.handoffs) for t in told]
     members = [t.outcome.members for t in told if t.outcome.members]
@@ -61,15 +58,15 @@ def summarize_handoffs(trials: Iterable[Trial]) -> HandoffSummary | None:
             distances.append(
                 DistanceSummary(
                     distance=distance,
-                    share=_median([h.count / total for h, total in own]),
-                    mean_ns=_median([h.mean_ns for h, _ in own if h.timed]),
-                    transfers=_median([h.mean_ns / h.transfer_ns for h, _ in own if h.timed and h.transfer_ns]),
+                    share=estimate([h.count / total for h, total in own]),
+                    mean_ns=estimate([h.mean_ns for h, _ in own if h.timed]),
+                    transfers=estimate([h.mean_ns / h.transfer_ns for h, _ in own if h.timed and h.transfer_ns]),
                 )
             )
     return HandoffSummary(
-        kept=_median([1 - n / sum(m.operations) for n, m in zip(totals, members, strict=True)]),
-        longest_streak=_median([max(m.longest_streak) for m in members]),
-        longest_wait_ns=_median([max(m.longest_wait_ns, default=0) for m in members]),
-        longest_gap_ns=_median([max(m.longest_gap_ns, default=0) for m in members]),
+        kept=estimate([1 - n / sum(m.operations) for n, m in zip(totals, members, strict=True)]),
+        longest_streak=estimate([max(m.longest_streak) for m in members]),
+        longest_wait_ns=estimate([max(m.longest_wait_ns, default=0) for m in members]),
+        longest_gap_ns=estimate([max(m.longest_gap_ns, default=0) for m in members]),
         distances=distances,
     )

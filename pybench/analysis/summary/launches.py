@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a launch storm did: per cell, from the counters, phases and timelines of its trials."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from pybench.results.records import Cell, Trial
-from pybench.stats.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
+from pybench.stats.estimate import NOTHING, Interval, interval_of, median_interval
 from pybench.stats.histograms import percentiles_ns
+from pybench.stats.ratios import ratio_interval
 
 # The parts of a launch, in order; `clean` comes after it.
 PHASES = ("userns", "build", "overlay", "release", "clean")
 # Role -> the phase that times it.
 BESIDE = {"readers": "read", "listers": "list", "walkers": "walk", "probers": "probe"}
-
-
-NOT_TOLD = Interval(value=math.nan, low=math.nan, high=math.nan, n=0)
 
 
 class LaunchSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,10 +64,10 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
     def total(name: str) -> int:
         return sum(t.outcome.counters.get(name, 0) for t in told)
 
-    estimate = range_interval if any(t.simulated for t in valid) else median_interval
+    simulated = any(t.simulated for t in valid)
 
     def each(figure: Callable[[Trial], float]) -> Interval:
-        return estimate([figure(t) for t in valid])
+        return interval_of([figure(t) for t in valid], drawn=simulated)
 
     def per_container(name: str) -> Interval:
         return each(lambda t: t.outcome.counters.get(name, 0) / attempted(t))
@@ -78,8 +75,7 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
     def attempted(t: Trial) -> int:
         return t.outcome.counters.get("launched", 0) + t.outcome.counters.get("failed", 0)
 
-    # The model counts no calls, no mounts over time, and no time on a CPU by phase.
-    simulated = any(t.simulated for t in valid)
+    # The model counts no system calls, no mounts over time, and no CPU time by phase.
     notes: dict[str, int] = {}
     for t in told:
         if t.outcome.note:
@@ -100,13 +96,13 @@ def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | N
         late=total("late"),
         notes=notes,
         mount_operations=per_container("mount_operations"),
-        syscalls=NOT_TOLD if simulated else per_container("syscalls"),
-        peak=NOT_TOLD if simulated else each(lambda t: t.outcome.peak),
+        syscalls=NOTHING if simulated else per_container("syscalls"),
+        peak=NOTHING if simulated else each(lambda t: t.outcome.peak),
         base=valid[0].outcome.mounts_before,
         phases={
             name: (
                 each(lambda t, name=name: t.outcome.phases[name].wall_ns / attempted(t)),  # type: ignore[misc]
-                NOT_TOLD if simulated else each(lambda t, name=name: t.outcome.phases[name].cpu_ns / attempted(t)),  # type: ignore[misc]
+                NOTHING if simulated else each(lambda t, name=name: t.outcome.phases[name].cpu_ns / attempted(t)),  # type: ignore[misc]
             )
             for name in PHASES
         },
@@ -137,5 +133,4 @@ def _beside(trials: Sequence[Trial], phase: str) -> dict[str, Interval]:
 def cost_ratio(slow: Sequence[Trial], fast: Sequence[Trial]) -> Interval:
     """Time per container of one cell over that of another, with its 95 % interval."""
     times = [[1 / _figure(t, "throughput") for t in trials if t.valid] for trials in (slow, fast)]
-    over = ratio_range if any(t.simulated for t in [*slow, *fast]) else ratio_interval
-    return over(times[0], times[1])
+    return ratio_interval(times[0], times[1], drawn=any(t.simulated for t in [*slow, *fast]))

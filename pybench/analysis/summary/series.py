@@ -2,7 +2,7 @@
 """From the trials of a file to what is known of each cell, and of each scaling curve."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,11 +13,11 @@ from pybench.analysis.scaling.borders import Border, borders_of
 from pybench.analysis.scaling.curves import BestFit, best_fit
 from pybench.analysis.summary.handoffs import HandoffSummary, summarize_handoffs
 from pybench.native.outcome import Outcome
-from pybench.results.records import Cell, Figures, Trial
+from pybench.results.metrics import SUMMARIZED
+from pybench.results.records import Cell, Trial
 from pybench.run.trial import unsupported_words
-from pybench.stats.estimate import Interval, median_interval, range_interval, ratio_interval, ratio_range
-
-NOTHING = Interval(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
+from pybench.stats.estimate import NOTHING, Interval, interval_of
+from pybench.stats.ratios import ratio_interval
 
 
 class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,17 +161,18 @@ def _cell_summary(
             failures[trial.outcome.reason or trial.outcome.note] += 1
 
     simulated = any(trial.simulated for trial in trials)
-    estimate, over = (range_interval, ratio_range) if simulated else (median_interval, ratio_interval)
 
-    def interval(figure: Callable[[Figures], float]) -> Interval:
-        return estimate([figure(f) for f in valid]) if valid else NOTHING
+    def interval(field: str) -> Interval:
+        return interval_of([getattr(f, field) for f in valid], drawn=simulated)
 
     outcomes = [trial.outcome for trial in trials if trial.valid]
     throughputs = [f.throughput for f in valid]
-    speedup = over(throughputs, base) if base and valid and min(throughputs) > 0 else NOTHING
+    speedup = NOTHING
     if is_base:
-        # Over itself, which is no estimate.
+        # Over itself: exact, not an estimate.
         speedup = Interval(1.0, 1.0, 1.0, len(base))
+    elif base and valid and min(throughputs) > 0:
+        speedup = ratio_interval(throughputs, base, drawn=simulated)
     return CellSummary(
         index=index,
         cell=cell,
@@ -180,12 +181,8 @@ def _cell_summary(
         flags=dict(flags),
         failures=dict(failures),
         unsupported=unsupported_of(trials),
-        throughput=interval(lambda f: f.throughput),
-        p50_ns=interval(lambda f: f.p50_ns),
-        p99_ns=interval(lambda f: f.p99_ns),
-        max_ns=interval(lambda f: f.max_ns),
-        jain=interval(lambda f: f.jain),
-        phases={name: _phase(outcomes, name, estimate) for name in (outcomes[0].phases if outcomes else ())},
+        **{metric.field: interval(metric.field) for metric in SUMMARIZED},
+        phases={name: _phase(outcomes, name, simulated) for name in (outcomes[0].phases if outcomes else ())},
         handoffs=summarize_handoffs(trials),
         timer_step_ns=max((trial.outcome.timer_step_ns for trial in trials), default=0.0),
         speedup=speedup,
@@ -193,10 +190,8 @@ def _cell_summary(
     )
 
 
-def _phase(
-    outcomes: Sequence[Outcome], name: str, estimate: Callable[[Sequence[float]], Interval]
-) -> tuple[Interval, Interval]:
+def _phase(outcomes: Sequence[Outcome], name: str, simulated: bool) -> tuple[Interval, Interval]:
     parts = [outcome.phases[name] for outcome in outcomes if name in outcome.phases]
     wall = [part.wall_ns / part.operations for part in parts if part.operations]
     cpu = [part.cpu_ns / part.cpu_operations for part in parts if part.cpu_operations]
-    return (estimate(wall) if wall else NOTHING, estimate(cpu) if cpu else NOTHING)
+    return interval_of(wall, drawn=simulated), interval_of(cpu, drawn=simulated)

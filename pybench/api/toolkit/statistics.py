@@ -6,10 +6,9 @@ from pybench.stats.estimate import (
     finite_samples,
     median_interval,
     range_interval,
-    ratio_interval,
 )
 from pybench.stats.histograms import percentiles_ns
-from pybench.stats.ratios import LEAST_TRIALS
+from pybench.stats.ratios import LEAST_TRIALS, ratio_interval
 
 __all__ = [
     "LEAST_TRIALS",

@@ -17,8 +17,9 @@ from pybench.present.views.launch import conclusions as launch_words
 from pybench.present.views.launch import context
 from pybench.results.cells import label, label_settings
 from pybench.results.records import Trial
-from pybench.stats.estimate import Interval, ratio_interval, ratio_range
+from pybench.stats.estimate import Interval
 from pybench.stats.ranking import Rates, Standing, standing
+from pybench.stats.ratios import ratio_interval
 from pybench.workloads import workload
 
 SCALES = 0.8
@@ -90,7 +91,7 @@ def _simulated(files: Sequence[Loaded]) -> list[Conclusion]:
 
 def _ratio(a: Line, of_a: list[float], b: Line, of_b: list[float]) -> Interval:
     """Return the ratio of the median rates of two lines; of simulations the range over draws."""
-    return (ratio_range if a.simulated or b.simulated else ratio_interval)(of_a, of_b)
+    return ratio_interval(of_a, of_b, drawn=a.simulated or b.simulated)
 
 
 def _measured(line: Line) -> dict[int, tuple[Interval, list[float]]]:
@@ -285,9 +286,7 @@ def _cheapest(summaries: Sequence[LaunchSummary], trials: Sequence[Sequence[Tria
             for _, own in group
         ]
         order = standing(rates, SAME_WITHIN)
-        ratio = (ratio_range if simulated else ratio_interval)(
-            rates[order.order[0]].samples, rates[order.order[-1]].samples
-        )
+        ratio = ratio_interval(rates[order.order[0]].samples, rates[order.order[-1]].samples, drawn=simulated)
         found.append(_order_words(where, figures, order, f"{_times(ratio)} as fast as"))
     return found
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from pybench.errors import MeasurementError, UnsupportedError
 from pybench.native import TrialSpec, run_trial
 from pybench.present.numbers import counted
-from pybench.stats.estimate import median_interval, ratio_interval
+from pybench.stats.estimate import median_interval
+from pybench.stats.ratios import ratio_interval
 from pybench.workloads import workload
 from tests.validation.programs import bare_program
 from tests.validation.validation import Finding, Validation
