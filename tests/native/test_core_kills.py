@@ -123,8 +123,9 @@ def test_a_signal_that_nobody_handles_changes_nothing(two_cpus: tuple[int, int])
 @pytest.mark.parametrize("workload", ["spin", "mount"])
 def test_the_crew_goes_with_a_killed_interpreter(workload: str, crew: str, two_cpus: tuple[int, int]) -> None:
     run_or_skip(request(workload, two_cpus, 1))
-    program = f"from crew_tools import *; run_trial(request({workload!r}, {two_cpus}, {LONG_MS}, crew={crew!r}))"
-    with subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parent) as caller:
+    trial = f"request({workload!r}, {two_cpus}, {LONG_MS}, crew={crew!r})"
+    program = f"from tests.native.crew_tools import *; run_trial({trial})"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2]) as caller:
         try:
             leader = wait_for(lambda: crew_of(caller.pid))[0]
             time.sleep(0.05)
