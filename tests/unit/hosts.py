@@ -1,10 +1,12 @@
 """Hosts that are not here, by name: those that topologies.py builds, and those that were captured."""
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from pybench.host.topology import Topology, read_topology
+from pybench.host.topology import Cpu, Topology, read_topology
 from pybench.text import format_list
 from tests.unit.topologies import MACHINES, SCRATCH, Host, write
 
@@ -25,12 +27,12 @@ def read_host(host: Host) -> Topology:
         return read_topology(write(Path(folder), host))
 
 
-def column(topology: Topology, field: str) -> list[int | None]:
+def column(topology: Topology, field: str) -> list[Any]:
     """Return one field of every CPU."""
     return [getattr(cpu, field) for cpu in topology.cpus]
 
 
-def members(groups: dict[int, tuple]) -> list[str]:
+def members(groups: Mapping[int, Sequence[Cpu]]) -> list[str]:
     """Return the CPU lists of sockets, cores or L3 domains."""
     return [format_list(cpu.number for cpu in cpus) for cpus in groups.values()]
 

@@ -50,17 +50,18 @@ def two_sockets() -> Topology:
     return Topology(cpus=tuple(cpus), smt_control="on")
 
 
-def switched_plan(**changes: object) -> Plan:
+def switched_plan(**changes: Any) -> Plan:
     """Five cells of three states."""
+    states: list[tuple[str, str, dict[str, Any]]] = [
+        ("a", "on", {}),
+        ("b", "on", {}),
+        ("a", "off:kernel", {}),
+        ("b", "off:kernel", {}),
+        ("a offline:5", "on", {"offline": (5,)}),
+    ]
     every = [
         Cell(workload="spin", params={"lock": "tas"}, threads=2, place=place, smt=smt, cpus=(0, 2), **more)
-        for place, smt, more in (
-            ("a", "on", {}),
-            ("b", "on", {}),
-            ("a", "off:kernel", {}),
-            ("b", "off:kernel", {}),
-            ("a offline:5", "on", {"offline": (5,)}),
-        )
+        for place, smt, more in states
     ]
     return msgspec.structs.replace(plan_of(0), **({"cells": every} | changes))
 

@@ -61,9 +61,9 @@ def test_streamed_and_listed_trials_give_the_same_columns(tmp_path: Path) -> Non
             assert np.array_equal(getattr(one, name), getattr(made_columns.cells[index], name)), name
     # Columns that were not asked for are text, and written back as they were read.
     assert [msgspec.json.encode(one) for one in whole.trials] == [msgspec.json.encode(one) for one in made.trials]
-    for one, other in zip(whole.trials, made.trials, strict=True):
-        for phase in one.outcome.phases:
-            assert one.outcome.phases[phase].histogram == other.outcome.phases[phase].histogram
+    for read_trial, other in zip(whole.trials, made.trials, strict=True):
+        for phase in read_trial.outcome.phases:
+            assert read_trial.outcome.phases[phase].histogram == other.outcome.phases[phase].histogram
     assert whole.trials == made.trials
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -70,7 +71,7 @@ MACHINES = st.fixed_dictionaries(
 @settings(max_examples=60)
 @given(machine=MACHINES, states=STATES, data=st.data())
 def test_however_a_run_ends_the_host_ends_as_it_began(
-    machine: dict, states: list[HostState], data: st.DataObject
+    machine: dict[str, Any], states: list[HostState], data: st.DataObject
 ) -> None:
     with host(cores=8 // machine["threads"], **machine) as (kernel, store):
         began = kernel.state()
@@ -106,7 +107,7 @@ def test_however_a_run_ends_the_host_ends_as_it_began(
 @settings(max_examples=25)
 @given(machine=MACHINES, states=STATES, dies_at=st.integers(0, 20))
 def test_after_a_reboot_the_host_is_brought_to_where_it_was(
-    machine: dict, states: list[HostState], dies_at: int
+    machine: dict[str, Any], states: list[HostState], dies_at: int
 ) -> None:
     if machine["smt"] == "forceoff":
         machine |= {"smt": "off"}  # a boot forces it again
@@ -182,7 +183,7 @@ class FullDisk(StateFolder):
 @settings(max_examples=25)
 @given(machine=MACHINES, states=STATES, writes=st.integers(0, 3))
 def test_a_disk_that_fills_up_keeps_nothing_from_being_put_back(
-    machine: dict, states: list[HostState], writes: int
+    machine: dict[str, Any], states: list[HostState], writes: int
 ) -> None:
     with host(cores=8 // machine["threads"], **machine) as (kernel, store):
         began, full = kernel.state(), FullDisk(store.folder)

@@ -45,7 +45,7 @@ def test_swapping_is_scipys_permutation_of_samples(pairs: int) -> None:
     def apart(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.abs((units[a.astype(int)] - units[b.astype(int)]).mean(axis=0)).max())
 
-    exact = permutation_test(
+    exact = permutation_test(  # type: ignore[call-overload]
         (np.arange(pairs), np.arange(pairs) + pairs), apart, permutation_type="samples", alternative="greater",
         n_resamples=np.inf, vectorized=False,
     )  # fmt: skip

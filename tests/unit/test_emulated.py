@@ -6,11 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from rich.console import Console
-from test_facts import XEON, tree
 
 import pybench
 from pybench.cli import main
@@ -22,6 +22,7 @@ from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.store import Results, read
 from pybench.results.tables import table
 from tests.unit.synthetic import cell, noisy, write
+from tests.unit.test_facts import XEON, tree
 
 CLOCKS = "sys/devices/system/clocksource/clocksource0/available_clocksource"
 GUEST = {"proc/cpuinfo": XEON.format(more="hypervisor"), "sys/class/dmi/id/sys_vendor": "QEMU\n"}
@@ -87,7 +88,7 @@ def test_a_capture_without_links_is_known_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", [{}, {"hypervisor": None}, {"hypervisor": {"virtual": True}}, {"hypervisor": []}])
-def test_older_files_are_not_emulated(host: dict) -> None:
+def test_older_files_are_not_emulated(host: dict[str, Any]) -> None:
     assert not is_emulated(host)
 
 

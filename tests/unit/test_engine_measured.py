@@ -5,13 +5,15 @@ measurements of a transfer by compare-and-swap: ns an operation, and the 99th pe
 engine may be further off here or there; not twice.
 """
 
+from typing import Any, Literal
+
 import pytest
 
 from pybench.native.engine import run
 from pybench.native.engine_spec import EngineSpec, Latency, SimThread, Spin
 from pybench.run.figures import figures
 
-CORE = {
+CORE: dict[str, Any] = {
     "local_ns": 0.47,
     "atomic_ns": 2.26,
     "drain_ns": 0.25,
@@ -21,6 +23,7 @@ CORE = {
     "late": 0.55,
     "service": "cluster",
 }
+Guard = Literal["apart", "shared", "none"]
 MEASURED = {
     ("ticket", 28.2): (81.6, 250),
     ("mcs", 28.3): (86.3, 278),
@@ -49,7 +52,7 @@ FURTHER_OFF = {
 }
 
 
-def simulated(lock: str, transfer_ns: float, guard: str = "apart") -> tuple[float, float]:
+def simulated(lock: str, transfer_ns: float, guard: Guard = "apart") -> tuple[float, float]:
     spec = EngineSpec(
         threads=(SimThread(cpu=0, core=0), SimThread(cpu=1, core=1)),
         workload=Spin(lock=lock, loop_ns=0.73, sample_ns=70.0, guard=guard),
@@ -60,12 +63,13 @@ def simulated(lock: str, transfer_ns: float, guard: str = "apart") -> tuple[floa
         **CORE,
     )
     outcome = run(spec).outcome
+    assert outcome.members is not None
     found = figures(outcome.members, outcome.phases, "operation")
     return 1e9 / found.throughput, found.p99_ns
 
 
 @pytest.mark.parametrize(("lock", "transfer_ns"), MEASURED)
-def test_two_threads_are_as_on_a_virtual_machine(lock, transfer_ns):
+def test_two_threads_are_as_on_a_virtual_machine(lock: str, transfer_ns: float) -> None:
     for what, mine, seen in zip(
         ("ns an operation", "p99"), simulated(lock, transfer_ns), MEASURED[lock, transfer_ns], strict=True
     ):
@@ -74,7 +78,7 @@ def test_two_threads_are_as_on_a_virtual_machine(lock, transfer_ns):
         assert seen / most < mine < seen * most, what
 
 
-def test_what_a_lock_guards_is_taken_from_its_holder_by_who_runs_ahead():
+def test_what_a_lock_guards_is_taken_from_its_holder_by_who_runs_ahead() -> None:
     """Measured: 42 ns an operation with a line of its own, 11 on the lock's, where a steal takes both."""
     apart, shared = (simulated("tas", 120.0, guard)[0] for guard in ("apart", "shared"))
     assert apart > 2 * shared

@@ -2,11 +2,14 @@
 
 import math
 import statistics
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from pybench.native.engine import run
 from pybench.native.engine_spec import EngineSpec, QueueingModel, SimThread
+from tests.native.crew_tools import members_in
 
 
 def interval(n: int, work: QueueingModel, runs: int = 6, length_ns: float = 2e7) -> tuple[float, float]:
@@ -17,7 +20,7 @@ def interval(n: int, work: QueueingModel, runs: int = 6, length_ns: float = 2e7)
         spec = EngineSpec(
             threads=threads, workload=work, duration_ns=length_ns, warmup_ns=length_ns / 5, seed=seed
         )
-        rates.append(sum(run(spec).outcome.members.operations) / length_ns * work.work_ns)
+        rates.append(sum(members_in(run(spec).outcome).operations) / length_ns * work.work_ns)
     return statistics.mean(rates), 4 * statistics.stdev(rates) / math.sqrt(runs)
 
 
@@ -33,7 +36,7 @@ def interval(n: int, work: QueueingModel, runs: int = 6, length_ns: float = 2e7)
         (300, 96, 0.70),
     ],
 )
-def test_the_queueing_model(home, threads, speedup):
+def test_the_queueing_model(home: float, threads: int, speedup: float) -> None:
     """Oracles of Boyd-Wickizer et al. for a = 10,000 and s = 100 (arrivals and sections exponential)."""
     mean, half = interval(threads, QueueingModel(work_ns=10_000, serial_ns=100, home_ns=home))
     assert abs(mean - speedup) <= half + 0.006
@@ -65,24 +68,27 @@ def deterministic(n: int, a: float, s: float) -> float:
 
 
 @pytest.mark.parametrize(("n", "a", "s"), [(2, 100, 100), (8, 700, 100), (30, 2000, 100)])
-def test_closed_queues(n, a, s):
+def test_closed_queues(n: int, a: float, s: float) -> None:
     mean, half = interval(n, QueueingModel(work_ns=a, serial_ns=s), length_ns=3e6)
     assert abs(mean - repairman(n, a, s)) <= half + 0.002
     mean, half = interval(n, QueueingModel(work_ns=a, serial_ns=s, section="fixed"), length_ns=3e6)
     assert abs(mean - deterministic(n, a, s)) <= half + 0.002
 
 
-def test_simpy_gives_the_same():
+def test_simpy_gives_the_same() -> None:
     import random
 
     simpy = pytest.importorskip("simpy")
     n, a, s, length = 6, 500.0, 100.0, 2e5
     rates = []
     for seed in range(6):
-        rng, env, done = random.Random(seed), simpy.Environment(), []
+        rng, env = random.Random(seed), simpy.Environment()
+        done: list[float] = []
         lock = simpy.Resource(env)
 
-        def worker(env=env, lock=lock, rng=rng, done=done):
+        def worker(
+            env: Any = env, lock: Any = lock, rng: random.Random = rng, done: list[float] = done
+        ) -> Iterator[Any]:
             while True:
                 yield env.timeout(rng.expovariate(1 / a))
                 with lock.request() as mine:

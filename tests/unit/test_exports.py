@@ -66,7 +66,7 @@ def test_pyperf_loads_it(file: Results, tmp_path: Path) -> None:
 def test_pytest_benchmark_compares_it(file: Results, tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     export([file], "pytest-benchmark", target)
-    words = [sys.executable, "-m", "pytest_benchmark", "compare", target, "--csv", str(tmp_path / "table")]
+    words = [sys.executable, "-m", "pytest_benchmark", "compare", str(target), "--csv", str(tmp_path / "table")]
     ran = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))

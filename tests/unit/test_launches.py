@@ -70,7 +70,7 @@ def trial(
     """A storm of all of the cell's containers in so much time."""
     wanted = int(of.params["containers"])
     launched = wanted - failed
-    roles = {"role": [0, 0, 4]} if probes else {}
+    roles: dict[str, Any] = {"role": [0, 0, 4]} if probes else {}
     count = 3 if probes else 2
     members = Members(
         cpu=[0, 1, 1][:count],
@@ -217,7 +217,8 @@ def test_a_sparkline_is_to_scale() -> None:
 
 def storm(**kwargs: Any) -> tuple[list[Cell], list[Trial]]:
     """Every strategy at 1 and 100 containers, binds the dearest."""
-    cells, seen = [], []
+    cells: list[Cell] = []
+    seen: list[Trial] = []
     for strategy in STRATEGIES:
         for containers in (1, 100):
             of = cell(strategy=strategy, containers=containers, probers=1)

@@ -29,7 +29,7 @@ BIG = Topology(
 
 
 def cells(**params: str) -> list[Cell]:
-    own = {name: (value,) for name, value in params.items()}
+    own: dict[str, tuple[str, ...]] = {name: (value,) for name, value in params.items()}
     request = Request(workloads=("spin",), param=own, threads="max", place=("all",), smt=("on",))
     return make_plan(request, HOST).plan.cells
 

@@ -1,6 +1,7 @@
 """Machine files: those that are shipped, what is refused and in which words, and what is written and read back."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -127,7 +128,12 @@ def test_an_assumed_number_needs_a_range(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
-    for make in (lambda p: p.mkdir(), lambda p: p.write_bytes(b"\xff\xfe\x00"), lambda p: p.write_text("a = 1")):
+    makers: tuple[Callable[[Path], object], ...] = (
+        Path.mkdir,
+        lambda path: path.write_bytes(b"\xff\xfe\x00"),
+        lambda path: path.write_text("a = 1"),
+    )
+    for make in makers:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.toml"
         make(path)
         with pytest.raises(UsageError) as refused:

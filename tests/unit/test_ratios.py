@@ -135,7 +135,7 @@ def test_trials_that_succeed_whole_or_not_at_all_are_seldom_called_the_same() ->
     wrong = 0
     for _ in range(300):
         # One trial in twenty fails whole: 5 % less is not the same within 3 %.
-        other = share_side(100.0 * (rng.random(trials) < 0.95), attempts)
+        other = share_side(100.0 * (rng.random(trials) < 0.95).astype(float), attempts)
         ratio = side_ratio(other, sure)
         if abs(ratio.log) < margin:
             wrong += max(ratio.risk_beyond(margin), ratio.risk_beyond(-margin)) <= 0.05

@@ -21,7 +21,7 @@ SPAN_NS = 100_000_000
 
 def Sweep(*args: Any, **kwargs: Any) -> runner.Sweep:
     """A sweep on a host that nothing else runs on."""
-    return runner.Sweep(*args, meters=lambda _: Around, **kwargs)
+    return runner.Sweep(*args, **kwargs | {"meters": lambda _: Around})
 
 
 def ran(operations: int, off_cpu: float = 0.0, second_start_ns: int = 0) -> Outcome:
@@ -110,6 +110,7 @@ def test_invalid_trials_are_run_again_within_a_bound_of_their_own(
 def test_a_cell_slower_than_it_used_to_be_is_told() -> None:
     def run(slow: float) -> Outcome:
         good = ran(1_000_000)
+        assert good.members is not None
         members = msgspec.structs.replace(good.members, work_ns=[[slow, slow], [1000.0, 1000.0]])
         return msgspec.structs.replace(good, members=members)
 

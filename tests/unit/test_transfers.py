@@ -5,6 +5,7 @@ import math
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,12 +15,13 @@ from hypothesis import strategies as st
 
 from pybench.analysis.summary.transfer_matrix import axis, matrix
 from pybench.errors import UnsupportedError, UsageError
+from pybench.host.topology import Topology
 from pybench.native.outcome import Outcome
 from pybench.plan.transfer_pairs import expected_ns, order_of_round, pairs_by_class, plan_transfers, sample
 from pybench.present.terminal.output import to_text
 from pybench.present.views.transfers import Levels, transfers
 from pybench.results.transfer_figures import load_transfers, pair_figures, summarize, transfers_of
-from pybench.results.transfers import PairTrial, read_transfers
+from pybench.results.transfers import PairTrial, TransferFile, TransferPlan, read_transfers
 from pybench.run.line_transfers import TransferRun, spread
 from tests.unit.topologies import MACHINES, Host, server
 from tests.unit.transfer_files import NS, calm, file_of, header_of, outcome, topology_of, write_file
@@ -91,7 +93,7 @@ def test_two_cpus_are_the_least() -> None:
         plan_transfers(topology_of("interleaved"), [0, 1], methods=("cas", "telepathy"))
 
 
-def small(**how: object):
+def small(**how: Any) -> tuple[TransferPlan, Topology]:
     return header_of(topology_of("small_vm"), methods=("cas",), **how).plan, topology_of("small_vm")
 
 
@@ -165,7 +167,7 @@ def test_levels_hold_every_value_within_their_bounds(values: list[float]) -> Non
         assert low * (1 - 1e-6) <= value <= high * (1 + 1e-6)
 
 
-def printed(file, width: int = 80) -> list[str]:
+def printed(file: TransferFile, width: int = 80) -> list[str]:
     return to_text(transfers(file, width), width).splitlines()
 
 
@@ -258,7 +260,7 @@ def test_a_damaged_file_is_one_line(tmp_path_factory: pytest.TempPathFactory, da
         ({"transfer_ns": 0.0}, "a transfer time that is none"),
     ],
 )
-def test_records_that_do_not_fit_the_plan_are_refused(change: dict, said: str, tmp_path: Path) -> None:
+def test_records_that_do_not_fit_the_plan_are_refused(change: dict[str, Any], said: str, tmp_path: Path) -> None:
     file = file_of(topology_of("small_vm"), methods=("cas",))
     bad: PairTrial = msgspec.structs.replace(file.trials[0], **change)
     with pytest.raises(UsageError, match=said):

@@ -2,6 +2,7 @@
 
 import random
 import statistics
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -38,7 +39,7 @@ MOUNT, STAT, LAUNCH, TRANSFER = (
 SPAN_NS = 100_000_000
 
 # check -> fields at the threshold, fields just over it
-AT_AND_OVER = {
+AT_AND_OVER: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "overlap": ({"overlap": THRESHOLDS["overlap"]}, {"overlap": THRESHOLDS["overlap"] - 0.001}),
     "skew": ({"skew": THRESHOLDS["skew"]}, {"skew": THRESHOLDS["skew"] + 0.001}),
     "off-cpu": (
