@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from pybench import native
+from pybench.analysis.scaling.models import MODELS
 from pybench.cli import cli
 from pybench.native import outcome
 from pybench.results import records, transfers
@@ -119,7 +120,8 @@ def checks() -> str:
     page = f"There are {len(CHECKS)} checks.\n"
     for check in CHECKS:
         blind = f"\n\n  Does not cover: {escaped(check.blind)}." if check.blind else ""
-        text = f"Fails if {escaped(check.reason)}. Next step: {escaped(check.next_step)}.{blind}"
+        keys = ", ".join(map(code, check.evidence))
+        text = f"Fails if {escaped(check.reason)}. Reads {keys}. Next step: {escaped(check.next_step)}.{blind}"
         page += f"\n{code(check.name)}\n: {text}\n"
     return page
 
@@ -131,6 +133,11 @@ def metrics() -> str:
         for m in METRICS.values()
     ]
     return table(("metric", "unit", "column in exports", "verdicts"), rows)
+
+
+def models() -> str:
+    rows = [(code(m.name), code(m.formula), m.source) for m in MODELS.values()]
+    return table(("model", "curve", "source"), rows)
 
 
 def described(struct: type) -> dict[str, str]:
@@ -173,6 +180,7 @@ def write(app: Any) -> None:
         "generated/locks.md": locks(),
         "generated/checks.md": checks(),
         "generated/metrics.md": metrics(),
+        "generated/models.md": models(),
         "generated/sweep-records.md": structs(SWEEP_RECORDS),
         "generated/latency-records.md": structs(LATENCY_RECORDS),
     }
