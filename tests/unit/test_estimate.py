@@ -106,7 +106,7 @@ def test_intervals_cover_the_true_value(noise: str, n: int) -> None:
 # -------------------------------------------------------------------------------------------------- the ratio
 
 
-def test_a_coarse_clock_widens_a_ratio_as_in_comparisons():
+def test_a_coarse_clock_widens_a_ratio_as_in_comparisons() -> None:
     a, b = [9.0, 9.5, 10, 10, 10.5, 11, 11.5], [19.0, 19.5, 20, 20, 20.5, 21, 21.5]
     blur = clock_blur(10, 20, 1, 2)
     assert blur == math.hypot(math.log1p(0.05), math.log1p(0.05))
