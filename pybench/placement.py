@@ -219,7 +219,7 @@ def _choose(topology: Topology, words: _Words) -> tuple[str, list[Cpu], str]:
 
 
 def _listed(topology: Topology, numbers: tuple[int, ...]) -> list[Cpu]:
-    """Return the CPUs of these numbers. Raises UsageError for a CPU that cannot be used."""
+    """Return the CPUs by their numbers. Raises UsageError for a CPU that cannot be used."""
     by_number = topology.by_number()
     picked: dict[int, Cpu] = {}
     for number in numbers:
@@ -261,7 +261,7 @@ def _group_of(cpu: Cpu, group: str) -> int | None:
 
 
 def _members(topology: Topology, group: str, chosen: list[int]) -> list[Cpu]:
-    """Return the usable CPUs of these sockets, nodes, L3 domains or cores. Raises UsageError if one has none."""
+    """Return the usable CPUs of some sockets, nodes, L3 domains or cores. Raises UsageError if one has none."""
     name = GROUPS[group]
     there = {_group_of(cpu, group) for cpu in topology.online}
     if group == "node":

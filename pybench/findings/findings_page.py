@@ -20,7 +20,7 @@ METHOD = (
     "invalid trials; medians with distribution-free 95 % intervals. Mounts are made in private mount namespaces.",
     "Simulated: nothing was measured on those machines. A discrete-event model of their CPUs, caches and lock "
     "protocols ran on descriptions in which every number has a published source or is assumed within a range. An "
-    "interval covers 95 % of the draws of those inputs. No description was fitted to a finding.",
+    "interval covers 95 % of the draws of the inputs. No description was fitted to a finding.",
     "What if: an assumed number is varied alone over its range and far beyond, to see which values would "
     "reproduce the finding.",
 )

@@ -113,7 +113,7 @@ def smt(host: Host) -> Iterator[Observation]:
     shared = sum(len(each) > 1 for each in siblings)
     if shared or host.text(f"{CPUS}/smt/active") == "1":
         step = "measure with --smt on,off to tell it apart"
-        yield Observation("SMT", "note", f"on: {shared} of these CPUs share a core", "off", step)
+        yield Observation("SMT", "note", f"on: {shared} of {len(host.cpus)} CPUs share a core", "off", step)
     else:
         yield Observation("SMT", "fine", "off, or none", "off")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collect facts about a host, besides its topology, that its results depend on: one collector per topic.
+"""Collect facts about a host that its results depend on, without its topology: one collector per topic.
 
 Each collector reads files below a root, so that tests can use the files of other machines.
 """

@@ -239,7 +239,7 @@ class Meters:
 
     @staticmethod
     def _running() -> tuple[float, int]:
-        """Return the smallest of some readings over 20 ms: a kernel thread that ends the last trial is no load."""
+        """Return the smallest of some readings over 20 ms, to ignore kernel threads that end the last trial."""
         readings = [running(read_file("/proc/loadavg"))]
         while readings[-1][1] and len(readings) < 7:
             time.sleep(0.0003 * 2 ** (len(readings) - 1))

@@ -17,7 +17,7 @@ CLONE_NEWNS, MS_REC_PRIVATE = 0x20000, 0x4000 | 1 << 18
 
 
 def mount_tracefs() -> None:
-    """Mount tracefs at its usual place, in a private mount namespace, unless it is mounted already.
+    """Mount tracefs at its standard place, in a private mount namespace, unless it is mounted already.
 
     Raises UnsupportedError without root or without tracefs.
     """

@@ -4,14 +4,13 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from pybench.errors import UsageError
 from pybench.host.topology import DISTANCES, Distance
-from pybench.results.transfers import Pair, PairTrial, TransferFile, read_transfers
+from pybench.results.transfers import Pair, PairTrial, TransferFile
 from pybench.stats.estimate import Interval, median_interval
 
 
@@ -48,11 +47,6 @@ class Transfers(msgspec.Struct, frozen=True, kw_only=True):
     def transfer_ns(self, distance: Distance) -> Interval | None:
         """The median transfer of that class, ns; None if the host has no such pair, or none was measured."""
         return next((one.median_ns for one in self.classes if one.distance == distance), None)
-
-    def in_transfers(self, ns: float, distance: Distance) -> float:
-        """A time (a handoff's) in transfers of that class; NaN if it was not measured."""
-        one = self.transfer_ns(distance)
-        return math.nan if one is None else ns / one.value
 
 
 def pair_figures(trials: Iterable[PairTrial], method: str) -> list[PairFigure]:
@@ -108,8 +102,3 @@ def transfers_of(file: TransferFile, method: str | None = None) -> Transfers:
     if method is not None and method not in methods:
         raise UsageError(f"method {method!r} was not measured there; {', '.join(methods)} were")
     return fastest([summarize(file.trials, name) for name in ([method] if method else methods)])
-
-
-def load_transfers(path: Path, method: str | None = None) -> Transfers:
-    """Read a latency file and take one method of it, or the fastest. Raises UsageError in one line."""
-    return transfers_of(read_transfers(path), method)

@@ -244,7 +244,7 @@ def _growth(factor: float, low: float, high: float) -> tuple[float, float, float
 def simulated_options(
     machines: Sequence[str], demand: Demand, strategies: Sequence[str], *, seconds: float, seed: int
 ) -> list[Option]:
-    """Simulate the demand on all threads of these machines, in every place, SMT setting and strategy.
+    """Simulate the demand on all threads of some machines, in every place, SMT setting and strategy.
 
     Raises UsageError for an unknown machine, a strategy that is not modelled, or too few `seconds`.
     """

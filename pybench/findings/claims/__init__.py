@@ -34,7 +34,7 @@ def check_numbers(numbers: Sequence[int]) -> list[int]:
 
 
 def load_claims(numbers: Sequence[int] = ()) -> "list[Claim]":
-    """Return the claims of these numbers, by default all. Raises UsageError for an unknown number."""
+    """Return the claims by their numbers, by default all. Raises UsageError for an unknown number."""
     return [
         importlib.import_module(f"pybench.findings.claims.{MODULES[number - 1]}").CLAIM
         for number in check_numbers(numbers)

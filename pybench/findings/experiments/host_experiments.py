@@ -80,11 +80,11 @@ class Experiments:
 
     @property
     def containers(self) -> int:
-        """Of the published storm."""
+        """Return the containers of a storm."""
         return CONTAINERS // 5 if self.quick else CONTAINERS
 
     def once(self, name: str, make: Callable[[], Answer]) -> Answer:
-        """What `make` gives, made once; a failure stays one."""
+        """Return the result of `make`, which is called once; a failure is raised again each time."""
         if name not in self._made:
             try:
                 self._made[name] = make()
@@ -96,7 +96,7 @@ class Experiments:
         return cast(Answer, made)
 
     def seconds(self, what: str) -> float:
-        """The share of the budget of one of SHARES."""
+        """Return the seconds of the budget for one of SHARES."""
         return SHARES[what] * self.budget_s / BUDGET_S
 
     # ------------------------------------------------------------------------------------------------ measurements
@@ -154,7 +154,7 @@ class Experiments:
     def places(self, workload: str) -> Run:
         """Measure on one socket and two, with and without SMT siblings, at the same thread counts.
 
-        What the host lacks of these is left out. Raises UnsupportedError on a host without either.
+        A setting that the host lacks is left out. Raises UnsupportedError on a host with one setting only.
         """
         if not (self.two_sockets or self.siblings):
             raise UnsupportedError("this host has one socket and no SMT siblings")

@@ -2,8 +2,8 @@
 """The journal that a run writes before it turns a switch of the host, by which any later process can put it back.
 
 The journal is one JSON file in /var/lib/pybench, or in $PYBENCH_STATE_DIR, replaced as a whole and synced with its
-folder. Beside it lies the lock of the process that may turn switches: an flock, which the kernel releases when its
-holders end.
+folder. The folder also holds the lock of the process that may turn switches: an flock, which the kernel releases
+when its holders end.
 """
 
 import fcntl
