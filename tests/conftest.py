@@ -1,4 +1,5 @@
-"""What all tests share."""
+# SPDX-License-Identifier: Apache-2.0
+"""Set up what all tests share."""
 
 import os
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sweeps of this host as benchmarks: `pytest --benchmark tests/benchmarks`. Skipped without the option.
 
 Each is bounded by its budget, all together below two minutes.

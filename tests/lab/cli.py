@@ -22,19 +22,19 @@ Run a command on a machine of another topology: emulated by QEMU, on this machin
   scripts/lab --sockets 4 --cores 2 --threads 1 -- 'nproc; cat /proc/cmdline'
   scripts/lab --preset r5.metal --timeout 300 -- pybench topology
 
-The guest sees the root file system as it is here; what it writes there is in memory, and gone when it ends. It is
-root, has .venv/bin first in its PATH, and no network. One word after -- is shell text; several are a command.
-Topology, memory placement, and the kernel's switches for SMT and CPUs are real there. Time is not: pybench labels
-figures from it, and reports them only with --emulated.
+The guest sees this machine's root file system; its writes go to memory, and are gone when it ends. The command
+runs as root, with .venv/bin first in its PATH and without network. One word after -- is shell text; several
+words are a command. Topology, memory placement, and the kernel's switches for SMT and CPUs are real in the
+guest. Time is not: pybench marks results from it, and reports them only with --emulated.
 """
 STATUSES = """\
-Exit status: the command's; 2: wrong usage; 3: this machine cannot (one line says what it lacks); 124: out of time;
-125: the guest went off without saying how its command ended.
+Exit status: the command's; 2: wrong usage; 3: this machine cannot run the lab (one line names what it lacks);
+124: out of time; 125: the guest ended without the command's exit status.
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """What scripts/lab understands."""
+    """Return the parser of scripts/lab."""
     shapes = "\n".join(f"  {name:<13}{one.describe()}" for name, one in PRESETS.items())
     made = argparse.ArgumentParser(
         prog="scripts/lab",
@@ -77,9 +77,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line says; return the exit status."""
+    """Do what the command line asks for; return the exit status."""
     asked = parser().parse_args(arguments)
-    # As Ctrl-C does, so that processes and folders go.
+    # End as Ctrl-C does, so that processes and folders are removed.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda got, _: sys.exit(128 + got))
     try:
@@ -137,7 +137,7 @@ def _set_up() -> int:
 
 
 def _server_package() -> list[str]:
-    """Debian 12 has the file server in QEMU's own packages, later ones in one of its own."""
+    """Return the package of the file server; Debian 12 has it in QEMU's packages, later versions separately."""
     known = subprocess.run(["apt-cache", "show", "virtiofsd"], capture_output=True, check=False)
     return ["virtiofsd"] if known.returncode == 0 and known.stdout else []
 

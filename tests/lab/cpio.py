@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Archives as the kernel unpacks them at boot: "newc" (driver-api/early-userspace/buffer-format.rst of Linux)."""
+"""Archives that the kernel unpacks at boot: "newc" (driver-api/early-userspace/buffer-format.rst of Linux)."""
 
 import stat
 

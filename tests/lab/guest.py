@@ -26,11 +26,11 @@ HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 QEMU = "qemu-system-x86_64"
 FILE_SERVERS = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")
-# EPYC and max lose SMT under emulation; this has what glibc and Debian's programs use.
+# The models EPYC and max lose SMT under emulation. This one has the instructions that Debian's programs use.
 CPU = "Cascadelake-Server"
-# Time is not the machine's own here, so nothing in the kernel should take it for a fault.
+# Time in a guest is not real, so the kernel must not take its jumps for faults.
 KERNEL_WORDS = "console=ttyS0 panic=-1 tsc=reliable nokaslr nowatchdog mitigations=off random.trust_cpu=on"
-# Exit statuses of the lab's own, as of timeout(1).
+# Exit statuses of the lab; the first is that of timeout(1).
 TIMED_OUT, NO_STATUS = 124, 125
 DISK_BYTES = 256 << 20
 FOLDER = "pybench-lab-"
@@ -39,7 +39,7 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Job:
-    """What to run: shell text, and what the guest may keep."""
+    """Shell text to run, and the folders and disks that the guest may write."""
 
     command: str
     timeout_s: float = 120
@@ -50,7 +50,7 @@ class Job:
 
 
 def why_not(fetch: bool = False) -> str | None:
-    """Why no guest can be booted here, in one line; None if it can. `fetch` downloads the kernel if need be."""
+    """Return in one line why no guest can be booted here, None if one can. `fetch` downloads a missing kernel."""
     if platform.machine() != "x86_64":
         return f"the lab emulates x86-64 on the machine's own files, and this is {platform.machine()}"
     if os.geteuid() != 0:
@@ -82,7 +82,7 @@ def run(machine: Machine, job: Job, stdout: IO[bytes] | int | None = None) -> in
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder for one boot. Those of boots that were killed are removed by the next: nobody holds their lock."""
+    """Make a folder for one boot. Remove those of boots that were killed: no process holds their lock."""
     base = Path(tempfile.gettempdir())
     for old in base.glob(f"{FOLDER}*"):
         try:
@@ -101,7 +101,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _remove(folder: Path) -> None:
-    """One level only: below `root` the file server sees the whole machine, if in a mount namespace of its own."""
+    """Remove one level only: below `root` the file server sees the whole machine in its mount namespace."""
     for path in folder.iterdir():
         if path.is_dir():
             path.rmdir()
@@ -128,7 +128,7 @@ def _boot(machine: Machine, job: Job, folder: Path, running: ExitStack, stdout: 
     if job.disk:
         _make_disk(job.disk)
         words += " pybench.lab.disk"
-        # What the guest has not flushed is lost with it, as with power; what it has flushed is kept.
+        # Data that the guest has not flushed is lost with it, as with power; flushed data is kept.
         arguments += ["-drive", f"file={job.disk},format=raw,if=virtio,cache=writeback"]
     arguments += ["-kernel", str(folder / "vmlinuz"), "-initrd", str(folder / "initrd"), "-append", words]
     status = folder / "status"
@@ -139,7 +139,7 @@ def _boot(machine: Machine, job: Job, folder: Path, running: ExitStack, stdout: 
     with (folder / "errors").open("wb") as errors:
         emulator = _start(arguments, running, stdout=stdout, stderr=errors)
         if bytecode.missing(CHECKOUT):
-            # Beside the guest's boot, which takes longer.
+            # During the guest's boot, which takes longer.
             made, variables = bytecode.command(CHECKOUT)
             _start(made, running, stdout=errors, stderr=errors, variables=variables)
     try:
@@ -212,12 +212,12 @@ def _first_files(files: dict[str, bytes], command: bytes) -> bytes:
 
 
 def _serve(tag: str, path: Path, folder: Path, running: ExitStack) -> None:
-    """Start the server of one folder's files; it listens on a socket that it is given, and leaves none."""
+    """Start the server of one folder's files on a socket that it is given, so that it leaves none behind."""
     server = _file_server() or ""
     listener = running.enter_context(socket.socket(socket.AF_UNIX))
     listener.bind(f"{folder / tag}.socket")
     listener.listen(1)
-    # A namespace of its own for the sandbox fails where the root is no mount that can be turned away from.
+    # The sandbox cannot have its own namespace where the root is not a mount point that pivot_root accepts.
     serve = [server, f"--fd={listener.fileno()}", "-o", "cache=always", "-o", "sandbox=chroot", "-o"]
     if tag == "root":
         view = folder / tag
@@ -237,7 +237,7 @@ def _serve(tag: str, path: Path, folder: Path, running: ExitStack) -> None:
 
 
 def _other_mounts(*paths: Path) -> list[Path]:
-    """The mount points other than the root's that hold what the guest is likely to need, outermost first."""
+    """Return the mount points of the paths other than the root, outermost first."""
     points = set()
     for path in paths:
         point = path.resolve()
@@ -259,7 +259,7 @@ def _make_disk(path: Path) -> None:
 
 
 def end_with_parent(number: signal.Signals) -> Callable[[], None]:
-    """What a child calls so that it gets this signal when its parent ends, however that ends."""
+    """Return a function that makes a child receive this signal when its parent ends, however that ends."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def ask() -> None:
@@ -277,7 +277,7 @@ def _start(
     pass_fds: tuple[int, ...] = (),
     variables: dict[str, str] | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start a process that ends with this one, however this one ends, and at the latest with `running`."""
+    """Start a process that ends with this one, however this one ends, and with `running` at the latest."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -20,19 +20,19 @@ from tests.lab import LabError
 
 KERNEL = "linux-image-cloud-amd64"
 BUSYBOX = "busybox-static"
-# What the guest needs before it has a root: its file server, the overlay, and file systems for tests.
+# Modules that the guest needs before it has a root: the file server, the overlay, and file systems for tests.
 MODULES = ("virtio_pci", "virtio_blk", "virtiofs", "overlay", "crc32c_generic", "ext4", "loop")
 SUMS = "sha256sums"
 
 
 def cache() -> Path:
-    """The folder of what was downloaded."""
+    """Return the folder of downloaded files."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "pybench" / "lab"
 
 
 def kernel_files() -> dict[str, bytes] | None:
-    """The files from the cache by name; None if they are not there, or not what was written."""
+    """Return the cached files by name; None if they are missing, or differ from what was written."""
     folder = cache() / "kernel"
     try:
         listed = [line.split("  ", 1) for line in (folder / SUMS).read_text().splitlines()]
@@ -45,7 +45,7 @@ def kernel_files() -> dict[str, bytes] | None:
 
 
 def download() -> None:
-    """Fill the cache if need be. Raises LabError."""
+    """Fill the cache unless it is full. Raises LabError."""
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise LabError(f"the guest's kernel comes from Debian's packages, and there is no {tool} here")
@@ -114,7 +114,7 @@ def _call(command: list[str], folder: Path) -> None:
 
 
 def _with_dependencies(tree: Path) -> list[Path]:
-    """The modules that MODULES need, each after those it depends on; what is built in has no file."""
+    """Return the files of MODULES and of what they need, dependencies first; built-in modules have none."""
     files = {path.name.partition(".")[0].replace("-", "_"): path for path in tree.glob("**/modules/**/*.ko*")}
     order: list[Path] = []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Topologies to emulate, by description and by name, and how QEMU and the firmware are told of them."""
+"""Topologies to emulate, by description and by name, and their form for QEMU and for the firmware."""
 
 import struct
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Literal
 
 from tests.lab import LabError
 
-# The emulated interrupt controllers have 8-bit CPU ids, and the last of them means "all".
+# The emulated interrupt controllers have 8-bit CPU ids, and the last id means "all".
 MOST_APIC_IDS = 255
 LOCAL_DISTANCE = 10
 # Between nodes of one socket, and between a CPU's node and one of memory alone.
@@ -49,21 +49,21 @@ class Machine:
 
     @property
     def cpus(self) -> int:
-        """How many CPUs."""
+        """Return the number of CPUs."""
         return self.sockets * self.cores * self.threads
 
     @property
     def cpu_nodes(self) -> int:
-        """How many nodes have CPUs."""
+        """Return the number of nodes with CPUs."""
         return self.sockets * self.nodes_per_socket
 
     @property
     def nodes(self) -> int:
-        """How many nodes there are."""
+        """Return the number of all nodes."""
         return self.cpu_nodes + self.memory_nodes
 
     def apic_ids(self) -> Iterator[tuple[int, int]]:
-        """The (hardware id, place among the threads of its core) of each CPU, in QEMU's order.
+        """Return (hardware id, index among the threads of its core) of each CPU, in QEMU's order.
 
         Ids are socket, core and thread in bit fields just wide enough for each.
         """
@@ -74,7 +74,7 @@ class Machine:
                     yield ((socket << core_bits | core) << thread_bits) | thread, thread
 
     def node_distance(self, one: int, other: int) -> int:
-        """The distance that the firmware tells between two nodes."""
+        """Return the firmware's distance between two nodes."""
         if one == other:
             return LOCAL_DISTANCE
         if max(one, other) >= self.cpu_nodes:
@@ -83,7 +83,7 @@ class Machine:
         return NEAR_DISTANCE if same else self.distance
 
     def describe(self) -> str:
-        """One line for people."""
+        """Return a description in one line."""
         cpus = f"{self.cpus} CPU{'s' if self.cpus > 1 else ''}"
         nodes = f"{self.cpu_nodes} node{'s' if self.cpu_nodes > 1 else ''}"
         more = f" and {self.memory_nodes} of memory alone" if self.memory_nodes else ""
@@ -109,7 +109,7 @@ PRESETS = {
 
 
 def machine(preset: str, **changes: int | str | None) -> Machine:
-    """The preset of that name, with what is not None changed. Raises LabError."""
+    """Return the preset of that name, with the changes that are not None. Raises LabError."""
     if preset not in PRESETS:
         raise LabError(f"no preset {preset!r}; there are {', '.join(PRESETS)}", 2)
     changed = {name: value for name, value in changes.items() if value is not None}
@@ -119,7 +119,7 @@ def machine(preset: str, **changes: int | str | None) -> Machine:
 
 
 def qemu_arguments(this: Machine) -> list[str]:
-    """What tells QEMU about CPUs, memory and nodes; memory is shared with the file server, as that demands."""
+    """Return QEMU's arguments for CPUs, memory and nodes; the file server needs the memory to be shared."""
     shape = f"{this.cpus},sockets={this.sockets},cores={this.cores},threads={this.threads}"
     arguments = ["-smp", shape, "-m", f"{this.memory_mib}M"]
     each, rest = divmod(this.memory_mib, this.nodes)
@@ -136,7 +136,7 @@ def qemu_arguments(this: Machine) -> list[str]:
 
 
 def apic_table(this: Machine) -> bytes:
-    """The ACPI table (MADT) that numbers the CPUs: Linux counts them in the order in which it lists them.
+    """Return the ACPI table (MADT) that numbers the CPUs: Linux counts them in the order of this table.
 
     Apart from order and revision it is what QEMU's firmware gives a q35 machine, which it replaces (ACPI
     specification, 5.2.12; Linux, Documentation/admin-guide/acpi/initrd_table_override.rst).

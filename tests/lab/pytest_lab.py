@@ -25,7 +25,7 @@ TIMEOUT_S = 600
 SLOW_TIMEOUT_S = 1800
 REPORTS, OUTPUT = "reports.jsonl", "output"
 PARAMETER = "lab_preset"
-# Of pytest's own, what no test in a guest needs.
+# Plugins of pytest that no test in a guest needs.
 LEFT_OUT = [
     *("cacheprovider", "debugging", "doctest", "faulthandler", "junitxml", "logging", "pastebin", "setuponly"),
     *("setupplan", "stepwise", "subtests", "threadexception", "unittest", "unraisableexception", "warnings"),
@@ -33,7 +33,7 @@ LEFT_OUT = [
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of outside, and the one of inside."""
+    """Add the options of the outside run, and the one of the run inside a guest."""
     group = parser.getgroup("lab")
     group.addoption("--no-lab", action="store_true", help="skip the tests that run in an emulated machine")
     group.addoption("--slow-lab", action="store_true", help="also run those that take minutes there")
@@ -44,14 +44,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and the half of this plugin that is needed."""
     config.addinivalue_line(
         "markers",
-        "lab(*presets, slow=False): run the test inside each of these emulated machines (scripts/lab --help)",
+        "lab(*presets, slow=False): run the test inside each emulated machine named (scripts/lab --help)",
     )
     target = config.getoption("lab_reports")
     config.pluginmanager.register(_Inside(config, Path(target)) if target else _Outside(config), "lab-side")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for each machine, named by it."""
+    """Make one test per machine, named after the machine."""
     mark = metafunc.definition.get_closest_marker("lab")
     if mark is not None:
         metafunc.fixturenames.append(PARAMETER)
@@ -64,18 +64,18 @@ class _Inside:
         self._stream: IO[str] = target.open("w")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Write each report as soon as it is there: the guest may not live to write them all."""
+        """Write each report at once: the guest may end before it has them all."""
         plain = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
         self._stream.write(json.dumps(plain) + "\n")
         self._stream.flush()
 
 
 class _Boot:
-    """One machine with its tests, in a process of its own."""
+    """One machine with its tests, in a separate process."""
 
     def __init__(self, preset: str, items: list[pytest.Item]) -> None:
         self._timeout_s = SLOW_TIMEOUT_S if any(map(_is_slow, items)) else TIMEOUT_S
-        # Removed when this is forgotten, at the latest.
+        # Removed with this object at the latest.
         self._folder = tempfile.TemporaryDirectory(prefix="pybench-lab-tests-")
         self._reports, self._output = (Path(self._folder.name) / name for name in (REPORTS, OUTPUT))
         options = ["-q", "--noconftest", "-p", "tests.lab.pytest_lab", *(f"-pno:{name}" for name in LEFT_OUT)]
@@ -93,7 +93,7 @@ class _Boot:
             )
 
     def reports(self) -> tuple[list[dict[str, Any]], str]:
-        """Wait for its end; return the reports that came, and how it ended, in words."""
+        """Wait for the machine's end; return its reports, and in words how it ended."""
         status = self._process.wait()
         how = f"out of time after {self._timeout_s} s" if status == TIMED_OUT else f"exit status {status}"
         printed = self._output.read_text(errors="replace")
@@ -103,7 +103,7 @@ class _Boot:
         return whole, f"{how}; what it printed:\n{printed}"
 
     def stop(self) -> None:
-        """End it, if it has not ended."""
+        """End the machine if it still runs."""
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
@@ -119,7 +119,7 @@ class _Outside:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Skip what cannot or shall not run."""
+        """Skip tests that cannot run here or are switched off."""
         marked = [item for item in items if _preset(item)]
         if not marked:
             return
@@ -135,7 +135,7 @@ class _Outside:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        """Report what the test did in the guest, which the first test of its machine boots for all."""
+        """Report the test's result in the guest; the first test of a machine boots it for all."""
         preset = _preset(item)
         if preset is None or item.get_closest_marker("skip"):
             return None
@@ -149,12 +149,12 @@ class _Outside:
         return True
 
     def pytest_sessionfinish(self) -> None:
-        """Nothing stays if the session ends early."""
+        """Stop machines if the session ends early."""
         for boot in self._boots.values():
             boot.stop()
 
     def _boot(self, items: list[pytest.Item]) -> None:
-        """Boot the machines that are still to come, as many at once as there are CPUs."""
+        """Boot machines whose tests have not run yet, at most one per CPU at a time."""
         wanted: dict[str, list[pytest.Item]] = {}
         for item in items:
             if (preset := _preset(item)) and not item.get_closest_marker("skip"):

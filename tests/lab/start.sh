@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The guest's first process once it has its root. The command's output goes through a pipe, so that programs see no
-# terminal; whoever still holds that pipe when the command is done is not waited for.
+# terminal; processes that hold that pipe when the command is done are not waited for.
 mount --make-rshared /
 exec 3> >(exec cat >/dev/ttyS1)
 reader=$!

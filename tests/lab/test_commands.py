@@ -1,4 +1,5 @@
-"""Inside the lab's machines, by the command line: sweeps that turn switches, SMT and sockets compared, 96 CPUs.
+# SPDX-License-Identifier: Apache-2.0
+"""Test the command line in emulated machines: sweeps that turn switches, comparisons of SMT and sockets, 96 CPUs.
 
 All runs in one process per machine: a new one takes half a minute to import pybench there.
 """
@@ -20,13 +21,13 @@ from tests.validation.core import switches as switches_study
 
 FILES = SwitchFiles()
 SHORT = ("--duration", "5ms", "--warmup", "1ms")
-# Hardly a trial is valid in a guest: whoever waits for that waits for ever.
+# Hardly a trial is valid in a guest, so waiting for valid ones would take for ever.
 TWICE = ("--min-trials", "2", "--max-trials", "2", "--max-invalid", "2")
 ONCE = ("--min-trials", "1", "--max-trials", "1", "--max-invalid", "1")
 
 
 class Seen(NamedTuple):
-    """What a trial's cell wants, and how the host's switches stood while it ran."""
+    """The state that a trial's cell wants, and the host's switches while it ran."""
 
     smt: str
     offline: tuple[int, ...]
@@ -44,13 +45,13 @@ Pybench = Callable[..., Ran]
 
 
 def switches() -> tuple[str | None, str]:
-    """SMT, and the CPUs that are on."""
+    """Return the state of SMT, and the CPUs that are on."""
     return FILES.smt(), format_list(FILES.online())
 
 
 @pytest.fixture
 def pybench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Pybench:
-    """The command line, with its journal in `tmp_path`."""
+    """Return a function that runs the command line, with its journal in `tmp_path`."""
     monkeypatch.setenv("PYBENCH_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
@@ -60,7 +61,7 @@ def pybench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         with pytest.raises(SystemExit) as ended:
             main()
         ran = Ran(int(ended.value.code or 0), *capsys.readouterr())
-        # For whoever reads why a test failed.
+        # Printed to explain a failure.
         print(*ran, sep="\n")
         return ran
 
@@ -69,7 +70,7 @@ def pybench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Seen]:
-    """What the kernel said of its switches after each trial of a sweep."""
+    """Record the kernel's switches after each trial of a sweep."""
     found: list[Seen] = []
 
     def look(cell: Any, *more: Any) -> Any:
@@ -84,7 +85,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Seen]:
 
 @pytest.fixture
 def as_before(tmp_path: Path) -> Iterator[None]:
-    """All is afterwards as it was, and no journal is left."""
+    """Check that switches are as before afterwards, and that no journal is left."""
     before = switches()
     yield
     assert switches() == before
@@ -92,7 +93,7 @@ def as_before(tmp_path: Path) -> Iterator[None]:
 
 
 def cpus_of(results: Results) -> dict[tuple[str, str, int], str]:
-    """(placement, SMT, threads) -> the CPUs of the cell, all of whose trials ran."""
+    """Return (placement, SMT, threads) -> CPUs of every cell; check that all trials ran."""
     cells = results.header.plan.cells
     assert {trial.cell for trial in results.trials} == set(range(len(cells)))
     assert {trial.outcome.status for trial in results.trials} == {"ok"}
@@ -123,10 +124,10 @@ def test_a_sweep_turns_smt_and_a_cpu_off_and_on(
 ) -> None:
     file = tmp_path / "sweep.jsonl"
     adjacent = lab_preset == "2x2x2"
-    # A first sibling, and a second one, which goes with SMT.
+    # A first sibling, and a second one, which SMT turns off too.
     one, rest = (4, "0-3,5-7") if adjacent else (6, "0-5,7")
     axes = ["--smt", "on,off:kernel", "--offline", "none", "--offline", str(one), "--place", "socket:0"]
-    # Of that seed are the states as found, SMT off, one CPU off, both off: off and on within the sweep.
+    # With that seed the states are: as found, SMT off, one CPU off, both off.
     words = ["sweep", "spin", "--lock", "mcs", "--threads", "2", *axes, *SHORT, *ONCE, "--seed", "5"]
     refused = pybench(*words, "--output", str(file))
     assert (refused.status, refused.out, seen) == (2, "", [])

@@ -1,4 +1,5 @@
-"""Inside the lab's machines: what is read of them, and where threads and memory are put."""
+# SPDX-License-Identifier: Apache-2.0
+"""Test in emulated machines how they are read, and where threads and memory are placed."""
 
 from typing import Any
 
@@ -33,7 +34,7 @@ PLACES = {
 
 
 def trial(cpus: tuple[int, ...], **changes: Any) -> Outcome:
-    """A trial of 20 ms with a member on each of these CPUs."""
+    """Run a trial of 20 ms with a member on each CPU."""
     fields: dict[str, Any] = {
         "workload": "spin",
         "params": workload("spin").complete({"lock": "mcs"}),

@@ -1,4 +1,5 @@
-"""The lab itself: what it tells the firmware, what it refuses, and that nothing is left when it ends."""
+# SPDX-License-Identifier: Apache-2.0
+"""Test the lab itself: the tables for the firmware, refusals, and that nothing is left when it ends."""
 
 import importlib.util
 import os
@@ -48,7 +49,7 @@ def run(
 
 
 def listed(table: bytes) -> list[int]:
-    """The hardware ids of the CPUs, in the table's order."""
+    """Return the hardware ids of the CPUs, in the table's order."""
     found, offset = [], 44
     while offset < len(table):
         kind, length = table[offset : offset + 2]
@@ -205,7 +206,7 @@ def test_tests_can_be_kept_out_of_the_lab(words: list[str], variables: dict[str,
 
 
 def processes_below(folder: Path) -> list[psutil.Process]:
-    """Those that were told of the folder."""
+    """Return the processes whose command line names the folder."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -218,7 +219,7 @@ def processes_below(folder: Path) -> list[psutil.Process]:
 
 @pytest.fixture
 def temporary(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """An environment with a folder of its own for temporary files, near the root as a socket's path is short."""
+    """Return an environment with a new folder for temporary files, near the root as sockets need short paths."""
     with tempfile.TemporaryDirectory(prefix="lab-", dir="/tmp") as folder:
         yield os.environ | {"TMPDIR": folder}
         assert not list(Path(folder).iterdir())
@@ -254,7 +255,7 @@ def test_a_signal_ends_it(temporary: dict[str, str], number: signal.Signals) -> 
     if number == signal.SIGKILL:
         psutil.wait_procs(began, timeout=20)
         assert not processes_below(folder)
-        # Its folder goes with the next run.
+        # The next run removes its folder.
         assert run("--preset", "single", "--timeout", "0.1", "--", "true", env=temporary).returncode == 124
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kill members, crews and callers at random moments of random trials: each trial fails, and nothing is left.
 
-The test suite runs a few of these kills; this runs any number and prints a tally.
+The test suite runs a few kills; this runs any number and prints a tally.
 """
 
 import argparse

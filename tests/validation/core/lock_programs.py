@@ -37,7 +37,7 @@ QUICK_SPIN = frozenset({"mcs", "clh", "qspinlock", "cna", "futex_mutex", "rwsem"
 
 @dataclass(frozen=True)
 class LockTraits:
-    """What the checks need to know of a lock; `name` is that of its header."""
+    """Traits of a lock that the checks depend on; `name` is that of its header."""
 
     name: str
     fifo: bool
@@ -124,7 +124,7 @@ class LockPrograms:
                 compile_c([compiler(), part, self.work / "safety.o", "-o", program])
 
     def build_all(self, locks: list[LockTraits]) -> list[Finding]:
-        """Build every program of these locks; return a finding for each that does not build."""
+        """Build every program of the locks; return a finding for each that does not build."""
         wanted = [(kind, lock) for lock in locks for kind in ("plain", "points", "tsan", "model", "spin")]
         wanted = [(kind, lock) for kind, lock in wanted if kind != "model" or lock.modelled]
         wanted = [(kind, lock) for kind, lock in wanted if kind != "spin" or self.by_spin(lock)]

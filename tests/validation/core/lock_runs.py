@@ -15,7 +15,7 @@ ALL_WRITERS = 16
 
 @dataclass(frozen=True)
 class Size:
-    """How long runs take, and which models are searched."""
+    """The length of runs, and the sizes of models that are searched."""
 
     ms: int
     long_ms: int

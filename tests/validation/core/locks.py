@@ -66,7 +66,7 @@ def run(asked: argparse.Namespace) -> Iterator[Finding]:
 
 
 def broken(programs: LockPrograms, locks: list[str], quick: bool) -> Iterator[Finding]:
-    """Break copies of these locks, and print which means notices each."""
+    """Break copies of the locks, and print which means notices each."""
     began = time.monotonic()
     print(
         "broken copies, and what each means sees (-: nothing, blank: not tried). exclusion: two inside; stale: a"

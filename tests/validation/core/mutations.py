@@ -31,7 +31,7 @@ class Mutation:
 
 
 def planted(locks: list[str], every: int = 1) -> list[Mutation]:
-    """Return the mutations of these locks, or each `every`-th of them."""
+    """Return the mutations of the locks, or each `every`-th of them."""
     lines = [line for line in (LOCKS / "mutations").read_text().splitlines() if not line.startswith("#")]
     mutations = [Mutation(*line.split(" | ", 2)) for line in lines]
     return [one for one in mutations if one.lock in locks][::every]

@@ -7,8 +7,8 @@ every second planting a trial of the same cell runs undisturbed. A planting matt
 than 5 % outside that of all four valid undisturbed trials nearest to it in time; an edited record always
 matters. The cells have a stable throughput, so that 5 % means something: spin with an mcs lock held for 200 ns
 (without hold time it swings from trial to trial), and mount. In virtual machines even this one halves and
-doubles for tens of seconds at a time, when the hypervisor moves CPUs nearer or farther: hence the nearest
-trials, and not all.
+doubles for tens of seconds at a time, when the hypervisor moves CPUs nearer or farther: only the nearest
+trials are compared.
 
 At least 95 % of what matters of each kind must be flagged, and at most 2 % of the undisturbed trials, N of which
 run per cell before the first planting. Run it on a quiet machine, as root for all kinds.
@@ -137,7 +137,7 @@ def study(
 
 
 def flags_of(trials: list[Trial], most: int = 3) -> str:
-    """Return the commonest flags of these trials; one that failed counts as "failed"."""
+    """Return the commonest flags of the trials; one that failed counts as "failed"."""
     counts = Counter(flag for trial in trials for flag in (trial.flags or ([] if trial.figures else ["failed"])))
     return ", ".join(f"{name} {n}" for name, n in counts.most_common(most))
 

@@ -37,7 +37,7 @@ MS = 1_000_000
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """When to disturb: both are moments of CLOCK_MONOTONIC, ns."""
+    """The span of a disturbance, in ns of CLOCK_MONOTONIC."""
 
     begin_ns: int
     end_ns: int

@@ -12,7 +12,7 @@ measurements of an empty loop and, for two threads, of a transfer. It counts if 
 % of the machine file's (a busy sibling doubles it), and the transfer within 12 %.
 
 Each value may be off by 15 %, or a latency by a reading of the clock or two of its steps. Run it on an idle
-host. Calibration itself measures only seqlock's single reader of these cells.
+host. Of the cells, calibration itself measures only seqlock's single reader.
 """
 
 import argparse

@@ -202,8 +202,8 @@ def judge(name: str, rows: Sequence[tuple[int, float, float]]) -> Finding:
     return Finding(f"{name}: the median error is at most {MOST_ERROR:.0%}", f"{median:.1%}", median <= MOST_ERROR)
 
 
-# Draws of the places, and how long each is simulated, ns: the order of a queue lasts, so many short ones; the
-# NUMA-aware queue takes half of its time to have all of one socket before the others.
+# Draws of the places, and how long each is simulated, ns: the order of a queue lasts, so short draws must be many;
+# the NUMA-aware queue takes half of its time to have all of one socket before the others.
 PLACES = {"qspinlock": (160, 1.2e6), "qspinlock-cna": (40, 1.2e7)}
 
 
