@@ -14,7 +14,6 @@ import msgspec
 import psutil
 
 from pybench.errors import UsageError
-from pybench.host.capture import open_sysroot
 from pybench.host.sysfs import Tree, effective_cpuset
 from pybench.text import format_list
 
@@ -154,6 +153,11 @@ def read_topology(sysroot: Path = Path("/")) -> Topology:
 
     Raises UsageError if there is no host to read, or a captured file is malformed.
     """
+    if sysroot.is_dir():
+        return topology_of(Tree(sysroot))
+    # Only captures need archives, and every sweep would wait for that to load.
+    from pybench.host.capture import open_sysroot
+
     with open_sysroot(sysroot) as tree:
         return topology_of(tree)
 

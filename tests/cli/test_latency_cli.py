@@ -1,5 +1,6 @@
 """`pybench latency` as a user types it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -32,7 +33,7 @@ def test_a_matrix_is_printed_kept_and_printed_again(tmp_path: Path) -> None:
     (path,) = (tmp_path / "results").glob("*.jsonl")
     assert str(path.relative_to(tmp_path)) in ran.stderr
     assert max(len(line.rstrip()) for line in ran.stdout.splitlines()) <= 80
-    again = here("latency", "--show", path)
+    again = here("show", path)
     assert again.returncode == 0 and again.stdout == ran.stdout
     file = read_transfers(path)
     assert file.header.host["kernel"]["release"] == os.uname().release
@@ -42,7 +43,8 @@ def test_a_matrix_is_printed_kept_and_printed_again(tmp_path: Path) -> None:
     assert all(t.p5_ns and t.transfer_ns and t.p95_ns for t in file.trials)
     assert all((t.p5_ns or 0) <= (t.transfer_ns or 0) <= (t.p95_ns or 0) for t in file.trials)
     assert transfers_of(file).classes[0].median_ns.value > 0
-    assert here("show", path).stdout == ran.stdout
+    told = json.loads(here("show", path, "--json").stdout)
+    assert told["blocks"]
 
 
 @needs_two
@@ -72,7 +74,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     out, err = run.communicate(timeout=60)
     assert read_transfers(file).ends[-1].reason == "interrupted"
     assert run.returncode == 130, err
-    assert "This run was broken off" in out
+    assert "This run was interrupted" in out
 
 
 @needs_two
@@ -122,8 +124,6 @@ def test_one_cpu_is_not_enough(tmp_path: Path) -> None:
         (["--all", "--budget", "1m"], "keep one of the two"),
         (["--rounds", "0"], "--rounds"),
         (["--chart", "heat.gif"], "name a .svg or .png file"),
-        (["--show", "nowhere.jsonl"], "cannot read nowhere.jsonl"),
-        (["--show", "nowhere.jsonl", "--rounds", "3"], "leave out the other options"),
         (["--output", "there.jsonl"], "there.jsonl exists; name another --output"),
     ],
 )
@@ -142,7 +142,7 @@ def test_bad_input_is_one_line_with_the_fix(words: list[str], said: str, tmp_pat
 def test_a_file_of_another_kind_is_one_line(text: str, tmp_path: Path) -> None:
     file = tmp_path / "other.jsonl"
     file.write_text(text)
-    ran = here("latency", "--show", file)
+    ran = here("show", file)
     assert ran.returncode == 2 and len(ran.stderr.splitlines()) == 1 and str(file) in ran.stderr
 
 

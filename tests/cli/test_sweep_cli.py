@@ -13,7 +13,7 @@ import pytest
 
 from pybench.cli import GONE, verbs
 from pybench.results.store import read
-from tests.cli.cli_runs import ALL_VALID, here, pybench, python, skip_without_mounts
+from tests.cli.cli_runs import ALL_VALID, MAIN, SKIP_CHECKS, here, pybench, python, skip_without_mounts
 
 QUICK = ["--duration", "5ms", "--warmup", "1ms", "--max-trials", "8"]
 
@@ -194,6 +194,25 @@ def test_no_verb_waits_for_scipy_to_load() -> None:
     ran = subprocess.run(python(code), text=True, capture_output=True, check=True, timeout=100)
     assert "pybench.run.sweep" in ran.stdout.split()
     assert "scipy" not in ran.stdout.split()
+
+
+COUNT_FILES = """
+import atexit, pathlib, sys
+def count():
+    own = [module for name, module in sys.modules.items() if name.split(".")[0] == "pybench"]
+    paths = [getattr(module, "__file__", None) or "" for module in own]
+    # Not the packages that hold a docstring alone.
+    print(sum(path.endswith(".py") and pathlib.Path(path).read_text().count("\\n") > 3 for path in paths))
+atexit.register(count)
+"""
+
+
+def test_a_sweep_loads_only_what_it_needs(tmp_path: Path) -> None:
+    """Each file costs start-up time; a sweep without a fit, a launch or a report waits for none of theirs."""
+    words = ["sweep", "spin", "--threads", "1,2", "--no-report", "--output", str(tmp_path / "r.jsonl"), *QUICK]
+    ran = pybench(*words, start=python(f"{COUNT_FILES}\n{SKIP_CHECKS}; {MAIN}"))
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout.splitlines()[-1]) <= 65
 
 
 def test_offline_cpu_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import msgspec
 
 from pybench.results.records import Trial
 from pybench.stats.modes import Drift, drift, two_modes
-from pybench.stats.ratios import holm
 
 # Medians of two modes, and first and last of a drifting cell, must differ by this share.
 LEAST_APART = 0.03
@@ -69,6 +68,10 @@ def _drifting(cells: dict[int, list[tuple[int, float]]]) -> list[Pattern]:
         seen = drift([1 + share for _, share in shares], [at for at, _ in shares]) if shares else None
         if seen:
             tested.append((None, seen))
+    if not tested:
+        return []
+    from pybench.stats.ratios import holm
+
     corrected = holm([seen.p for _, seen in tested])
     step = "the host changed under way (heat, load, memory): let it settle, or measure again"
     return [

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from pybench.analysis.scaling.akaike import aicc, weights
 from pybench.analysis.scaling.borders import Border, candidates
 from pybench.analysis.scaling.caveats import POOR_FIT, caveats_of_fit
+from pybench.analysis.scaling.enough import too_few
 from pybench.analysis.scaling.heldout import HeldOut, held_out
 from pybench.analysis.scaling.model import ROUGH, ROUGH_STEPS, Facts, Levels, LogProblem, Model, Unit
 from pybench.analysis.scaling.models import MODELS
@@ -28,7 +29,6 @@ FLAT = 1e-3  # a curve that ends less than that share below its peak shows none
 PEAKS = 2000  # thread counts at which a peak is looked for, at the most; up to 300 threads that is every one
 DENSE = 32  # up to so many threads every count is a point of the curve
 CLEAR = 10.0  # ratio of Akaike weights beyond which the better model is clearly so
-LEVELS_TO_COMPARE = 4  # thread counts from which there are two models to compare
 AGREES = 0.5  # held-out error of the better over that of the other, to tip an unclear ranking
 
 
@@ -203,14 +203,6 @@ def best_fit(n: ArrayLike, x: ArrayLike, borders: Sequence[Border] = ()) -> Best
         if fits.models:
             return BestFit(fits, shares.get(name), titles[names[1]] if shares else "")
     return None
-
-
-def too_few(levels: int) -> str:
-    """Return what a curve of ``levels`` thread counts lacks."""
-    return (
-        f"{levels} thread count{'s' * (levels != 1)}: a model needs 3 (Amdahl's law) to 5 (a knee), and ranking "
-        "them 5 to 7; measure more (--threads)"
-    )
 
 
 def _fittable(levels: Levels, inside: Sequence[Border], names: Iterable[str]) -> tuple[list[Model], list[str]]:

@@ -4,13 +4,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pybench.analysis.diagnosis.patterns import Pattern, cell_patterns
 from pybench.analysis.scaling.borders import Border, borders_of
-from pybench.analysis.scaling.curves import BestFit, best_fit
+from pybench.analysis.scaling.enough import LEAST_LEVELS
 from pybench.analysis.summary.handoffs import HandoffSummary, summarize_handoffs
 from pybench.native.outcome import Outcome
 from pybench.results.metrics import SUMMARIZED
@@ -18,6 +18,9 @@ from pybench.results.records import Cell, Trial
 from pybench.run.trial import unsupported_words
 from pybench.stats.estimate import NOTHING, Interval, interval_of
 from pybench.stats.ratios import ratio_interval
+
+if TYPE_CHECKING:
+    from pybench.analysis.scaling.curves import BestFit
 
 
 class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,9 +70,9 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
         """How many thread counts have a figure."""
         return len({threads for threads, _ in self.points})
 
-    def best(self) -> BestFit | None:
+    def best(self) -> "BestFit | None":
         """Return the scaling model that describes the curve best; None if it has too few thread counts."""
-        return _best(tuple(self.points), self.borders)
+        return None if self.levels < LEAST_LEVELS else _best(tuple(self.points), self.borders)
 
     @property
     def cell(self) -> Cell:
@@ -79,7 +82,9 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 # A report needs the same curve's fit in several places.
 @lru_cache(maxsize=512)
-def _best(points: tuple[tuple[int, float], ...], borders: tuple[Border, ...]) -> BestFit | None:
+def _best(points: tuple[tuple[int, float], ...], borders: tuple[Border, ...]) -> "BestFit | None":
+    from pybench.analysis.scaling.curves import best_fit
+
     return best_fit([n for n, _ in points], [x for _, x in points], borders)
 
 

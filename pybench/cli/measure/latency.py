@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from pybench.cli.options import output_option
-from pybench.errors import UsageError
 
 
 @click.command()
@@ -39,13 +38,7 @@ from pybench.errors import UsageError
     metavar="FILE",
     help="Draw the heat map into FILE, .svg or .png, as well.",
 )
-@click.option(
-    "--show",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Print (and --chart) what such a FILE holds, and measure nothing.",
-)
-def command(chart: Path | None, show: Path | None, **options: Any) -> None:
+def command(chart: Path | None, **options: Any) -> None:
     """Measure how long a cache line takes from each CPU to each other one.
 
     Two pinned threads pass a line back and forth; a transfer is half a round trip. It is the least that handing
@@ -61,19 +54,12 @@ def command(chart: Path | None, show: Path | None, **options: Any) -> None:
     \b
     pybench latency
     pybench latency --place dual-socket --method cas --all
-    pybench show results/latency-....jsonl --chart heat.svg
+    pybench latency --chart heat.svg
     """
-    from pybench.present.transfer_chart import check_chart
-    from pybench.results.transfers import read_transfers
-
     if chart:
+        from pybench.present.transfer_chart import check_chart
+
         check_chart(chart)
-    if show:
-        given = [name for name, value in options.items() if value not in (None, False)]
-        if given:
-            raise UsageError("--show measures nothing; leave out the other options but --chart")
-        _print(read_transfers(show), chart)
-        return
     _measure(chart, **options)
 
 
@@ -82,6 +68,7 @@ def _measure(
 ) -> None:
     from pybench.api.latency import latency
     from pybench.cli.progress import Bar
+    from pybench.cli.read.show import print_matrix
     from pybench.present.views.transfers import plan_words
     from pybench.results.names import new_name
     from pybench.run.loop import Interrupted
@@ -102,21 +89,9 @@ def _measure(
         file, interrupted = stop.results, True
     if any(trial.valid for trial in file.trials):
         click.echo(err=True)
-        _print(file, chart)
+        print_matrix(file, chart)
         click.echo(f"kept in {path}", err=True)
     else:
         click.echo(f"interrupted before a pair gave a valid measurement; kept in {path}", err=True)
     if interrupted:
         sys.exit(130)
-
-
-def _print(file: Any, chart: Path | None) -> None:
-    """Print the tables of a latency file, and draw it."""
-    from pybench.present.terminal.output import show
-    from pybench.present.transfer_chart import write_chart
-    from pybench.present.views.transfers import transfers
-
-    show(transfers(file))
-    if chart:
-        write_chart(file, chart)
-        click.echo(f"drawn in {chart}", err=True)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
 from pybench.analysis.diagnosis.patterns import Pattern, cell_patterns
-from pybench.analysis.scaling.curves import LEVELS_TO_COMPARE, too_few
+from pybench.analysis.scaling.enough import LEVELS_TO_COMPARE, too_few
 from pybench.analysis.summary.series import CellSummary, Series, summarize
 from pybench.present import caveats
 from pybench.present.document import (
