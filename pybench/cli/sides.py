@@ -47,7 +47,7 @@ def compare_sides(
     """Measure both sides, interleaved, and print their comparison and a verdict; with --dry-run only the plan."""
     from pybench.analysis.comparison.equal import compare_equal
     from pybench.api.compare_sides import SidesPlan
-    from pybench.cli.sweeps import SweepBar, name_report, print_measured, show_plan
+    from pybench.cli.runs import SweepBar, name_report, print_measured, show_plan
     from pybench.plan.request import Request, from_options
     from pybench.plan.sides import BUDGET
     from pybench.present.terminal.output import show

@@ -67,8 +67,8 @@ def _measure(
     chart: Path | None, place: str | None, methods: str | None, output: Path | None, **options: Any
 ) -> None:
     from pybench.api.latency import latency
-    from pybench.cli.progress import Bar
     from pybench.cli.read.show import print_matrix
+    from pybench.cli.runs import Bar
     from pybench.present.views.transfers import plan_words
     from pybench.results.names import new_name
     from pybench.run.loop import Interrupted

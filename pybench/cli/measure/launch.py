@@ -64,7 +64,7 @@ def command(
     pybench launch --strategy binds,parent --containers 100 --passes 2
     pybench launch --containers 50 --place single-socket,dual-socket --readers 0,1
     """
-    from pybench.cli.sweeps import run_request
+    from pybench.cli.runs import run_request
     from pybench.plan.request import Request, from_options
 
     given = {name: str(rest.pop(name)) for name in ("layers", "passes", "probers", "readers")}

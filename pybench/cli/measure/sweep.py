@@ -87,7 +87,7 @@ def command(
     pybench sweep spin --lock list
     """
     from pybench.api.sweep import resume as go_on
-    from pybench.cli.sweeps import SweepBar, name_report, print_measured, run_request
+    from pybench.cli.runs import SweepBar, name_report, print_measured, run_request
     from pybench.plan.request import Request, from_options, is_given, read_config
 
     if resume:

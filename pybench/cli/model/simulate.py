@@ -126,7 +126,7 @@ def _print_plan(study: "Study") -> None:
 
 
 def _simulate(study: "Study", path: Path, workers: int | None, *, sensitivity: bool) -> None:
-    from pybench.cli.progress import Bar
+    from pybench.cli.runs import Bar
     from pybench.present.provenance import banner
     from pybench.run.loop import Interrupted
     from pybench.simulator.simulation import simulate_study

@@ -1,31 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A measured sweep on the terminal: its plan, its first figures, its tables, and its report."""
+"""Runs on the terminal: their progress, and the plan, first results, tables and report of sweeps."""
 
 import sys
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pybench.api.sweep import plan, sweep
-from pybench.cli.progress import Bar
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology
 from pybench.plan.order import expected_ns, switch_words
 from pybench.plan.request import Request
 from pybench.present.provenance import describe_host
-from pybench.present.terminal.output import show
+from pybench.present.terminal.output import make_console, show
 from pybench.present.views.plan import budget_words, first_result, plan_view
 from pybench.results.cells import varying
 from pybench.results.names import RESULTS
 from pybench.results.records import Header, Plan, Trial
 from pybench.results.store import Results
-from pybench.run.loop import Interrupted
+from pybench.run.loop import Interrupted, Observer
 
 # First results that fit a screen.
 MOST_FIRST_RESULTS = 24
+
+
+class Bar(Observer):
+    """A bar on a terminal, under lines about the run; only the lines elsewhere.
+
+    The bar moves between trials, as Python must not run during one. A simulation lets it move by itself
+    (`auto_refresh`).
+    """
+
+    def __init__(
+        self,
+        word: str,
+        lines: Callable[[Any], list[str]],
+        *,
+        auto_refresh: bool = False,
+        every_s: float = 0.0,
+    ) -> None:
+        """Draw a bar called `word` at most once per `every_s`; `lines` are printed of the header."""
+        self.console = make_console(stderr=True)
+        self._lines = lines
+        self._every_s = every_s
+        self._shown = 0.0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            auto_refresh=auto_refresh,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._bar.add_task(word, total=1.0)
+
+    def begin(self, header: Any, path: Path | None, done: int) -> None:
+        """Print the lines about the run, and start the bar."""
+        for line in [f"{path}: {done} trials are there, going on"] if done else self._lines(header):
+            click.echo(line, err=True)
+        self._bar.start()
+
+    def trial(self, trial: Any, progress: Callable[[], float]) -> None:
+        """Move the bar."""
+        if not self._bar.disable and time.monotonic() - self._shown >= self._every_s:
+            self._bar.update(self._task, completed=progress())
+            self._bar.refresh()
+            self._shown = time.monotonic()
+
+    def end(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
 
 
 class SweepBar(Bar):
@@ -62,6 +115,8 @@ def show_plan(made: Plan, topology: Topology) -> None:
 
 def run_request(request: Request, report: bool | None) -> None:
     """Measure a request and print its results; or, dry, only its plan."""
+    from pybench.api.sweep import plan, sweep
+
     if request.dry_run:
         show_plan(*plan(request))
         return
