@@ -189,7 +189,7 @@ def test_completion_scripts(shell: str) -> None:
 
 def test_no_verb_waits_for_scipy_to_load() -> None:
     """Which takes longer than all the rest of most commands; who fits something imports it then."""
-    modules = [*VERBS.values(), "pybench.cli.runs", "pybench.api.latency"]
+    modules = [*VERBS.values(), "pybench.api.sweep", "pybench.cli.runs", "pybench.api.latency"]
     code = f"import importlib, sys; [importlib.import_module(m) for m in {modules}]; print(*sys.modules)"
     ran = subprocess.run(python(code), text=True, capture_output=True, check=True, timeout=100)
     assert "pybench.run.sweep" in ran.stdout.split()
