@@ -1,4 +1,5 @@
-"""The native core is built by cffi; everything else stands in pyproject.toml."""
+# SPDX-License-Identifier: Apache-2.0
+"""Build the native core by cffi; all other settings are in pyproject.toml."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +10,10 @@ from setuptools.command.build_ext import build_ext
 
 
 class ParallelBuild(build_ext):
-    """Compiles as many sources at once as there are CPUs."""
+    """Compile as many sources at once as there are CPUs."""
 
     def build_extensions(self) -> None:
-        """Give the compiler a source at a time."""
+        """Give the compiler one source at a time, from as many threads as there are CPUs."""
         compile_all = self.compiler.compile
 
         def compile_each(sources: list[str], **options: Any) -> list[str]:

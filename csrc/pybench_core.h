@@ -64,8 +64,8 @@ struct pb_phase {
     uint64_t wall_ns;    /* of the calls, each weighted by the operations it stands for, as in the histogram */
     uint64_t cpu_calls;  /* calls for which on-CPU time was read as well */
     uint64_t cpu_operations;
-    uint64_t cpu_ns;      /* on-CPU time of those calls */
-    uint64_t cpu_wall_ns; /* wall time of those calls */
+    uint64_t cpu_ns;      /* on-CPU time of cpu_calls */
+    uint64_t cpu_wall_ns; /* wall time of cpu_calls */
     uint64_t max_ns;
     uint64_t histogram[PB_HISTOGRAM_BUCKETS];
 };

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* KernelPageSize is the mapping's own page size; ShmemPmdMapped tells whether shared memory is mapped by huge pages. */
+/* KernelPageSize is the mapping's own page size; ShmemPmdMapped is the part of shared memory mapped by huge pages. */
 int64_t pb_memory_page_bytes(const void *memory) {
     FILE *maps = fopen("/proc/self/smaps", "re");
     if (!maps)

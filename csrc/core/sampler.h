@@ -2,8 +2,8 @@
  *
  * Timing a sample of the operations, so that timing does not lower the throughput: about one every PB_SAMPLE_NS, at
  * jittered distances so that it cannot fall into step with anything. The number of operations to leave untimed is drawn
- * before the first of them, independently of their duration: so a sample stands for itself and the untimed operations
- * before it (pb_phase_add_sample). Counted once each, slow operations would be over-represented.
+ * before the first of them, independently of their duration. Each sample is weighted by the untimed operations before
+ * it (pb_phase_add_sample); otherwise slow operations would be over-represented.
  */
 #pragma once
 #include "core/core.h"

@@ -2,8 +2,8 @@
  *
  * Array queue: take the next slot of a ring, wait on that slot's line alone; the holder opens the slot after its own.
  * Anderson, "The Performance of Spin Lock Alternatives for Shared-Memory Multiprocessors", IEEE TPDS 1(1), 1990.
- * The ring has a power of two of slots, so that the counter may wrap. A member that comes to a used slot must see that
- * its last holder closed it: hence the memory order of the counter.
+ * The ring has a power of two of slots, so that the counter may wrap. The memory order of the counter makes sure
+ * that a member that comes to a used slot sees that its last holder closed it.
  */
 #pragma once
 #include "common.h"

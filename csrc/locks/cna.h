@@ -15,9 +15,8 @@
 #endif
 
 #define CNA_WAITING ((uintptr_t)0)
-#define CNA_ALONE                                                                                                      \
-    ((uintptr_t)1) /* it has the lock, and no waiter was skipped; other values: the head of the skipped                \
-                    */
+/* It has the lock, and no waiter was skipped; other values are the head of the skipped waiters. */
+#define CNA_ALONE ((uintptr_t)1)
 
 struct cna_self {
     _Atomic(struct cna_self *) next;

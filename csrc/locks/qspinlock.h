@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Queued spin lock in four bytes: whether it is held, whether the first waiter waits (on the word, without a node),
- * and the number of the last of those that queue behind, each on a node of its own. Written from descriptions: Corbet,
- * "MCS locks and qspinlocks", LWN, March 2014; Long, "qspinlock: a 4-byte queue spinlock", 2014. The nodes are found
- * by their members' numbers, as the kernel's are by those of its CPUs.
+ * and the number of the last member that queues behind, each on a node of its own. Written from descriptions: Corbet,
+ * "MCS locks and qspinlocks", LWN, March 2014; Long, "qspinlock: a 4-byte queue spinlock", 2014. Members' numbers find
+ * their nodes, as CPU numbers do in the kernel.
  */
 #pragma once
 #include "common.h"

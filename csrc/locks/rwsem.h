@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reader-writer semaphore of our own design, in the shape of those that guard a kernel's address spaces: readers are
- * counted in the word that holds the writer's bit. A member that cannot have it spins optimistically for a while, then
- * queues, first come, first served, in an MCS queue whose waiters sleep. The first of the queue waits for the word. If
- * others take it first for long, it sets a bit that keeps newcomers out, and sleeps: the release that makes room then
- * wakes it, and only it may enter. Counted readers: Courtois, Heymans, Parnas, CACM 14(10), 1971.
+ * Reader-writer semaphore of our own design, in the shape of a kernel's address space semaphore: readers are counted in
+ * the word that holds the writer's bit. A member that cannot have it spins optimistically for a while, then queues,
+ * first come, first served, in an MCS queue whose waiters sleep. The first of the queue waits for the word. If others
+ * take it first for long, it sets a bit that keeps newcomers out, and sleeps: the release that makes room then wakes
+ * it, and only it may enter. Counted readers: Courtois, Heymans, Parnas, CACM 14(10), 1971.
  */
 #pragma once
 #include "common.h"

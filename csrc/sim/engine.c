@@ -40,7 +40,7 @@ static void resume(struct sim *m, struct sim_thread *t) {
         sim_preempt(m, t);
 }
 
-/* A request of a thread's that is not the thread's own wait: a store, or a speculative one. */
+/* Continue a request that its thread does not wait for: a store, or a speculative one. */
 static void continue_agent(struct sim *m, int32_t slot) {
     int32_t place = slot - m->n_threads;
     struct sim_thread *t = &m->threads[place / SIM_AGENTS];

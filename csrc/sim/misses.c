@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a thread does about a miss: it waits, its stores wait in the store buffer and are done in their order, an atomic
- * waits for the stores before it, and the core speculates past an acquire.
+ * Misses: the thread waits, its stores wait in the store buffer and are done in their order, an atomic waits for the
+ * stores before it, and the core speculates past an acquire.
  */
 #include "sim/memory.h"
 

@@ -49,7 +49,7 @@ static uint64_t section(struct sim *m, const struct ziggurat *z, int32_t waiting
     return sim_ps(m->spec->fixed ? mean : exponential(m, z, mean));
 }
 
-/* Slot n_threads is the server's. An exponential section has no memory: at each arrival its rest is drawn anew, from
+/* Slot n_threads is the server's. An exponential section has no memory: at each arrival its rest is drawn again, from
  * the present rate. */
 int sim_queueing_run(struct sim *m) {
     int32_t server = m->n_threads, head = -1, tail = -1, waiting = 0;

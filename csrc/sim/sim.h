@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the simulator's files call in each other. `m` is the machine, `t` the thread that acts.
+ * Functions that the simulator's files share. `m` is the machine, `t` the acting thread.
  */
 #pragma once
 #include "sim/types.h"
@@ -32,7 +32,7 @@ void sim_wake_siblings(struct sim *m, struct sim_line *line, int32_t cpu);
 void sim_request(struct sim *m, int32_t agent, int32_t line, bool exclusive, uint64_t extra, uint64_t head_start);
 void sim_serve_next(struct sim *m, struct sim_line *line);
 
-/* ---- misses.c: what a thread does about a miss ---- */
+/* ---- misses.c: misses of a thread, its store buffer, speculation ---- */
 
 bool sim_miss(struct sim *m, struct sim_thread *t, int32_t line, bool exclusive, uint64_t head_start);
 bool sim_store_slow(struct sim *m, struct sim_thread *t, int32_t word, int64_t value);

@@ -17,9 +17,8 @@
 #define SIM_PS 1000.0      /* in a ns */
 #define SIM_LINE_WORDS 8   /* guarded data on the lock's line uses the upper half */
 #define SIM_STORE_BUFFER 8 /* stores in flight per thread */
-#define SIM_AGENTS                                                                                                     \
-    (SIM_STORE_BUFFER + 1) /* requests of a thread besides its own: its stores, and a speculative one                  \
-                            */
+/* Requesters of a thread: its store buffer, and a speculative request. The thread itself comes on top. */
+#define SIM_AGENTS (SIM_STORE_BUFFER + 1)
 #define SIM_QUANTILES 256
 #define SIM_CONTENDED_LINES 8 /* lines that many threads want: each domain has a queue of its own there */
 #define SIM_NODES (SIM_CONTENDED_LINES * SIM_LINE_WORDS) /* first word of the threads' own lines */
@@ -89,7 +88,7 @@ struct sim_thread;
 /* Run a program from where it stopped. Return true when it is done, false where it waits. */
 typedef bool sim_program(struct sim *m, struct sim_thread *t);
 
-/* What the locks' programs keep across waits. Threads are numbered from 1 here, 0 is none. */
+/* Data of the locks' programs that survives a wait. Threads are numbered from 1 here; 0 stands for no thread. */
 struct sim_protocol {
     int32_t word;     /* that a test-and-set loop is after */
     uint64_t backoff; /* limit of the next pause, in polls */

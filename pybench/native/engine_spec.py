@@ -182,7 +182,7 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a simulation did."""
+    """Counts of a simulation's events, and its time."""
 
     events: int
     """Memory accesses simulated: loads, stores, atomics; hits and transfers."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes into a trial and what comes out of it, as plain data (no C needed to read it)."""
+"""The data of a trial: its specification and its outcome, readable without the core."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -56,7 +56,7 @@ def _decoded(kind: Any) -> Callable[[Any, Any], Any]:
 
 
 class LockInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to know of a lock of the core."""
+    """The traits of a lock of the core, see csrc/locks/locks.def."""
 
     name: str
     family: str
@@ -64,25 +64,25 @@ class LockInfo(msgspec.Struct, frozen=True, kw_only=True):
     space: str
     """Memory of a lock with n members."""
     fairness: str
-    """FIFO: first come, first served; bounded: nobody is passed by without end; none."""
+    """FIFO: first come, first served; bounded: no member is overtaken without limit; none."""
     waiting: str
     """spin, spin then park, sleep, or none."""
     source: str
     """Where it was published."""
     most_members: int
-    """That it takes; 0: no bound."""
+    """Largest crew; 0: unlimited."""
     numa: bool
-    """It uses the members' NUMA domains."""
+    """True if it uses the members' NUMA domains."""
     readers: bool
-    """It tells readers from writers."""
+    """True if it distinguishes readers and writers."""
     excludes: bool
-    """Its sections are counted, and a lost one fails the trial."""
+    """True if its sections are counted, so that a lost one fails the trial."""
     shares_line: bool
-    """What it guards fits behind it on its cache line."""
+    """True if the guarded data fits behind it on its cache line."""
 
 
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One trial, as the core is asked for it. Times are ns; `cpus` names a CPU for each member."""
+    """The specification of one trial. Times are ns; `cpus` names a CPU for each member."""
 
     workload: str
     params: Mapping[str, int | str]
@@ -90,60 +90,60 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True):
     duration_ns: int
     warmup_ns: int = 0
     operations: int = 0
-    """Stop each member after so many operations; 0: by time alone."""
+    """Number of operations after which each member stops; 0: by time only."""
     crew: Crew = "threads"
     memory: MemoryKind = "local"
     nodes: tuple[int, ...] = ()
     """NUMA nodes for `bind` and `interleave`."""
     domains: tuple[int, ...] = ()
-    """A NUMA domain for each member, counted from 0, for locks that use them; empty: one for all."""
+    """A NUMA domain for each member, from 0, for locks that use them; empty: one for all."""
     grace_ns: int = 20_000_000_000
     """Time beyond warm-up and duration (for set-up and clean-up) before the crew counts as hung."""
     seed: int = 0
 
 
 class Members(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):  # noqa: PLW1641 - lists have no hash
-    """Columns with an entry a member, in the order of the placement. Times in ns."""
+    """Columns with one entry per member, in the order of the placement. Times are ns."""
 
     cpu: list[int]
     operations: list[int]
     start_ns: IntColumn
     """From the first member's start."""
     stop_ns: list[int]
-    """From the first member's start too."""
+    """From the first member's start."""
     cpu_ns: IntColumn
     voluntary_switches: IntColumn
     involuntary_switches: IntColumn
     cpu_seen: IntPairs = []
-    """[CPU at the start, CPU at the stop] a member, where one differs from what was asked."""
+    """[CPU at the start, CPU at the end] per member; omitted if all members ran where they were asked to."""
     role: list[int] = []
-    """0: its operations are the figure; left out if all are 0."""
+    """The operations of role 0 are the throughput; omitted if all are 0."""
     node: IntColumn = []
-    """NUMA node of the member's private memory, -1 unknown; left out if the workload has none."""
+    """NUMA node of the member's private memory, -1 unknown; omitted if the workload has none."""
     hold_ns: FloatColumn = []
-    """Mean hold time of the timed sections, measured in place; left out if none was asked."""
+    """Mean hold time of the timed sections; omitted if none was asked for."""
     hold_asked_ns: FloatColumn = []
-    """What was asked of those same sections."""
+    """Mean hold time asked of the same sections."""
     think_ns: FloatColumn = []
     think_asked_ns: FloatColumn = []
     work_ns: FloatPairs = []
-    """[before, after] time of a fixed piece of work on the member's CPU: its speed, around the trial."""
+    """[before, after] time of a fixed piece of work on the member's CPU, around the trial: the CPU's speed."""
     clock_offset_ns: FloatPairs = []
-    """[at the start, at the stop] how far the tick counter was ahead of CLOCK_MONOTONIC, as seen by this member,
-    less what the first member saw at its start."""
+    """[at the start, at the end] the tick counter's lead over CLOCK_MONOTONIC as read by this member, minus the
+    lead that the first member read at its start."""
     waited_ns: IntColumn = []
-    """Runnable but not on its CPU, as the scheduler counts it; left out if nobody waited or it does not count."""
+    """Time runnable but not on its CPU, by the scheduler's count; omitted if all are 0."""
     longest_wait_ns: list[int] = []
-    """Longest acquire among the timed; left out if the workload acquires nothing."""
+    """Longest timed acquire; omitted if the workload acquires nothing."""
     longest_gap_ns: list[int] = []
-    """Longest time from one timed operation to the next: no wait was longer than this."""
+    """Longest time from one timed operation to the next, an upper bound of every wait."""
     longest_streak: list[int] = []
-    """Most operations in a row without another owner between them."""
+    """Most operations in a row without another owner in between."""
 
     __eq__ = _equal
 
     def is_main(self, index: int) -> bool:
-        """True if this member's operations count towards the throughput."""
+        """Return True if this member's operations count towards the throughput."""
         return not self.role or self.role[index] == 0
 
 
@@ -158,23 +158,23 @@ for _name, _kind in {
 
 
 class Phase(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):  # noqa: PLW1641 - lists have no hash
-    """One timed part of a workload's operation, over all members of the role that times it. Times in ns."""
+    """One timed part of a workload's operation, over all members of the role that times it. Times are ns."""
 
     calls: int
-    """Calls timed: all of them, or a sample."""
+    """Number of timed calls: all of them, or a sample."""
     operations: int
-    """Operations those calls stand for: one batched unmount for many, a sample for those before it, untimed."""
+    """Number of operations that the timed calls represent: a batched unmount is many, a sample stands for the
+    untimed operations before it."""
     wall_ns: int
-    """Of those calls, a sample's as often as it stands for an operation."""
+    """Wall time of the timed calls, each weighted by the operations that it represents."""
     max_ns: int
     histogram: IntColumn
-    """Flat pairs (distance from the previous bucket, count, a sample's as often as above); see
-    `native.histogram_values()`."""
+    """Flat pairs (distance from the previous bucket, count weighted as above); see `native.histogram_values()`."""
     cpu_operations: int = 0
-    """Operations for which on-CPU time was read too."""
+    """Number of operations whose on-CPU time was read as well."""
     cpu_ns: int = 0
     cpu_wall_ns: int = 0
-    """Wall time of those same operations."""
+    """Wall time of the same operations."""
 
     __eq__ = _equal
 
@@ -190,19 +190,19 @@ def held_histogram(phase: Phase) -> list[int] | msgspec.Raw:
 
 
 class Handoffs(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Who took the lock over from whom: an entry for each pair of members between which it went."""
+    """Handoffs of the lock: one entry for each pair of members, from the giver to the taker."""
 
     giver: list[int]
     taker: list[int]
     count: list[int]
     timed: list[int]
-    """How many of them were timed."""
+    """Number of timed handoffs."""
     ns: list[int]
-    """Sum over the timed: from the giver's leaving to the taker having the guarded line in hand."""
+    """Sum over the timed handoffs: from the giver's leaving to the guarded line's arrival at the taker."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """How a trial ended. Only status `ok` has members and phases."""
+    """The outcome of a trial. Only status `ok` has members and phases."""
 
     status: Status
     reason: str = ""
@@ -212,26 +212,26 @@ class Outcome(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
     members: Members | None = None
     phases: dict[str, Phase] = {}
     counters: dict[str, int] = {}
-    """The workload's own counts, summed over members; zeros left out."""
+    """Counters defined by the workload, summed over members, without zeros."""
     note: str = ""
     """The first of the failures that the workload counts and survives (a launch that failed)."""
     timeline: list[list[int]] = []
-    """[ns since the start, value] of what the workload keeps count of over time (mounts in the table)."""
+    """[ns since the start, value] of the value that the workload keeps over time (mounts in the table)."""
     peak: int = 0
-    """Highest value it had."""
+    """Highest value of the timeline."""
     handoffs: Handoffs | None = None
     line_node: int = -1
     line_node_after: int = -1
-    """The contended line's NUMA node before and after the run."""
+    """NUMA node of the contended line before and after the run, -1 unknown."""
     line_offset: int = 0
-    """Of the contended line in its page, bytes."""
+    """Offset of the contended line in its page, bytes."""
     line_page_bytes: int = 0
-    """Size of that page, where a huge one was asked for."""
+    """Size of that page in bytes, where a huge page was asked for."""
     user_namespace: bool = False
     timer_ns: float = 0.0
-    """Cost of one reading of the tick counter, which is subtracted from latencies."""
+    """Cost of one reading of the tick counter, subtracted from latencies."""
     timer_step_ns: float = 0.0
-    """Step of the tick counter: shorter latencies cannot be told apart."""
+    """Step of the tick counter: the resolution of latencies."""
     ns_per_tick: float = 0.0
     setup_ns: int = 0
     teardown_ns: int = 0

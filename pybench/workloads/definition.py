@@ -61,7 +61,7 @@ class Bystander(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Simulation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the simulator models of a workload."""
+    """The part of a workload that the simulator models."""
 
     model: Literal["lock", "launch"]
     fixed: tuple[str, ...]
@@ -108,7 +108,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     control: bool = False
     """True if it shares no written line: the curve that should scale, to compare the others with."""
     simulation: Simulation | None = None
-    """What the simulator models of it; None: nothing."""
+    """The part of it that the simulator models; None: nothing."""
 
     @property
     def ends_by_itself(self) -> bool:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One lock, hammered: what it guards must stay whole, nobody may be left waiting, and who came first must be served
- * first if the lock says so. Built for each lock by `scripts/validate locks`:
+ * Hammer one lock: the guarded data must stay whole, every member must get the lock, and, for a FIFO lock, members must
+ * be served in the order of their arrival. Built for each lock by `scripts/validate locks`:
  *
  *   -DLOCK=mcs -include csrc/locks/mcs.h, -DHAS_PLACE -DHAS_JOIN -DHAS_READERS -DREADERS_RETRY as the header has it
  *   -DPB_POINTS='"points.h"' -Itests/locks/adversary to use -a and -f
@@ -9,8 +9,8 @@
  *   lock_check [-m MEMBERS] [-d MS] [-p] [-a] [-f] [-w WRITERS]
  *
  * -p: processes, not threads; -a: delays at random before and after every atomic operation; -f: order of service; -w:
- * so many of the members write (all). Members do short rounds and meet after each, so that whoever is left asleep is
- * missed. Exits 1 and says what is wrong in one line, or 0 and says how much was done.
+ * number of members that write (all). Members do short rounds and meet after each, so that a member left asleep is
+ * missed. Exits 1 and prints what is wrong in one line, or 0 and prints how much was done.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -182,7 +182,7 @@ static int wrong(const char *format, unsigned long long a, unsigned long long b)
     return 1;
 }
 
-/* Wrong if someone started only after another had its place, and was served before it. */
+/* Wrong if a member started after another had its place, and was served before it. */
 static int check_order(void) {
     uint64_t earliest = UINT64_MAX;
     for (uint32_t i = shared->logged; i-- > 0;) {
@@ -268,9 +268,9 @@ int main(int argc, char **argv) {
         torn += shared->member[i].torn;
     }
     if (torn)
-        _exit(wrong("torn: %llu reads while somebody wrote, of %llu sections", torn, sections));
+        _exit(wrong("torn: %llu reads during a write, of %llu sections", torn, sections));
     if (!ended)
-        _exit(wrong("stuck: somebody waits for ever, after %llu rounds", atomic_load(&shared->progress), 0));
+        _exit(wrong("stuck: a member waits for ever, after %llu rounds", atomic_load(&shared->progress), 0));
     if (sections != shared->count)
         return wrong("exclusion: %llu sections, %llu counted", sections, shared->count);
     if (shared->fifo && check_order())

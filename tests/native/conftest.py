@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every test of the core leaves the host as it was: no process, mount, file descriptor, mapping or file."""
 
 import os
@@ -11,7 +12,7 @@ import pytest
 from pybench import native
 from tests.native import crew_tools
 
-# What the core mounts, and where; other mounts of the host's come and go.
+# Mounts of the core, by name and place; other mounts of the host come and go.
 OURS = re.compile(r" pybench | /tmp(/[bcfxy](/\S*)?|/[dp]\d+)? ")
 
 

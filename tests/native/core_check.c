@@ -153,7 +153,7 @@ static void check_member(const char *name, const struct request *request, const 
     }
 }
 
-/* Each container was launched by somebody; those that are kept are in the table. */
+/* Each container was launched; kept ones are in the mount table. */
 static void check_launches(const char *name, const struct request *request, const struct pb_trial *trial) {
     const struct pb_summary *summary = pb_trial_summary(trial);
     uint64_t launched = 0, failed = 0;

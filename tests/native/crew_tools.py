@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests for short trials, and what can be seen of a crew from outside: its processes and threads."""
 
 import ctypes
@@ -85,7 +86,7 @@ def crew_of(parent: int) -> list[int]:
 
 
 def group_of(leader: int) -> list[int]:
-    """Living processes of that leader's crew, whoever their parent is by now."""
+    """Return the living processes of that leader's crew, also those with another parent by now."""
     return [pid for pid, _, group in _crew_processes() if group == leader]
 
 
@@ -109,7 +110,7 @@ def wait_for(what: Callable[[], T], seconds: float = 20.0) -> T:
 
 
 def wait_gone(leader: int, seconds: float = 2.0) -> bool:
-    """True if nobody of that leader's crew is left within `seconds`."""
+    """Return True if no process of that leader's crew is left within `seconds`."""
     try:
         return wait_for(lambda: not group_of(leader), seconds)
     except TimeoutError:
@@ -177,7 +178,7 @@ def _become_nobody() -> None:
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
-    # What exec would do: /proc/self belongs to the new user again, as its uid_map must.
+    # As exec would: /proc/self belongs to the new user again, as its uid_map must.
     pr_set_dumpable = 4
     ctypes.CDLL(None).prctl(pr_set_dumpable, 1, 0, 0, 0)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Short storms of launches, and what must hold of every one without a failure."""
 
 from typing import Any
@@ -26,7 +27,7 @@ def operations(strategy: str, layers: int, passes: int) -> int:
 
 
 def check(outcome: Outcome, params: dict[str, Any], workers: int) -> None:
-    """What must hold of every storm without a failure."""
+    """Check what holds for every storm without a failure."""
     containers, layers, passes = (params[name] for name in ("containers", "layers", "passes"))
     strategy, kept = params["strategy"], containers if params["keep"] == "yes" else 0
     counts, members = outcome.counters, outcome.members

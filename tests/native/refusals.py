@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A kernel that lacks something, played by a filter of system calls: a call is refused, or done without an effect.
 
 As a program it runs the command line behind such filters:
@@ -19,7 +20,7 @@ NUMBERS = {
     "mount_setattr": 442,
     "fchown": 55 if platform.machine() == "aarch64" else 93,
 }
-# What the second argument is in these; the same call with another one is let through.
+# Second argument of the refused calls; the same call with another one is let through.
 SECOND = {"fsconfig:fd": 5, "fsconfig:create": 6}
 LOAD, IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 AT_NUMBER, AT_SECOND = 0, 24

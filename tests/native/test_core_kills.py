@@ -1,4 +1,5 @@
-"""Crews that die, hang or are interrupted: never a figure, never anything left."""
+# SPDX-License-Identifier: Apache-2.0
+"""Crews that die, hang or are interrupted give no result and leave nothing."""
 
 import os
 import random

@@ -1,4 +1,5 @@
-"""Mount trials leave the mount table and the host's directories as they were, for root and for anybody."""
+# SPDX-License-Identifier: Apache-2.0
+"""Mount trials leave the mount table and the host's directories as they were, for root and for other users."""
 
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trials that succeed: what every lock, kind of crew and workload must report."""
 
 from typing import Any
@@ -22,7 +23,7 @@ def counts_of(phase: Phase) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_sums(outcome: Outcome) -> None:
-    """What must hold of every outcome that is ok."""
+    """Check what holds for every outcome that is ok."""
     members = outcome.members
     assert members
     count = len(members.cpu)
@@ -41,7 +42,7 @@ def check_sums(outcome: Outcome) -> None:
     assert all(stop > start for start, stop in zip(members.start_ns, members.stop_ns, strict=True))
     for name, phase in outcome.phases.items():
         buckets, counts = counts_of(phase)
-        # A batched call is there once, a sample as often as it stands for an operation.
+        # A batched call counts once, a sample once per operation that it represents.
         assert counts.sum() in (phase.calls, phase.operations), name
         assert (counts > 0).all(), name
         assert (np.diff(buckets) > 0).all(), name

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The study of disturbances leaves nothing behind, however it ends."""
 
 import contextlib
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def names(children: list[psutil.Process]) -> list[str]:
-    """Of those that have not ended."""
+    """Return the names of the processes that have not ended."""
     found = []
     for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -1,4 +1,5 @@
-"""What a spin trial tells of its lock: who handed to whom, hold and think time in place, where its line lies."""
+# SPDX-License-Identifier: Apache-2.0
+"""Results of a spin trial about its lock: handoffs, measured hold and think times, and the place of its line."""
 
 import itertools
 
@@ -69,7 +70,7 @@ def test_hold_and_think_time_are_what_was_asked(cpus: tuple[int, ...], distribut
 
 @pytest.mark.parametrize("workload", ["spin", "stat"])
 def test_samples_stand_for_all_operations(workload: str, two_cpus: tuple[int, ...]) -> None:
-    """Slow operations are told as often as they are, not as long as they take."""
+    """Slow operations count by their number, not by their duration."""
     outcome = run_or_skip(request(workload, two_cpus, 50))
     assert outcome.members
     for phase in outcome.phases.values():

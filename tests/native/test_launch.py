@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Launches of containers: exact counts, roots that are checked, nothing left."""
 
 import itertools
@@ -28,7 +29,7 @@ TWO_VALUED = {
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_combination_launches_all_and_leaves_none(strategy: str, two_cpus: tuple[int, int]) -> None:
-    """All of the two-valued parameters, half of those with each arrival: any four take all their values."""
+    """Combine all two-valued parameters, half of the combinations with each arrival: any four take all values."""
     for picked in itertools.product((0, 1), repeat=len(TWO_VALUED)):
         params = {name: values[i] for (name, values), i in zip(TWO_VALUED.items(), picked, strict=True)}
         for arrival in ARRIVALS[1::2] if sum(picked) % 2 else ARRIVALS[::2]:
@@ -107,7 +108,7 @@ def test_think_time_is_rest(cpus: tuple[int, ...]) -> None:
 
 
 def test_what_is_late_is_counted(two_cpus: tuple[int, int]) -> None:
-    """All arrive at once, so whoever comes after the first millisecond waited too long."""
+    """All arrive at once, so each launch that ends after the first millisecond is late."""
     params = {"strategy": "binds", "containers": 150, "layers": 20, "passes": 1, "keep": "no"}
     outcome = launch(two_cpus, **params, deadline_ms=1)
     check(outcome, params, 2)
@@ -141,7 +142,7 @@ def test_roles_beside_the_storm_are_timed_apart(crew: str, cpus: tuple[int, ...]
     check(outcome, params, 2)
     members = members_in(outcome)
     assert members.role == [0, 0, 1, 2, 2, 3, 4]
-    # Who is beside does no launches.
+    # Bystanders do no launches.
     assert outcome.phases["launch"].operations == outcome.counters["launched"] == sum(members.operations[:2]) == 60
     for role, phase in enumerate(ROLES.values(), start=1):
         calls = outcome.phases[phase].calls

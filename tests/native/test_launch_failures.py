@@ -1,4 +1,5 @@
-"""Launches that fail, kernels that lack a call, kills: counted and told, and nothing left."""
+# SPDX-License-Identifier: Apache-2.0
+"""Launches that fail, kernels that lack a call, kills: all are counted and reported, and leave nothing."""
 
 import contextlib
 import errno
@@ -148,7 +149,7 @@ def test_a_directory_that_is_not_there_fails_the_trial(tmp_path: Path, cpus: tup
 
 
 def links(folder: Path) -> Iterator[str]:
-    """Where the open files of a process lead; some may be closed meanwhile, or all."""
+    """Yield the targets of a process's open files; some or all may be closed meanwhile."""
     with contextlib.suppress(OSError):
         for link in folder.iterdir():
             with contextlib.suppress(OSError):
@@ -217,7 +218,7 @@ STORMS: dict[str, dict[str, Any]] = {
 def test_kills_at_random_moments_leave_nothing(
     who: str, where: str, disk_path: Path, two_cpus: tuple[int, int]
 ) -> None:
-    """PYBENCH_KILLS of each kind, 2 unless told: set-up (of 30,000 mounts) and storm alike are hit."""
+    """PYBENCH_KILLS of each kind, 2 by default: set-up (of 30,000 mounts) and storm alike are hit."""
     fs = str(disk_path) if where == "folder" else "tmpfs"
     tried = {name: run_trial(launch_spec(two_cpus, containers=2, fs=fs, strategy=name)) for name in STRATEGIES}
     able = [name for name, outcome in tried.items() if outcome.status == "ok"]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The transfer workload: what two members count is what the line counts, and what went wrong is said."""
 
 import signal

@@ -5,7 +5,7 @@
  * do not survive a wait, fields of the thread do. Each level of calls has its own place in t->pc.
  *
  * The lock is at t->lock: its words are WORD(0) to WORD(3) of one line, and QUEUE_TAIL on the next. Each thread has a
- * line of its own, its node. Threads are numbered from 1 in these words; 0 is none.
+ * line of its own, its node. Threads are numbered from 1 in these words; 0 stands for no thread.
  */
 #pragma once
 #include "sim/memory.h"

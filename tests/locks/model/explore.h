@@ -162,7 +162,7 @@ static bool take_step(struct frame *frame) {
         return false;
     frame->taken = (char)((frame->chooser < 0 ? '0' : 'a') + turn);
     go_on(thread, frame->chooser < 0 ? 0 : turn);
-    /* What tells no states apart. */
+    /* Fields that do not distinguish states. */
     world.current = world.choice = 0;
     return true;
 }

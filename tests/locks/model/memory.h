@@ -6,7 +6,7 @@
  *
  * Weak (weak = true): C11's relaxed, acquire and release, as messages and views (after Kang, Hur, Lahav, Vafeiadis,
  * Dreyer, "A Promising Semantics for Relaxed-Memory Concurrency", POPL 2017, without promises). Each location keeps
- * what was written to it, in order. A load may take any of those that its thread has no reason to call old; a release
+ * what was written to it, in order. A load may take any message that its thread does not know to be old; a release
  * leaves what its thread knows in the message, an acquire takes it over; a read-modify-write takes the last one and
  * passes on what it carried. Not modelled: a load that is done after a later store of its thread (load buffering), and
  * a write that is ordered before one that was made earlier. A store of a byte is taken as one of its word.
@@ -50,7 +50,7 @@ static inline void view_join(struct view *view, const struct view *other) {
             view->at[i] = other->at[i];
 }
 
-/* Forget what nobody can read any more, and count the rest from 0. */
+/* Drop messages that no thread can read any more, and count the rest from 0. */
 static inline void memory_forget(int place) {
     struct location *location = &memory.locations[place];
     uint8_t oldest = UINT8_MAX;
@@ -100,7 +100,7 @@ static inline void memory_write(int thread, int place, uintptr_t value, bool rel
     if (carried)
         view_join(&message.view, carried);
     message.view.at[place] = last->view.at[place];
-    /* The same again is no news: this keeps those who try for ever from making ever more of it. */
+    /* A repeated message adds nothing: so a thread that tries for ever does not grow the memory. */
     if (!(carried && last->value == value && !memcmp(&last->view, &message.view, sizeof message.view))) {
         if (location->count == MEMORY_MESSAGES)
             model_give_up("a location has too many messages");

@@ -3,9 +3,9 @@
  * A model checker for the locks, of the very code that is measured: a few threads, each on a stack of its own, take and
  * leave the lock a few times. Every atomic operation is a step; from every state each step that can come next
  * is tried, and states seen before are not entered again, so that waiting loops need no bound. Checked in every
- * state: that nobody is in the section beside a writer, and (weak) that what one wrote there the next one has
- * reason to see; and of all states together: that from each the end can be reached, so nobody is left asleep or
- * waiting. Sleeping ends only by a wake-up, which may hit any of those asleep on the word.
+ * state: a writer is alone in the section, and (weak) the next thread there must see what the one before wrote.
+ * Checked of all states together: the end can be reached from each, so that no thread is left asleep or waiting.
+ * Sleeping ends only by a wake-up, which may hit any thread asleep on the word.
  *
  *   -DLOCK=mcs -include csrc/locks/mcs.h, -DHAS_PLACE -DHAS_JOIN -DHAS_READERS as the header has it
  *   -DPB_POINTS='"placed.h"', and -DMODEL_FIFO for a lock that serves who came first
@@ -13,8 +13,8 @@
  *
  *   model [-t THREADS] [-n SECTIONS] [-r READERS] [-w] [-l MILLIONS]
  *
- * -r: so many of the threads read; -w: the weak memory model (memory.h); -l: states at the most. Exits 1 and says what
- * is wrong, 0 and says how much was seen, 3 if it was too much.
+ * -r: number of threads that read; -w: the weak memory model (memory.h); -l: maximum number of states, in millions.
+ * Exits 1 and prints what is wrong, 0 and prints how much was searched, 3 if it was too much.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -171,7 +171,7 @@ static void change_to(void *object, size_t size, uintptr_t value, int order) {
         carried = location->messages[location->count - 1].view;
         memory_read(world.current, place_at(object), location->count - 1,
                     order == memory_order_acquire || order == memory_order_acq_rel);
-        carried = location->messages[location->count - 1].view; /* counted anew, if something was forgotten */
+        carried = location->messages[location->count - 1].view; /* counted again, if a message was dropped */
     }
     put(object, size, value, order, &carried);
 }
@@ -286,7 +286,7 @@ static void live(void) {
         section(true);
         JOIN(LOCK, _release)(&arena.lock, &arena.self[index]);
     }
-    /* Nobody waits for what it has not read. */
+    /* A finished thread reads nothing more. */
     for (int i = 0; i < MEMORY_LOCATIONS; i++)
         memory.threads[index].now.at[i] = UINT8_MAX;
     pause_thread(DONE);
@@ -314,7 +314,8 @@ static void start_threads(void) {
     running = true;
 }
 
-/* One step of a thread, or one choice within it. What is dead below its stack is cleared, lest it tell states apart. */
+/* One step of a thread, or one choice within it. Dead data below its stack is cleared, so that it does not distinguish
+ * states. */
 static void go_on(int thread, int choice) {
     unsigned char *sp = world.threads[thread].sp;
     memset(sp - CLEARED_BYTES, 0, CLEARED_BYTES);

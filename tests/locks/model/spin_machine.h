@@ -101,7 +101,7 @@ static void memory_get(uint32_t number) {
     }
 }
 static void keep(void) {
-    /* What tells no states apart. */
+    /* Fields that do not distinguish states. */
     spin.choices = (uint8_t)world.choices;
     world.choice = 0;
     if (!world.choices)
@@ -155,7 +155,7 @@ void spin_exit(unsigned long errors, double states) {
     if (errors) {
         const char *what = wrong;
         if (!what && strstr(report, ": invalid end state"))
-            what = "asleep: nobody is left to wake them";
+            what = "asleep: no thread is left to wake them";
         else if (!what && strstr(report, ": acceptance cycle"))
             what = "endless: one waits for ever though all go on";
         dprintf(answer, TEXT(LOCK) ": %s (%s, %d threads, %d sections", what ? what : report,
