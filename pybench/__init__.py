@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pybench import _version
 
 if TYPE_CHECKING:
-    from pybench.api.compared import Comparison
+    from pybench.api.comparison import Comparison
     from pybench.api.measure import Measured, measure
     from pybench.api.run import Ratio, Run, load
     from pybench.api.simulate import simulate
@@ -43,7 +43,7 @@ __all__ = [
 __version__ = _version.VERSION
 
 _MODULES = {
-    "pybench.api.compared": ("Comparison",),
+    "pybench.api.comparison": ("Comparison",),
     "pybench.api.measure": ("Measured", "measure"),
     "pybench.api.run": ("Ratio", "Run", "load"),
     "pybench.api.simulate": ("simulate",),

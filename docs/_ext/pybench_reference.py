@@ -18,7 +18,7 @@ from pybench import native
 from pybench.analysis.scaling.models import MODELS
 from pybench.cli import cli
 from pybench.native import outcome
-from pybench.results import records, transfers
+from pybench.results import latency_file, records
 from pybench.results.metrics import METRICS
 from pybench.run.checks import CHECKS
 from pybench.workloads import WORKLOADS
@@ -40,9 +40,9 @@ SWEEP_RECORDS = (
     ("end", records.End),
 )
 LATENCY_RECORDS = (
-    ("header", transfers.TransferHeader),
-    ("plan", transfers.TransferPlan),
-    ("pair", transfers.PairTrial),
+    ("header", latency_file.TransferHeader),
+    ("plan", latency_file.TransferPlan),
+    ("pair", latency_file.PairTrial),
 )
 
 

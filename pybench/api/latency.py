@@ -13,8 +13,8 @@ from pybench.placement import parse_placements
 from pybench.placement import place as placed
 from pybench.plan.lists import duration_ns
 from pybench.plan.transfer_pairs import BUDGET_NS, DURATION_NS, pairs_by_class, plan_transfers
-from pybench.results.transfer_figures import Transfers, summarize
-from pybench.results.transfers import Pair, TransferFile, why_invalid
+from pybench.results.latency_file import Pair, TransferFile, why_invalid
+from pybench.results.latency_summary import Transfers, summarize
 from pybench.run.line_transfers import TransferRun, measure_matrix
 from pybench.run.loop import Observer
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from pybench.analysis.summary.cell_table import TABLES, summaries
 from pybench.analysis.summary.series import CellSummary, Series, summarize
-from pybench.analysis.summary.tables import TABLES, summaries
 from pybench.errors import UnsupportedError, UsageError
 from pybench.results.cells import axis_values, label, varying
 from pybench.results.emulated import LABEL, check_emulated, is_emulated
@@ -29,8 +29,8 @@ from pybench.stats.ratios import clock_blur, ratio_interval
 if TYPE_CHECKING:
     import pandas
 
-    from pybench.analysis.scaling.curves import CurveFits
-    from pybench.api.compared import Comparison
+    from pybench.analysis.scaling.curve_fits import CurveFits
+    from pybench.api.comparison import Comparison
 
 
 class Ratio(msgspec.Struct, frozen=True):
@@ -162,7 +162,7 @@ class Run:
 
         Raises UsageError if no cell has a partner.
         """
-        from pybench.api.compared import compare_runs
+        from pybench.api.comparison import compare_runs
 
         return compare_runs([self.results, other.results], metrics=metrics, same_within=same_within)
 
@@ -170,14 +170,14 @@ class Run:
         self, axis: str, *, base: Any = None, metrics: str = "throughput,p50,p99", same_within: float = 0.03
     ) -> "Comparison":
         """Compare the values of an axis of this run (`lock`, `smt`, `host.kernel`) with its `base`."""
-        from pybench.api.compared import compare_runs
+        from pybench.api.comparison import compare_runs
 
         text = None if base is None else str(base)
         return compare_runs([self.results], axis=axis, base=text, metrics=metrics, same_within=same_within)
 
     def fit(self, *, models: Sequence[str] | None = None, predict: Sequence[int] = ()) -> "dict[str, CurveFits]":
         """The scaling models compared on each curve, by the curve's name, as `pybench fit` does."""
-        from pybench.analysis.scaling.curves import fit_curve
+        from pybench.analysis.scaling.curve_fits import fit_curve
         from pybench.analysis.scaling.models import MODELS
 
         unknown = [name for name in models or () if name not in MODELS]

@@ -45,7 +45,7 @@ def compare_sides(
     allow_host_changes: bool = False,
 ) -> None:
     """Measure both sides, interleaved, and print their comparison and a verdict; with --dry-run only the plan."""
-    from pybench.analysis.comparison.equal import compare_equal
+    from pybench.analysis.comparison.smt_and_sockets import compare_equal
     from pybench.api.compare_sides import SidesPlan
     from pybench.cli.runs import SweepBar, name_report, print_measured, show_plan
     from pybench.plan.request import Request, from_options

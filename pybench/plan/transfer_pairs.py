@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import DISTANCES, Distance, Topology, distance
 from pybench.placement import limits
-from pybench.results.transfers import Pair, TransferPlan
+from pybench.results.latency_file import Pair, TransferPlan
 from pybench.workloads.transfer import METHODS
 
 DURATION_NS = 10_000_000

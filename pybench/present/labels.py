@@ -14,7 +14,7 @@ from pybench.workloads import workload
 
 if TYPE_CHECKING:
     # The libraries of the fits take longer to load than a short sweep.
-    from pybench.analysis.scaling.curves import FittedParameter, ModelFit
+    from pybench.analysis.scaling.curve_fits import FittedParameter, ModelFit
 
 DISTANCE_WORDS: Mapping[Distance, str] = {
     "same-cpu": "same CPU",

@@ -12,8 +12,8 @@ from pybench.analysis.summary.transfer_matrix import axis, finest, matrix
 from pybench.errors import UnsupportedError, UsageError
 from pybench.present.provenance import bounded
 from pybench.present.views.transfers import host_of
-from pybench.results.transfer_figures import pair_figures
-from pybench.results.transfers import TransferFile
+from pybench.results.latency_file import TransferFile
+from pybench.results.latency_summary import pair_latencies
 
 # Beyond this, cells are too small to be told apart, and an SVG grows to megabytes.
 MOST_GROUPS = 96
@@ -40,7 +40,7 @@ def chart_spec(file: TransferFile) -> dict[str, Any]:
     side = min(SIDE, 60 * len(rows.groups) + 60)
     names = rows.names
     panels = []
-    matrices = {method: matrix(rows, pair_figures(file.trials, method)) for method in plan.methods}
+    matrices = {method: matrix(rows, pair_latencies(file.trials, method)) for method in plan.methods}
     known = np.concatenate([values[np.isfinite(values)] for values in matrices.values()])
     if not known.size:
         raise UsageError("there is nothing to draw: no pair has a valid measurement")

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pybench.analysis.diagnosis.conclusive import why_inconclusive
+from pybench.analysis.diagnosis.inconclusive import why_inconclusive
 from pybench.analysis.summary.series import CellSummary
 from pybench.api.measure import Measured, measure
 from pybench.api.run import Ratio

@@ -22,7 +22,7 @@ from pybench.results.metrics import METRICS
 from pybench.results.names import text_of
 from pybench.results.records import Cell, Trial
 from pybench.results.store import Results
-from pybench.results.tables import TABLES, Columns, Table, source, table
+from pybench.results.tables import TABLES, Columns, FlatTable, source, table
 
 
 def export(
@@ -30,7 +30,7 @@ def export(
     format_name: str,
     target: Path | None,
     kind: str = "trials",
-    tables: Mapping[str, Table] = TABLES,
+    tables: Mapping[str, FlatTable] = TABLES,
 ) -> str | None:
     """Write the files to `target`, or return them as text if it is None.
 

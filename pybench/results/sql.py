@@ -12,7 +12,7 @@ import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.results.store import Results
-from pybench.results.tables import TABLES, Columns, Table, table
+from pybench.results.tables import TABLES, Columns, FlatTable, table
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Answer(msgspec.Struct, frozen=True):
     rows: list[tuple[Any, ...]]
 
 
-def ask(files: Sequence[Results], sql: str, tables: Mapping[str, Table] = TABLES) -> Answer:
+def ask(files: Sequence[Results], sql: str, tables: Mapping[str, FlatTable] = TABLES) -> Answer:
     """Run one SQL statement over `tables` of these files.
 
     The statement can read no file, load no extension and reach no network. Raises UsageError, in one line, for SQL

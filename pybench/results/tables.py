@@ -24,7 +24,7 @@ Columns = dict[str, list[Any]]
 """Columns by name, all of one length."""
 
 
-class Table(msgspec.Struct, frozen=True):
+class FlatTable(msgspec.Struct, frozen=True):
     """One kind of table."""
 
     rows: Callable[[Results], Iterator[Row]]
@@ -112,8 +112,8 @@ def _phases(file: Results) -> Iterator[Row]:
             }
 
 
-TABLES: Mapping[str, Table] = {
-    "trials": Table(
+TABLES: Mapping[str, FlatTable] = {
+    "trials": FlatTable(
         _trials,
         "one row per trial: file, source (measured, emulated or simulated), cell, repeat, sequence; of the host: "
         "host, cpu_model, kernel, pybench; of the cell: workload, operation (what is counted), threads, place, "
@@ -122,13 +122,13 @@ TABLES: Mapping[str, Table] = {
         "throughput_ops_per_s, ns_per_operation, p50_ns, p90_ns, p99_ns, p999_ns, max_ns, jain, "
         "cpu_ns_per_operation; start_skew_ns, overlap, off_cpu, steal, load; flags (comma list), flagged, valid",
     ),
-    "members": Table(
+    "members": FlatTable(
         _members,
         "one row per thread (or process) of a trial: file, source, cell, repeat, member; cpu, node, role, "
         "operations, start_ns, stop_ns, cpu_ns, voluntary_switches, involuntary_switches, hold_ns, think_ns, "
         "longest_wait_ns",
     ),
-    "phases": Table(
+    "phases": FlatTable(
         _phases,
         "one row per timed part of a trial's operation: file, source, cell, repeat, phase; calls, operations, "
         "wall_ns, mean_ns (of one operation), max_ns, cpu_operations, cpu_ns",
@@ -136,7 +136,7 @@ TABLES: Mapping[str, Table] = {
 }
 
 
-def table(files: Sequence[Results], name: str, tables: Mapping[str, Table] = TABLES) -> Columns:
+def table(files: Sequence[Results], name: str, tables: Mapping[str, FlatTable] = TABLES) -> Columns:
     """Return one of `tables` over these files. UsageError for another name."""
     if name not in tables:
         raise UsageError(f"no table {name!r}; there are {', '.join(tables)}")

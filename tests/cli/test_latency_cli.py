@@ -13,8 +13,8 @@ import pytest
 from pybench.api.latency import measure_transfers
 from pybench.host.topology import read_topology
 from pybench.plan.transfer_pairs import TRIES
-from pybench.results.transfer_figures import transfers_of
-from pybench.results.transfers import read_transfers
+from pybench.results.latency_file import read_transfers
+from pybench.results.latency_summary import transfers_of
 from pybench.run import trial
 from tests.cli.cli_runs import ALL_VALID, ENVIRONMENT, MAIN, PYBENCH, here, pybench, python
 

@@ -15,8 +15,8 @@ from pybench.analysis.summary.launches import PHASES
 from pybench.native.outcome import Handoffs, Members, Phase
 from pybench.present.html.page import render
 from pybench.present.report.report import make_report
+from pybench.results.latency_file import TransferFile
 from pybench.results.store import Results
-from pybench.results.transfers import TransferFile
 from tests.unit.synthetic import cell, noisy, results, trial
 from tests.unit.transfer_files import file_of, topology_of
 

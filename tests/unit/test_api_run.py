@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import pybench
-from pybench.analysis.diagnosis.conclusive import why_inconclusive
+from pybench.analysis.diagnosis.inconclusive import why_inconclusive
 from pybench.errors import UsageError
 from tests.unit.synthetic import cell, noisy, results, trial, write
 

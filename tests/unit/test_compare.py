@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pybench.analysis.comparison.cell_pairs import filled_in
 from pybench.analysis.comparison.compare import compare
-from pybench.analysis.comparison.compared import Compared, Comparison
 from pybench.analysis.comparison.conditions import judge, parse_condition
 from pybench.analysis.comparison.environment import differences
-from pybench.analysis.comparison.matching import filled_in
+from pybench.analysis.comparison.verdicts import Compared, MetricComparison
 from pybench.errors import UsageError
 from pybench.present.terminal.output import to_text
 from pybench.present.views.comparison import comparison
@@ -28,7 +28,7 @@ def two(a: Results, b: Results, **options: object) -> Compared:
     return compare([columns(a), columns(b)], **options)  # type: ignore[arg-type]
 
 
-def only(compared: Compared, name: str) -> list[Comparison]:
+def only(compared: Compared, name: str) -> list[MetricComparison]:
     return [one for one in compared.every if one.metric == name]
 
 
@@ -101,7 +101,7 @@ def test_a_file_against_itself_is_one_everywhere() -> None:
 
 
 def test_correction_takes_back_what_one_comparison_alone_would_say() -> None:
-    def run(cells: list[Cell]) -> Comparison:
+    def run(cells: list[Cell]) -> MetricComparison:
         factors = [1.03] + [1.0] * (len(cells) - 1)
         a = noisy("a", cells, trials=8, noise=0.02, calls=5)
         b = noisy("b", cells, factors=factors, trials=8, noise=0.02, calls=5, seed=2)

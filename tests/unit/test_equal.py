@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pybench.analysis.comparison.equal import compare_equal
+from pybench.analysis.comparison.smt_and_sockets import compare_equal
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology, read_topology
 from pybench.plan.request import Request

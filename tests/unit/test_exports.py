@@ -13,7 +13,7 @@ import pyperf
 import pytest
 from click.testing import CliRunner
 
-from pybench.analysis.summary.tables import TABLES
+from pybench.analysis.summary.cell_table import TABLES
 from pybench.cli.read.export import command as export_command
 from pybench.errors import UsageError
 from pybench.results.export import export

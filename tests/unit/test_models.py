@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 from pybench.analysis.scaling import models
 from pybench.analysis.scaling.akaike import aicc, weights
 from pybench.analysis.scaling.borders import candidates
-from pybench.analysis.scaling.caveats import runs_probability
-from pybench.analysis.scaling.curves import BestFit, CurveFits, best_fit, fit_curve
-from pybench.analysis.scaling.heldout import held_out
-from pybench.analysis.scaling.model import ROUGH, ROUGH_STEPS, Levels, LogProblem, Model
+from pybench.analysis.scaling.curve_fits import BestFit, CurveFits, best_fit, fit_curve
+from pybench.analysis.scaling.fit_caveats import runs_probability
+from pybench.analysis.scaling.held_out import held_out
+from pybench.analysis.scaling.model import ROUGH, ROUGH_STEPS, LevelMeans, LogProblem, Model
 from pybench.analysis.scaling.models import MODELS
 from pybench.analysis.scaling.models.amdahl import Amdahl
 from pybench.analysis.scaling.models.knees import KneedUsl
@@ -145,7 +145,7 @@ def test_the_unit_of_throughput_changes_rates_and_times_only(name: str, factor: 
     n, x = trials(usl(COUNTS, 0.05, 6e-4), repeats=2, seed=seed)
     model = MODELS[name].make(BORDERS)
     assert model is not None
-    plain, scaled = (model.fit(Levels.of(n, rates)) for rates in (x, x * factor))
+    plain, scaled = (model.fit(LevelMeans.of(n, rates)) for rates in (x, x * factor))
     assert plain[0].label == scaled[0].label
     for one, before, after in zip(plain[0].parameters, plain[1], scaled[1], strict=True):
         values = [one.outward(v, s) for v, s in ((before, 1.0), (after, 1.0))]
@@ -171,7 +171,7 @@ def test_a_planted_knee_is_found_where_it_is(border: int, kind: Literal["content
     model = KneedUsl(BORDERS, (at,), kind)
     planted = [0.03, 0.15, 2e-4] if kind == "contention" else [0.03, 2e-4, 1.5e-3]
     x = np.exp(model.log_rate(COUNTS, np.array([math.log(2e6), *planted])))
-    form, theta, _ = KneedUsl(BORDERS).fit(Levels.of(*trials(x)))
+    form, theta, _ = KneedUsl(BORDERS).fit(LevelMeans.of(*trials(x)))
     assert isinstance(form, KneedUsl)
     assert (form.at[0], form.kind) == (at, kind)
     assert theta[1:4] == pytest.approx(planted, rel=0.5)
@@ -261,7 +261,7 @@ def test_the_queued_spinlock_is_predicted_twice_as_well_as_by_the_usl(tmp_path: 
     assert borders[:3] == ((1, "socket"), (2, "socket"), (3, "socket"))
     compact = place(host, "all compact").borders(host)
     for name in ("qspinlock-144", "cna-144"):
-        levels = Levels.of(*published(name))
+        levels = LevelMeans.of(*published(name))
         plain, theta, _ = Usl().fit(levels)
         of_usl = held_out(plain, levels, theta).median
         for known in (borders, borders + compact) if name == "qspinlock-144" else (borders,):
@@ -292,7 +292,7 @@ def test_specsdm91_by_the_usl() -> None:
 def test_held_out_errors_are_those_of_refits() -> None:
     """Each left out in turn, fitted by the law's other implementation."""
     n, x = published("specsdm91")
-    levels = Levels.of(n, x)
+    levels = LevelMeans.of(n, x)
     _, theta, _ = Usl().fit(levels)
     errors = [abs(predicted(n[n != left], x[n != left], [left])[0] / x[n == left][0] - 1) for left in n.tolist()]
     found = held_out(Usl(), levels, theta)
@@ -306,9 +306,9 @@ def test_held_out_errors_are_those_of_refits() -> None:
 
 
 def test_aicc_is_undefined_for_few_thread_counts() -> None:
-    levels = Levels.of([1, 2, 4, 8], [1.0, 1.9, 3.4, 5.5])
+    levels = LevelMeans.of([1, 2, 4, 8], [1.0, 1.9, 3.4, 5.5])
     assert aicc(1e-3, levels, Usl()) is None  # 4 counts, 3 parameters and the variance
-    assert aicc(1e-3, Levels.of([1, 2, 4, 8, 16, 32], [1.0, 2, 3, 4, 5, 6]), Usl()) == pytest.approx(
+    assert aicc(1e-3, LevelMeans.of([1, 2, 4, 8, 16, 32], [1.0, 2, 3, 4, 5, 6]), Usl()) == pytest.approx(
         6 * math.log(1e-3 / 6) + 8 + 40
     )
     fits = fit_curve([1, 2, 4], [1.0, 1.9, 3.4])
@@ -420,7 +420,9 @@ class Cubic(Usl):
     monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
     assert list(models._found()) == ["amdahl", "cubic", "usl", "knees", "queueing"]
     monkeypatch.delitem(sys.modules, f"{models.__name__}.cubic")
-    file.write_text(text.replace("(Usl)", "(CostModel)").replace("models.usl import Usl", "cost import CostModel"))
+    file.write_text(
+        text.replace("(Usl)", "(CostModel)").replace("models.usl import Usl", "cost_model import CostModel")
+    )
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     importlib.invalidate_caches()
     with pytest.raises(TypeError, match="Cubic has no formula, source"):
@@ -436,7 +438,7 @@ class Cubic(Usl):
 def test_problems_side_by_side_are_solved_as_one_by_one(name: str, alpha: float, beta: float, seed: int) -> None:
     kind = MODELS[name].make(BORDERS)
     assert kind is not None
-    levels = Levels.of(COUNTS, usl(COUNTS, alpha, beta))
+    levels = LevelMeans.of(COUNTS, usl(COUNTS, alpha, beta))
     theta = kind.starts(levels)[-1]
     drawn = levels.y + 0.05 * np.random.default_rng(seed).standard_normal((6, levels.size))
     box = LogProblem(kind, levels).box

@@ -15,16 +15,16 @@ import msgspec
 import pytest
 
 from pybench.analysis.comparison.compare import compare
-from pybench.analysis.scaling.curves import fit_curve
+from pybench.analysis.scaling.curve_fits import fit_curve
+from pybench.analysis.summary.cell_table import TABLES
 from pybench.analysis.summary.series import summarize
-from pybench.analysis.summary.tables import TABLES
 from pybench.results.columns import read_columns
+from pybench.results.latency_file import TransferFile, read_any, read_transfers
+from pybench.results.latency_summary import pair_latencies
+from pybench.results.latency_summary import summarize as summarize_transfers
 from pybench.results.records import Trial
 from pybench.results.store import read
 from pybench.results.tables import table
-from pybench.results.transfer_figures import pair_figures
-from pybench.results.transfer_figures import summarize as summarize_transfers
-from pybench.results.transfers import TransferFile, read_any, read_transfers
 from pybench.stats.estimate import Interval
 
 FOLDER = Path(__file__).parents[1] / "data" / "results"
@@ -127,7 +127,8 @@ def test_latency_files_have_the_same_medians() -> None:
             for x, y in zip(a, b, strict=True)
         )
         pairs = [
-            [list(one.cpus), one.transfer_ns.value, one.transfer_ns.n] for one in pair_figures(file.trials, method)
+            [list(one.cpus), one.transfer_ns.value, one.transfer_ns.n]
+            for one in pair_latencies(file.trials, method)
         ]
         assert pairs == expected["pairs"]
 

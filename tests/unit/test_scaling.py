@@ -13,8 +13,8 @@ from scipy.optimize import least_squares
 from scipy.stats import binom
 from scipy.stats import f as f_distribution
 
-from pybench.analysis.scaling.curves import ModelFit, best_fit, fit_curve
-from pybench.analysis.scaling.model import Levels, LogProblem
+from pybench.analysis.scaling.curve_fits import ModelFit, best_fit, fit_curve
+from pybench.analysis.scaling.model import LevelMeans, LogProblem
 from pybench.analysis.scaling.models.amdahl import Amdahl
 from pybench.analysis.scaling.models.usl import Usl
 from pybench.analysis.scaling.profile import Solution, solution_of
@@ -77,7 +77,7 @@ def parameters_of(fit: ModelFit) -> dict[str, Interval]:
 
 
 def test_usl_of_specsdm91() -> None:
-    problem = OnThroughput(Usl(), Levels.of(*SPECSDM91))
+    problem = OnThroughput(Usl(), LevelMeans.of(*SPECSDM91))
     solution = solved(problem)
     gamma = math.exp(solution.theta[0]) * problem.levels.scale
     alpha, beta = solution.theta[1:]
@@ -97,7 +97,7 @@ def test_interval_ends_cost_what_the_f_distribution_allows(model: type[Usl | Amd
     """Refit with each parameter held at each end, by another method from many starts: the sum of squares must have
     grown by s^2 F(1, n - p)."""
     n, x = (np.array(column, dtype=float) for column in SPECSDM91)
-    levels = Levels.of(n, x)
+    levels = LevelMeans.of(n, x)
     solution = solved((LogProblem if weights == "relative" else OnThroughput)(model(), levels))
     if weights == "relative":
         shown = parameters_of(fit_one(model.name, n, x))
@@ -221,7 +221,7 @@ def test_intervals_contain_their_estimates_whatever_the_curve(trials: Any) -> No
 def test_a_profile_finds_the_deeper_valley() -> None:
     """Held anywhere on a curve that no law fits, the profile is as low as a grid of the other parameter."""
     n, x = [1, 2, 4, 8, 16, 32], [100.0, 20, 5, 40, 3, 90]
-    problem = LogProblem(Usl(), Levels.of(n, x))
+    problem = LogProblem(Usl(), LevelMeans.of(n, x))
     least = solved(problem).profile(1)
     for alpha in (0.0, 1e-3, 0.1, 0.5, 1.0):
         dense = [problem.totals(problem.grid(1, alpha)).min()]

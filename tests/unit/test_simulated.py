@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from pybench.analysis.comparison.compare import compare
+from pybench.analysis.summary.cell_table import TABLES
 from pybench.analysis.summary.series import summarize
-from pybench.analysis.summary.tables import TABLES
 from pybench.api.run import load
 from pybench.api.simulate import simulate
 from pybench.cli import cli

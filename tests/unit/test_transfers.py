@@ -20,8 +20,8 @@ from pybench.native.outcome import Outcome
 from pybench.plan.transfer_pairs import expected_ns, order_of_round, pairs_by_class, plan_transfers, sample
 from pybench.present.terminal.output import to_text
 from pybench.present.views.transfers import Levels, transfers
-from pybench.results.transfer_figures import pair_figures, summarize, transfers_of
-from pybench.results.transfers import PairTrial, TransferFile, TransferPlan, read_transfers
+from pybench.results.latency_file import PairTrial, TransferFile, TransferPlan, read_transfers
+from pybench.results.latency_summary import pair_latencies, summarize, transfers_of
 from pybench.run.line_transfers import TransferRun, spread
 from tests.unit.topologies import MACHINES, Host, server
 from tests.unit.transfer_files import NS, calm, file_of, header_of, outcome, topology_of, write_file
@@ -102,7 +102,7 @@ def test_a_invalid_measurement_is_kept_marked_and_done_again() -> None:
     answers = iter([outcome((0, 1), 900.0, off_cpu=0.2), outcome((0, 1), 50.0), outcome((0, 1), 52.0)])
     trials = list(TransferRun(plan, topology, lambda _: next(answers), calm).trials())
     assert [(t.round, t.attempt, t.flags) for t in trials] == [(0, 0, ["off-cpu"]), (0, 1, []), (1, 0, [])]
-    (figure,) = pair_figures(trials, "cas")
+    (figure,) = pair_latencies(trials, "cas")
     assert figure.transfer_ns.value == 51.0 and figure.invalid == 1
 
 
@@ -147,7 +147,7 @@ def test_groups_hold_every_cpu_once_and_fit(machine: str, most: int) -> None:
 def test_a_matrix_of_cpus_holds_each_pair_twice_and_nothing_else(machine: str) -> None:
     file = file_of(topology_of(machine), rounds=1, every_pair=True, methods=("cas",))
     rows = axis(file.topology, file.header.plan.cpus, 300)
-    values = matrix(rows, pair_figures(file.trials, "cas"))
+    values = matrix(rows, pair_latencies(file.trials, "cas"))
     assert np.array_equal(values, values.T, equal_nan=True)
     assert np.isnan(np.diag(values)).all()
     place = {group[0]: index for index, group in enumerate(rows.groups)}

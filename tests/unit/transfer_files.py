@@ -12,8 +12,8 @@ from pybench.host.meters import Around
 from pybench.host.topology import Distance, Topology, distance, read_topology
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 from pybench.plan.transfer_pairs import plan_transfers
+from pybench.results.latency_file import PairTrial, TransferFile, TransferHeader
 from pybench.results.records import End
-from pybench.results.transfers import PairTrial, TransferFile, TransferHeader
 from pybench.run.line_transfers import TransferRun
 from tests.unit.topologies import MACHINES, SCRATCH, Host, write
 

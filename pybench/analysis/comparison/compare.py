@@ -12,12 +12,18 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from pybench.analysis.comparison.compared import CellComparison, Compared, Comparison, PairComparison, SideInfo
+from pybench.analysis.comparison.cell_pairs import Group, Part, by_axis, by_file, filled_in, match, outside_axis
 from pybench.analysis.comparison.conditions import Condition, Judged, judge
 from pybench.analysis.comparison.distributions import compare_distributions
 from pybench.analysis.comparison.environment import differences
-from pybench.analysis.comparison.evidence import Estimate, common_sweeps, estimate
-from pybench.analysis.comparison.matching import Group, Part, by_axis, by_file, filled_in, match, outside_axis
+from pybench.analysis.comparison.metric_ratios import MetricRatio, common_sweeps, metric_ratio
+from pybench.analysis.comparison.verdicts import (
+    CellComparison,
+    Compared,
+    MetricComparison,
+    PairComparison,
+    SideInfo,
+)
 from pybench.errors import UsageError
 from pybench.results.columns import FileColumns
 from pybench.results.metrics import DEFAULT, Metric, metric
@@ -71,7 +77,7 @@ def compare_groups(
     distributions: bool = True,
 ) -> Compared:
     """Compare pairs of sides, all verdicts corrected together. Raises UsageError if nothing has a partner."""
-    estimates: list[Estimate] = []
+    estimates: list[MetricRatio] = []
     pairs = [_pair(files, a, b, axis, metrics, estimates, distributions) for a, b in sides]
     if not any(pair.cells for pair in pairs):
         raise UsageError(_no_partner(pairs))
@@ -127,7 +133,7 @@ def _no_partner(pairs: Sequence[PairComparison]) -> str:
     )
 
 
-def _judged(condition: Condition, estimates: Sequence[Estimate]) -> Judged:
+def _judged(condition: Condition, estimates: Sequence[MetricRatio]) -> Judged:
     ratios = [one.ratio for one in estimates if one.metric.name == condition.metric]
     if all(math.isnan(ratio.log) for ratio in ratios):
         raise UsageError(f"--fail-if {condition.text!r}: no cell has {condition.metric} on both sides")
@@ -140,7 +146,7 @@ def _pair(
     b: Group,
     axis: str,
     metrics: Sequence[Metric],
-    estimates: list[Estimate],
+    estimates: list[MetricRatio],
     distributions: bool,
 ) -> PairComparison:
     matched, unmatched = match(a, b)
@@ -208,10 +214,10 @@ def _cell(
     metrics: Sequence[Metric],
     distributions: bool,
     simulated: tuple[bool, bool],
-) -> tuple[CellComparison, list[Estimate]]:
+) -> tuple[CellComparison, list[MetricRatio]]:
     a, b, notes = common_sweeps(a, b)
     estimates = [
-        estimate(one, a, b, simulated)
+        metric_ratio(one, a, b, simulated)
         for one in metrics
         if one.name != "success" or workload(a[0].cell.workload).ends_by_itself
     ]
@@ -235,8 +241,8 @@ def _cell(
     return comparison, estimates
 
 
-def _comparison(one: Estimate) -> Comparison:
-    return Comparison(
+def _comparison(one: MetricRatio) -> MetricComparison:
+    return MetricComparison(
         metric=one.metric.name,
         a=one.a,
         b=one.b,
@@ -250,7 +256,7 @@ def _comparison(one: Estimate) -> Comparison:
     )
 
 
-def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
+def _decide(compared: Compared, estimates: Sequence[MetricRatio]) -> None:
     """Correct all p-values together, and put the verdicts into words."""
     margin, least = math.log1p(compared.same_within), 1 - LEVEL
     every = compared.every
@@ -282,7 +288,7 @@ def _decide(compared: Compared, estimates: Sequence[Estimate]) -> None:
             _unsure(comparison, one, margin, max(compared.family, 1))
 
 
-def _over_draws(comparison: Comparison, one: Estimate, drawn: Floats, margin: float) -> None:
+def _over_draws(comparison: MetricComparison, one: MetricRatio, drawn: Floats, margin: float) -> None:
     """A verdict of a model: it holds in so many of its draws, and none is corrected, as nothing was sampled."""
     interval, certain = one.ratio.interval(), (1 + LEVEL) / 2
     up, down = float((drawn > 0).mean()), float((drawn < 0).mean())
@@ -311,7 +317,7 @@ def _share(share: float) -> str:
     return "all" if share == 1 else f"{min(share, 0.999):.1%} of"
 
 
-def _unsure(comparison: Comparison, one: Estimate, margin: float, family: int) -> None:
+def _unsure(comparison: MetricComparison, one: MetricRatio, margin: float, family: int) -> None:
     """Say what is missing: trials at all, or more of them, or only after correction."""
     least = 1 - LEVEL
     if one.metric.name != "success" and one.basis == "trials" and min(one.n) < LEAST_TRIALS:
@@ -329,7 +335,7 @@ def _unsure(comparison: Comparison, one: Estimate, margin: float, family: int) -
         comparison.note = "; ".join(words for words in (comparison.note, said) if words)
 
 
-def _more(comparison: Comparison) -> str:
+def _more(comparison: MetricComparison) -> str:
     if comparison.further is None:
         return ""
     what = "trial" if comparison.basis == "trials" else "sweep"

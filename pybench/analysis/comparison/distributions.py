@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pybench.analysis.comparison.matching import Part
+from pybench.analysis.comparison.cell_pairs import Part
 from pybench.results.columns import BUCKETS, CellColumns, absolute, edges_ns
 from pybench.results.metrics import clock_step_ns
 from pybench.stats.estimate import Floats, Interval

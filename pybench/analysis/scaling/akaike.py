@@ -13,11 +13,11 @@ A form that was chosen by its fit among c of equal size has 2 ln c added: its sh
 import math
 from collections.abc import Mapping
 
-from pybench.analysis.scaling.model import Levels, Model
+from pybench.analysis.scaling.model import LevelMeans, Model
 from pybench.analysis.scaling.profile import PRECISION
 
 
-def aicc(least: float, levels: Levels, model: Model) -> float | None:
+def aicc(least: float, levels: LevelMeans, model: Model) -> float | None:
     """Return AICc of a fit with weighted sum of squares ``least``; None where m <= k + 1 leaves it undefined."""
     m, k = levels.size, model.size + 1
     if m <= k + 1:

@@ -27,7 +27,7 @@ ROUGH, ROUGH_STEPS = 1e-4, 15  # of a fit that is only to be compared with other
 Unit = Literal["ops/s", "share", "ns"]
 
 
-class Parameter(msgspec.Struct, frozen=True):
+class ModelParameter(msgspec.Struct, frozen=True):
     """One parameter. Its coordinate in theta is the log of a rate (ops/s) or time (ns), or a share itself.
 
     ``least`` and ``most`` bound the coordinate, for throughput whose geometric mean is 1. A time at ``least`` is
@@ -48,13 +48,13 @@ class Parameter(msgspec.Struct, frozen=True):
         return 0.0 if coordinate <= self.least else math.exp(coordinate) / scale * 1e9
 
 
-def gamma() -> Parameter:
+def gamma() -> ModelParameter:
     """The rate of one thread, unbounded."""
-    return Parameter("gamma", "ops/s", -math.inf, math.inf)
+    return ModelParameter("gamma", "ops/s", -math.inf, math.inf)
 
 
 @dataclass(frozen=True)
-class Levels:
+class LevelMeans:
     """Trials by thread count: ``threads`` (m,) ascending, the mean ``y`` (m,) of log(X / scale), how many trials.
 
     ``within`` is the sum of squares of the trials' logs about their mean.
@@ -67,7 +67,7 @@ class Levels:
     scale: float
 
     @classmethod
-    def of(cls, n: ArrayLike, x: ArrayLike) -> "Levels":
+    def of(cls, n: ArrayLike, x: ArrayLike) -> "LevelMeans":
         """Group throughput ``x`` (ops/s) at ``n`` threads, one entry a trial, in any order.
 
         ValueError: shapes that differ, n not whole or below 1, x not positive and finite.
@@ -87,13 +87,13 @@ class Levels:
         mean = np.bincount(which, weights=y) / counts
         return cls(levels, mean, counts.astype(np.float64), float(np.square(y - mean[which]).sum()), scale)
 
-    def only(self, keep: np.ndarray) -> "Levels":
+    def only(self, keep: np.ndarray) -> "LevelMeans":
         """Return the levels where ``keep`` (m,) is true, on the same scale, without the trials' scatter."""
-        return Levels(self.threads[keep], self.y[keep], self.trials[keep], 0.0, self.scale)
+        return LevelMeans(self.threads[keep], self.y[keep], self.trials[keep], 0.0, self.scale)
 
-    def with_y(self, y: Floats) -> "Levels":
+    def with_y(self, y: Floats) -> "LevelMeans":
         """Return the same thread counts with other means."""
-        return Levels(self.threads, y, self.trials, self.within, self.scale)
+        return LevelMeans(self.threads, y, self.trials, self.within, self.scale)
 
     @cached_property
     def root(self) -> Floats:
@@ -121,7 +121,7 @@ class Facts(msgspec.Struct, frozen=True):
 
     parameters: dict[str, Interval]
     draws: dict[str, list[float]]
-    """Parameter -> its value in each draw of the bootstrap."""
+    """ModelParameter -> its value in each draw of the bootstrap."""
     peak: Interval | None
     most: int
     """The most threads measured."""
@@ -139,7 +139,7 @@ class Model(ABC):
     source: ClassVar[str]
     place: ClassVar[int] = 100
     """Models are listed by their place, then by name."""
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[ModelParameter, ...]
 
     @classmethod
     def make(cls, borders: Sequence[tuple[int, str]]) -> "Model | None":
@@ -156,10 +156,10 @@ class Model(ABC):
         return np.array(rates), np.array(slopes)
 
     @abstractmethod
-    def starts(self, levels: Levels) -> list[Floats]:
+    def starts(self, levels: LevelMeans) -> list[Floats]:
         """Return thetas to start least squares from: near the best, whatever the curve."""
 
-    def grid(self, levels: Levels, index: int, psi: float) -> Floats:
+    def grid(self, levels: LevelMeans, index: int, psi: float) -> Floats:
         """Return thetas (k, p) with parameter ``index`` held at ``psi``, all over where the best fit may lie.
 
         Empty (0, p) where the model knows no more places than the valley that a profile follows.
@@ -174,7 +174,7 @@ class Model(ABC):
         """Return when not to believe this model here, beyond what holds for any; sentences without a stop."""
         return []
 
-    def fit(self, levels: Levels, near: Sequence[Floats] = ()) -> tuple["Model", Floats, float]:
+    def fit(self, levels: LevelMeans, near: Sequence[Floats] = ()) -> tuple["Model", Floats, float]:
         """Return the model (which may choose among forms of itself), theta and the weighted sum of squares."""
         problem = LogProblem(self, levels)
         theta, least = problem.solve([*near, *self.starts(levels)])
@@ -214,7 +214,7 @@ class LogProblem:
     """Least squares of ``model`` through ``levels``: a `profile.Problem`."""
 
     model: Model
-    levels: Levels
+    levels: LevelMeans
 
     @property
     def size(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybench.host.topology import Cpu, Topology
-from pybench.results.transfer_figures import PairFigure
+from pybench.results.latency_summary import PairLatency
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ def finest(pairs: int) -> int:
     return max(2, math.isqrt(pairs))
 
 
-def matrix(rows: Axis, figures: Iterable[PairFigure]) -> NDArray[np.float64]:
+def matrix(rows: Axis, figures: Iterable[PairLatency]) -> NDArray[np.float64]:
     """Shape (groups, groups), ns, symmetric: the median over the pairs between two groups, or inside one on the
     diagonal. NaN where there is no valid figure."""
     place = {cpu: index for index, group in enumerate(rows.groups) for cpu in group}

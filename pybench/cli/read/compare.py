@@ -88,9 +88,9 @@ def command(
     """
     # Matrices are small: threads would wait for each other longer than they work, most of all on a busy host.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from pybench.analysis.comparison.cell_pairs import expand
     from pybench.analysis.comparison.compare import compare
     from pybench.analysis.comparison.conditions import parse_condition
-    from pybench.analysis.comparison.matching import expand
     from pybench.results.columns import read_columns
     from pybench.results.emulated import NOTE, check_emulated
     from pybench.results.metrics import DEFAULT, metrics

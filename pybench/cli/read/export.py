@@ -20,7 +20,7 @@ class SchemaCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the columns of each table."""
-        from pybench.analysis.summary.tables import TABLES
+        from pybench.analysis.summary.cell_table import TABLES
 
         with formatter.section("Tables of --sql"):
             formatter.write_dl([(name, one.columns) for name, one in TABLES.items()])
@@ -77,7 +77,7 @@ def command(
       GROUP BY ALL ORDER BY ALL'
     pybench export a.jsonl --sql 'SELECT flags, count(*) FROM trials GROUP BY 1'
     """
-    from pybench.analysis.summary.tables import TABLES
+    from pybench.analysis.summary.cell_table import TABLES
     from pybench.results.store import read
 
     if sql is not None:
@@ -95,7 +95,7 @@ def command(
 
 
 def _answer(files: tuple[Path, ...], sql: str, format_name: str | None, output: Path | None) -> None:
-    from pybench.analysis.summary.tables import TABLES
+    from pybench.analysis.summary.cell_table import TABLES
     from pybench.results.sql import ask
     from pybench.results.store import read
 

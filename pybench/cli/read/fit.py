@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from pybench.analysis.scaling.curves import CurveFits, fit_curve
+from pybench.analysis.scaling.curve_fits import CurveFits, fit_curve
 from pybench.analysis.scaling.models import MODELS
 from pybench.errors import UsageError
 from pybench.results.names import text_of

@@ -76,8 +76,8 @@ def write_report(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Short-lived, and with millions of objects: looking for reference cycles among them would double its time.
     gc.disable()
+    from pybench.results.latency_file import TransferFile, read_any
     from pybench.results.store import Results
-    from pybench.results.transfers import TransferFile, read_any
 
     every = [read_any(path) for path in files]
     hosts = [(path, one.header.host) for path, one in zip(files, every, strict=True)]

@@ -9,8 +9,8 @@ from pybench.errors import UsageError
 from pybench.present.document import Document, to_json
 from pybench.present.terminal.output import show
 from pybench.present.views.sweep import sweep
+from pybench.results.latency_file import TransferFile, read_any
 from pybench.results.store import Results
-from pybench.results.transfers import TransferFile, read_any
 
 
 def print_results(results: Results) -> None:

@@ -8,8 +8,8 @@ from pybench.analysis.summary.transfer_matrix import axis, finest, matrix
 from pybench.present.charts import Chart
 from pybench.present.charts.parts import data, finish, heat_colour, rounded, tooltips
 from pybench.present.numbers import time_ns
-from pybench.results.transfer_figures import pair_figures
-from pybench.results.transfers import TransferFile
+from pybench.results.latency_file import TransferFile
+from pybench.results.latency_summary import pair_latencies
 
 MOST_GROUPS = 64
 # Cells large enough for their number.
@@ -23,7 +23,7 @@ def transfers_chart(file: TransferFile) -> Chart:
     groups = axis(file.topology, plan.cpus, most)
     rows: list[dict[str, object]] = []
     for method in plan.methods:
-        values = matrix(groups, pair_figures(file.trials, method))
+        values = matrix(groups, pair_latencies(file.trials, method))
         for i, j in np.argwhere(np.isfinite(values)).tolist():
             rows.append(
                 {"method": method, "a": groups.names[i], "b": groups.names[j], "ns": rounded(values[i, j])}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from pybench.analysis.comparison.compared import Compared, Comparison
+from pybench.analysis.comparison.verdicts import Compared, MetricComparison
 from pybench.analysis.summary.launches import LaunchSummary
 from pybench.present import caveats
 from pybench.present.labels import BARE, threads_word
@@ -311,7 +311,7 @@ def _axis(compared: Compared) -> list[Conclusion]:
     return found
 
 
-def _compared(name: str, threads: int, a: str, b: str, one: Comparison) -> Conclusion:
+def _compared(name: str, threads: int, a: str, b: str, one: MetricComparison) -> Conclusion:
     a, b = (label.removeprefix("place=") for label in (a, b))
     span = f"[{one.ratio.low:.2f}, {one.ratio.high:.2f}]" if one.ratio.known else "(no interval)"
     sure = one.verdict in ("better", "worse", "same")

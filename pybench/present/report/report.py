@@ -17,10 +17,10 @@ from pybench.present.report.sections import compare_all, sections
 from pybench.present.topology import title as shape
 from pybench.present.views.transfers import host_of
 from pybench.results.emulated import LABEL, NOTE, is_emulated
+from pybench.results.latency_file import TransferFile
 from pybench.results.names import text_of
 from pybench.results.records import Cell, Header
 from pybench.results.store import Results
-from pybench.results.transfers import TransferFile
 
 # Of more files from one host only the first and the last date are shown.
 MOST_DATES = 3

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from pybench.analysis.comparison.compare import compare, pairs_of_cells
-from pybench.analysis.comparison.compared import Compared
 from pybench.analysis.comparison.environment import facts_of
+from pybench.analysis.comparison.verdicts import Compared
 from pybench.errors import UsageError
 from pybench.present import caveats
 from pybench.present.charts import DrawnChart, drawn, kinds, marked
@@ -33,10 +33,10 @@ from pybench.present.views.fit import legend as fit_legend
 from pybench.present.views.sweep import legend, result_blocks
 from pybench.present.views.transfers import distance_table, host_of, transfer_caveats
 from pybench.results.cells import varying
+from pybench.results.latency_file import TransferFile
+from pybench.results.latency_summary import summarize as summarize_transfers
 from pybench.results.names import text_of
 from pybench.results.records import Trial
-from pybench.results.transfer_figures import summarize as summarize_transfers
-from pybench.results.transfers import TransferFile
 from pybench.run.checks import explain
 
 # Axes compared, the most telling first; more make a page too long to read.

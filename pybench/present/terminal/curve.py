@@ -4,7 +4,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from pybench.analysis.scaling.curves import FittedCurve, MeasuredLevel
+from pybench.analysis.scaling.curve_fits import FittedCurve, MeasuredLevel
 from pybench.present.numbers import count
 
 WIDTH, HEIGHT = 64, 14

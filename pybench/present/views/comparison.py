@@ -4,9 +4,9 @@
 import math
 from collections.abc import Sequence
 
-from pybench.analysis.comparison.compared import CellComparison, Compared, Comparison, PairComparison
 from pybench.analysis.comparison.conditions import Judged
 from pybench.analysis.comparison.distributions import Distribution
+from pybench.analysis.comparison.verdicts import CellComparison, Compared, MetricComparison, PairComparison
 from pybench.present.document import (
     Block,
     Column,
@@ -135,7 +135,7 @@ def _rows(one: CellComparison) -> list[list[Content]]:
     return [["", None, None, None, Span("not enough evidence", "dim")], *known]
 
 
-def _row(one: Comparison) -> list[Content]:
+def _row(one: MetricComparison) -> list[Content]:
     kind = "index" if one.metric == "jain" else KINDS[metric(one.metric).unit]
     return [
         one.metric,

@@ -4,8 +4,8 @@
 import math
 from collections.abc import Iterator
 
-from pybench.analysis.comparison.compared import CellComparison, Compared, Comparison
-from pybench.analysis.comparison.equal import Kind, largest
+from pybench.analysis.comparison.smt_and_sockets import Kind, largest
+from pybench.analysis.comparison.verdicts import CellComparison, Compared, MetricComparison
 from pybench.present.document import Document, Heading, Paragraph
 from pybench.present.labels import threads_word
 from pybench.present.numbers import ratio_between
@@ -56,7 +56,7 @@ def verdict_lines(compared: Compared, kind: Kind, factor: int) -> Iterator[str]:
             yield _line(cell, one, kind, question, factor)
 
 
-def _line(cell: CellComparison, one: Comparison, kind: Kind, question: int, factor: int) -> str:
+def _line(cell: CellComparison, one: MetricComparison, kind: Kind, question: int, factor: int) -> str:
     a, b = cell.cell.threads, cell.other.threads
     operation = workload(cell.cell.workload).operation
     if kind == "smt":

@@ -4,7 +4,7 @@
 import math
 from collections.abc import Sequence
 
-from pybench.analysis.scaling.curves import CurveFits, ModelFit
+from pybench.analysis.scaling.curve_fits import CurveFits, ModelFit
 from pybench.analysis.scaling.models import MODELS
 from pybench.present.document import Block, Column, Content, Drawing, Heading, Paragraph, Span, Table, note
 from pybench.present.labels import capital, parameter

@@ -29,8 +29,8 @@ from pybench.present.labels import DISTANCE_WORDS
 from pybench.present.numbers import plural, time_ns
 from pybench.present.provenance import bounded, host_words
 from pybench.results.emulated import NOTE, is_emulated
-from pybench.results.transfer_figures import PairFigure, Transfers, pair_figures, summarize
-from pybench.results.transfers import PairTrial, TransferFile, TransferHeader, TransferPlan
+from pybench.results.latency_file import PairTrial, TransferFile, TransferHeader, TransferPlan
+from pybench.results.latency_summary import PairLatency, Transfers, pair_latencies, summarize
 from pybench.workloads.transfer import METHODS
 
 COLUMNS = (
@@ -95,7 +95,7 @@ def heat_map(file: TransferFile, method: str, width: int = 80) -> Drawing:
     """Return the matrix of one method: numbers where they fit `width`, else a digit per cell, grouped until it
     fits."""
     plan = file.header.plan
-    cpus, figures = plan.cpus, pair_figures(file.trials, method)
+    cpus, figures = plan.cpus, pair_latencies(file.trials, method)
     margin = max(len(str(cpu)) for cpu in cpus) + 1
     gaps = len({cpu.socket or 0 for cpu in file.topology.cpus if cpu.number in cpus}) - 1
     most = max(1, width - margin - gaps)
@@ -126,7 +126,7 @@ def heat_map(file: TransferFile, method: str, width: int = 80) -> Drawing:
     return Drawing(lines, legend=_legend(rows, cell, bool(invalid), np.isnan(values)))
 
 
-def _invalid(rows: Axis, figures: Sequence[PairFigure]) -> set[tuple[int, int]]:
+def _invalid(rows: Axis, figures: Sequence[PairLatency]) -> set[tuple[int, int]]:
     """Return the cells with a pair of which no measurement is valid."""
     place = {cpu: index for index, group in enumerate(rows.groups) for cpu in group}
     cells = [(place[f.cpus[0]], place[f.cpus[1]]) for f in figures if not f.transfer_ns.n]

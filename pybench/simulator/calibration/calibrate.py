@@ -18,8 +18,8 @@ from pybench.host.facts import read_facts
 from pybench.host.switches.journal import undisturbed
 from pybench.host.topology import Topology
 from pybench.plan.transfer_pairs import plan_transfers
-from pybench.results.transfer_figures import pair_figures
-from pybench.results.transfers import PairTrial, why_invalid
+from pybench.results.latency_file import PairTrial, why_invalid
+from pybench.results.latency_summary import pair_latencies
 from pybench.run.line_transfers import measure_matrix
 from pybench.simulator.calibration.core import lone
 from pybench.simulator.calibration.lateness import singles
@@ -99,7 +99,9 @@ def _transfers(topology: Topology, budget_ns: int) -> dict[str, Spread]:
     found = {}
     for distance, seen in rounds.items():
         pairs = plan.pairs_there[distance]  # type: ignore[index]
-        count = sum(1 for pair in pair_figures(trials, "cas") if pair.distance == distance and pair.transfer_ns.n)
+        count = sum(
+            1 for pair in pair_latencies(trials, "cas") if pair.distance == distance and pair.transfer_ns.n
+        )
         how = f"measured: compare-and-swap ping-pong, {count} of {pairs} pairs, {len(seen)} rounds"
         # Of a pair that was always invalid in some round, that round tells nothing: it is not among these.
         columns = [measured(column, how, 0.1) for column in zip(*seen, strict=True)]

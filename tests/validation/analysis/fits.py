@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from pybench.analysis.scaling.curves import fit_curve, parameter_intervals
-from pybench.analysis.scaling.model import Levels, LogProblem, Model
+from pybench.analysis.scaling.curve_fits import fit_curve, parameter_intervals
+from pybench.analysis.scaling.model import LevelMeans, LogProblem, Model
 from pybench.analysis.scaling.models.knees import KneedUsl
 from pybench.analysis.scaling.models.queueing import Queueing, throughput
 from pybench.analysis.scaling.profile import solution_of
@@ -88,7 +88,7 @@ def study_model(
     for curve in range(curves):
         model, planted, exact = plant(rng)
         x = np.repeat(exact, 6) * (1 + rng.uniform(0.02, 0.05) * rng.standard_normal(THREADS.size))
-        problem = LogProblem(model, Levels.of(THREADS, x))
+        problem = LogProblem(model, LevelMeans.of(THREADS, x))
         theta, least = problem.solve(model.starts(problem.levels))
         if isinstance(model, KneedUsl) and curve % 5 == 0:  # the search takes longer than all else
             form, _, _ = model.fit(problem.levels)

@@ -27,7 +27,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pybench.analysis.summary.tables import summaries
+from pybench.analysis.summary.cell_table import summaries
 from pybench.errors import MeasurementError
 from pybench.host.topology import read_topology
 from pybench.native import Outcome, run_trial

@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from pybench.analysis.scaling.cost import CostModel, says_serial
-from pybench.analysis.scaling.model import Facts, Parameter, gamma
+from pybench.analysis.scaling.cost_model import CostModel, says_serial
+from pybench.analysis.scaling.model import Facts, ModelParameter, gamma
 from pybench.stats.estimate import Floats
 
 
@@ -17,7 +17,7 @@ class Amdahl(CostModel):
     title = "Amdahl's law"
     formula = "X(N) = gamma N / (1 + alpha (N-1))"
     source = "G. M. Amdahl, AFIPS Spring Joint Computer Conference (1967) 483-485"
-    parameters = (gamma(), Parameter("alpha", "share", 0.0, 1.0))
+    parameters = (gamma(), ModelParameter("alpha", "share", 0.0, 1.0))
 
     def terms(self, threads: Floats) -> Floats:
         """Return N - 1."""

@@ -25,8 +25,8 @@ import numpy as np
 
 from pybench.analysis.scaling.akaike import aicc
 from pybench.analysis.scaling.borders import Border
-from pybench.analysis.scaling.cost import CostModel, percent, says_coherency, says_serial
-from pybench.analysis.scaling.model import Facts, Levels, LogProblem, Model, Parameter, gamma
+from pybench.analysis.scaling.cost_model import CostModel, percent, says_coherency, says_serial
+from pybench.analysis.scaling.model import Facts, LevelMeans, LogProblem, Model, ModelParameter, gamma
 from pybench.stats.estimate import Floats, Interval
 
 Kind = Literal["contention", "coherency"]
@@ -56,10 +56,10 @@ class KneedUsl(CostModel):
         self._choices = choices
         parameters = [gamma()]
         for symbol in ("alpha", "beta"):
-            parameters.append(Parameter(symbol, "share", 0.0, 1.0))
+            parameters.append(ModelParameter(symbol, "share", 0.0, 1.0))
             if symbol == SYMBOLS[kind]:
                 more = range(2, len(self.at) + 2)
-                parameters += [Parameter(f"{symbol}{segment}", "share", 0.0, MOST_COST) for segment in more]
+                parameters += [ModelParameter(f"{symbol}{segment}", "share", 0.0, MOST_COST) for segment in more]
         self.parameters = tuple(parameters)
 
     @classmethod
@@ -82,7 +82,7 @@ class KneedUsl(CostModel):
 
         return np.column_stack([*parts("contention"), *parts("coherency")])
 
-    def fit(self, levels: Levels, near: Sequence[Floats] = ()) -> tuple[Model, Floats, float]:
+    def fit(self, levels: LevelMeans, near: Sequence[Floats] = ()) -> tuple[Model, Floats, float]:
         """Try one knee at each candidate, of both kinds, then a second beside the best; take the least AICc."""
         choices = {count: 2 * len(list(combinations(self.borders, count))) for count in range(1, MOST_KNEES + 1)}
         best: tuple[float, KneedUsl, Floats, float] | None = None

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pybench.analysis.scaling.model import Facts, Levels, Model, Parameter
+from pybench.analysis.scaling.model import Facts, LevelMeans, Model, ModelParameter
 from pybench.stats.estimate import Floats, Interval
 
 DECADES = 9 * math.log(10)  # a time this much shorter than an operation's cannot be told from 0
@@ -47,7 +47,7 @@ class Queueing(Model):
         "birth-death: a_k = (n-k)/a, s_k = 1/(s + c k/2), X(n) = (n - w)/a, w the mean number holding or waiting"
     )
     source = 'S. Boyd-Wickizer et al., "Non-scalable locks are dangerous", Linux Symposium (2012)'
-    parameters = tuple(Parameter(name, "ns", -DECADES, DECADES) for name in ("a", "s", "c"))
+    parameters = tuple(ModelParameter(name, "ns", -DECADES, DECADES) for name in ("a", "s", "c"))
 
     def slopes(self, threads: Floats, theta: Floats) -> tuple[Floats, Floats]:
         """Return log X and its derivatives, which are differences of means over the states."""
@@ -65,7 +65,7 @@ class Queueing(Model):
         slopes[:, 0] -= 1
         return np.log(at_work / all_states) - theta[0], slopes
 
-    def starts(self, levels: Levels) -> list[Floats]:
+    def starts(self, levels: LevelMeans) -> list[Floats]:
         """Return the best three of a grid of shares, each with its best unit of time."""
         shares = [(1 - share, share, home) for share in SERIAL for home in HOME]
         grid = np.log(np.array(shares))

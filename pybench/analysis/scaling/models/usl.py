@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from pybench.analysis.scaling.cost import CostModel, says_coherency, says_serial
-from pybench.analysis.scaling.model import Facts, Parameter, gamma
+from pybench.analysis.scaling.cost_model import CostModel, says_coherency, says_serial
+from pybench.analysis.scaling.model import Facts, ModelParameter, gamma
 from pybench.stats.estimate import Floats
 
 
@@ -19,7 +19,7 @@ class Usl(CostModel):
     title = "the USL"
     formula = "X(N) = gamma N / (1 + alpha (N-1) + beta N (N-1))"
     source = 'N. J. Gunther, "Guerrilla Capacity Planning" (2007), chapters 4-6'
-    parameters = (gamma(), Parameter("alpha", "share", 0.0, 1.0), Parameter("beta", "share", 0.0, 1.0))
+    parameters = (gamma(), ModelParameter("alpha", "share", 0.0, 1.0), ModelParameter("beta", "share", 0.0, 1.0))
 
     def terms(self, threads: Floats) -> Floats:
         """Return N - 1 and N (N - 1)."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pybench.analysis.comparison.compare import compare
-from pybench.analysis.comparison.compared import Compared
+from pybench.analysis.comparison.verdicts import Compared
 from pybench.errors import UnsupportedError
 from pybench.results.cells import cell_settings
 from pybench.results.columns import columns_of

@@ -5,10 +5,10 @@ from typing import Literal
 
 import msgspec
 
+from pybench.analysis.comparison.cell_pairs import Orphan
 from pybench.analysis.comparison.conditions import Judged
 from pybench.analysis.comparison.distributions import Distribution
 from pybench.analysis.comparison.environment import Difference
-from pybench.analysis.comparison.matching import Orphan
 from pybench.results.records import Cell
 from pybench.stats.estimate import Interval
 
@@ -16,7 +16,7 @@ Verdict = Literal["better", "worse", "same", "unsure", "nothing"]
 Basis = Literal["trials", "sweeps", "pairs of sweeps"]
 
 
-class Comparison(msgspec.Struct, kw_only=True):
+class MetricComparison(msgspec.Struct, kw_only=True):
     """One metric of one cell: B over A."""
 
     metric: str
@@ -52,7 +52,7 @@ class CellComparison(msgspec.Struct, kw_only=True):
     other: Cell
     valid: tuple[int, int]
     trials: tuple[int, int]
-    comparisons: list[Comparison]
+    comparisons: list[MetricComparison]
     distribution: Distribution | None
     notes: list[str]
 
@@ -97,6 +97,6 @@ class Compared(msgspec.Struct, kw_only=True):
     conditions: list[Judged]
 
     @property
-    def every(self) -> list[Comparison]:
+    def every(self) -> list[MetricComparison]:
         """All comparisons."""
         return [one for pair in self.pairs for cell in pair.cells for one in cell.comparisons]

@@ -9,7 +9,7 @@ from abc import abstractmethod
 
 import numpy as np
 
-from pybench.analysis.scaling.model import Levels, Model
+from pybench.analysis.scaling.model import LevelMeans, Model
 from pybench.stats.estimate import Floats, Interval
 
 SHARES = ((0.0, 0.0), (0.02, 1e-5), (0.3, 1e-4), (0.3, 1e-2), (0.9, 1.0))
@@ -45,7 +45,7 @@ class CostModel(Model):
         np.divide(terms, -cost[..., None], out=slopes[..., 1:])
         return thetas[..., :1] + np.log(threads / cost), slopes
 
-    def starts(self, levels: Levels) -> list[Floats]:
+    def starts(self, levels: LevelMeans) -> list[Floats]:
         """Return the fit of the law made linear, N / X = cost / gamma, and the best two of a few plain shares.
 
         Least squares with weights X / N is close to the fit of the log where noise is small.
@@ -68,7 +68,7 @@ class CostModel(Model):
         plain.sort(key=lambda pair: pair[0])
         return starts + [theta for _, theta in plain[:2]]
 
-    def grid(self, levels: Levels, index: int, psi: float) -> Floats:
+    def grid(self, levels: LevelMeans, index: int, psi: float) -> Floats:
         """Return every decade of the free shares, each with its best gamma unless that is held.
 
         Empty (0, p) for more shares than a grid of MOST_GRID points holds.

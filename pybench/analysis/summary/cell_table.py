@@ -9,7 +9,7 @@ from pybench.results.cells import cell_settings
 from pybench.results.metrics import SUMMARIZED
 from pybench.results.names import text_of
 from pybench.results.store import Results
-from pybench.results.tables import Row, Table, finite, host_columns
+from pybench.results.tables import FlatTable, Row, finite, host_columns
 
 
 def summaries(file: Results) -> list[CellSummary]:
@@ -38,9 +38,9 @@ def _cells(file: Results) -> Iterator[Row]:
         yield row | {"timer_step_ns": one.timer_step_ns}
 
 
-TABLES: Mapping[str, Table] = {
+TABLES: Mapping[str, FlatTable] = {
     "trials": tables.TABLES["trials"],
-    "cells": Table(
+    "cells": FlatTable(
         _cells,
         "one row per cell: the same of host and cell; trials, valid, flagged, failed, unsupported; the median "
         "over the valid trials with its 95 % interval (simulated: the central 95 % of draws) as NAME, NAME_low, "

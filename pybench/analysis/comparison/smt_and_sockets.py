@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
+from pybench.analysis.comparison.cell_pairs import Group, Part
 from pybench.analysis.comparison.compare import compare_groups
-from pybench.analysis.comparison.compared import CellComparison, Compared, Comparison
-from pybench.analysis.comparison.matching import Group, Part
+from pybench.analysis.comparison.verdicts import CellComparison, Compared, MetricComparison
 from pybench.results.columns import FileColumns
 from pybench.results.records import Cell
 
@@ -80,9 +80,9 @@ def _group(file: FileColumns, label: str, cells: Sequence[Cell], first: int, sca
     return group
 
 
-def largest(cells: Sequence[CellComparison]) -> list[tuple[CellComparison, Comparison]]:
+def largest(cells: Sequence[CellComparison]) -> list[tuple[CellComparison, MetricComparison]]:
     """Of each series the pair of cells with the most threads, with its throughput."""
-    found: dict[bytes, tuple[CellComparison, Comparison]] = {}
+    found: dict[bytes, tuple[CellComparison, MetricComparison]] = {}
     for cell in sorted(cells, key=lambda one: one.cell.threads):
         for one in cell.comparisons:
             if one.metric == "throughput":

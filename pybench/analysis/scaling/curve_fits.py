@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike
 
 from pybench.analysis.scaling.akaike import aicc, weights
 from pybench.analysis.scaling.borders import Border, candidates
-from pybench.analysis.scaling.caveats import POOR_FIT, caveats_of_fit
 from pybench.analysis.scaling.enough import too_few
-from pybench.analysis.scaling.heldout import HeldOut, held_out
-from pybench.analysis.scaling.model import ROUGH, ROUGH_STEPS, Facts, Levels, LogProblem, Model, Unit
+from pybench.analysis.scaling.fit_caveats import POOR_FIT, caveats_of_fit
+from pybench.analysis.scaling.held_out import HeldOut, held_out
+from pybench.analysis.scaling.model import ROUGH, ROUGH_STEPS, Facts, LevelMeans, LogProblem, Model, Unit
 from pybench.analysis.scaling.models import MODELS
 from pybench.analysis.scaling.profile import Solution, minimise_all, solution_of
 from pybench.stats.estimate import Floats, Interval, check_level, median_interval
@@ -158,7 +158,7 @@ def fit_curve(
     check_level(level)
     if np.size(n) == 0 and np.size(x) == 0:
         return CurveFits(measured=[], borders=[], models=[], best=None, verdict=too_few(0), notes=[])
-    levels = Levels.of(n, x)
+    levels = LevelMeans.of(n, x)
     inside = candidates(borders, levels.threads)
     kinds, notes = _fittable(levels, inside, models)
     fits = [_fit(kind, levels, predict, level, seed) for kind in kinds]
@@ -189,7 +189,7 @@ def best_fit(n: ArrayLike, x: ArrayLike, borders: Sequence[Border] = ()) -> Best
     """
     if np.size(n) == 0 and np.size(x) == 0:
         return None
-    levels = Levels.of(n, x)
+    levels = LevelMeans.of(n, x)
     scores, titles = {}, {}
     for kind in _fittable(levels, candidates(borders, levels.threads), MODELS)[0]:
         form, _, least = kind.fit(levels)
@@ -205,7 +205,7 @@ def best_fit(n: ArrayLike, x: ArrayLike, borders: Sequence[Border] = ()) -> Best
     return None
 
 
-def _fittable(levels: Levels, inside: Sequence[Border], names: Iterable[str]) -> tuple[list[Model], list[str]]:
+def _fittable(levels: LevelMeans, inside: Sequence[Border], names: Iterable[str]) -> tuple[list[Model], list[str]]:
     """Return the models that can be fitted, and a note for each that cannot."""
     kinds, notes = [], []
     for name in names:
@@ -226,7 +226,7 @@ def _fittable(levels: Levels, inside: Sequence[Border], names: Iterable[str]) ->
 # ----------------------------------------------------------------------------------------------------- one fit
 
 
-def _fit(kind: Model, levels: Levels, predict: Sequence[int], level: float, seed: int) -> ModelFit:
+def _fit(kind: Model, levels: LevelMeans, predict: Sequence[int], level: float, seed: int) -> ModelFit:
     form, theta, _ = kind.fit(levels)
     problem = LogProblem(form, levels)
     theta, least = problem.solve([theta], polish=True)
@@ -298,7 +298,7 @@ def _draws(problem: LogProblem, solution: Solution, seed: int) -> Floats:
     return minimise_all(residuals, start, problem.box, problem.floor, ROUGH, ROUGH_STEPS)
 
 
-def _grid(levels: Levels, predict: Sequence[int]) -> Floats:
+def _grid(levels: LevelMeans, predict: Sequence[int]) -> Floats:
     """Return the thread counts to draw: every small one, then 8 % apart, and those measured or asked for."""
     most = max(int(levels.most * DRAWN), *predict, 2)
     spaced = np.round(np.geomspace(1, most, max(2, int(math.log(most) / 0.08))))
@@ -329,7 +329,7 @@ def _peak(form: Model, theta: Floats, draws: Floats, most: int, level: float) ->
     return Interval(value, min(float(low), value), max(float(high), value), len(draws))
 
 
-def _says_peak(peak: Interval | None, levels: Levels) -> str:
+def _says_peak(peak: Interval | None, levels: LevelMeans) -> str:
     if peak is None:
         return f"No peak observed up to {levels.most} threads."
     if peak.value <= levels.threads[0]:
@@ -341,7 +341,7 @@ def _threads(count: float) -> str:
     return f"{count:.0f} thread{'' if count == 1 else 's'}"
 
 
-def _prediction(curve: FittedCurve, at: int, levels: Levels) -> Prediction:
+def _prediction(curve: FittedCurve, at: int, levels: LevelMeans) -> Prediction:
     rate = Interval(curve.rate[at], curve.low[at], curve.high[at], levels.points)
     return Prediction(curve.threads[at], rate, curve.extrapolated[at])
 

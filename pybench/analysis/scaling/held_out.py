@@ -13,7 +13,7 @@ A model that chooses among forms of itself chooses anew each time, so the choice
 import msgspec
 import numpy as np
 
-from pybench.analysis.scaling.model import Levels, Model
+from pybench.analysis.scaling.model import LevelMeans, Model
 from pybench.stats.estimate import Floats
 
 
@@ -28,7 +28,7 @@ class HeldOut(msgspec.Struct, frozen=True):
     """The most threads that the extrapolation was fitted to."""
 
 
-def held_out(model: Model, levels: Levels, near: Floats) -> HeldOut:
+def held_out(model: Model, levels: LevelMeans, near: Floats) -> HeldOut:
     """Judge ``model`` by what it was not fitted to; ``near`` is its theta for all thread counts."""
     worst_at = median = worst = None
     if levels.size - 1 >= model.size:
@@ -43,7 +43,7 @@ def held_out(model: Model, levels: Levels, near: Floats) -> HeldOut:
     return HeldOut(median, worst, worst_at, extrapolation, int(levels.threads[lower].max(initial=0)))
 
 
-def _errors(model: Model, levels: Levels, keep: np.ndarray, near: Floats) -> Floats:
+def _errors(model: Model, levels: LevelMeans, keep: np.ndarray, near: Floats) -> Floats:
     """Fit to the levels where ``keep`` is true; return the errors of the others."""
     form, theta, _ = model.fit(levels.only(keep), [near])
     others = levels.only(~keep)

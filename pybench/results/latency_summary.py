@@ -10,11 +10,11 @@ import numpy as np
 
 from pybench.errors import UsageError
 from pybench.host.topology import DISTANCES, Distance
-from pybench.results.transfers import Pair, PairTrial, TransferFile
+from pybench.results.latency_file import Pair, PairTrial, TransferFile
 from pybench.stats.estimate import Interval, median_interval
 
 
-class PairFigure(msgspec.Struct, frozen=True, kw_only=True):
+class PairLatency(msgspec.Struct, frozen=True, kw_only=True):
     """A pair by one method, over its rounds."""
 
     cpus: Pair
@@ -25,7 +25,7 @@ class PairFigure(msgspec.Struct, frozen=True, kw_only=True):
     """Trials that were flagged or failed."""
 
 
-class ClassFigure(msgspec.Struct, frozen=True, kw_only=True):
+class ClassLatency(msgspec.Struct, frozen=True, kw_only=True):
     """The pairs of a distance class by one method. Times in ns, over the pairs' medians."""
 
     distance: Distance
@@ -41,7 +41,7 @@ class Transfers(msgspec.Struct, frozen=True, kw_only=True):
     """What a one-way transfer takes on a host by one method, by distance class."""
 
     method: str
-    classes: tuple[ClassFigure, ...]
+    classes: tuple[ClassLatency, ...]
     """From near to far; only those that were measured."""
 
     def transfer_ns(self, distance: Distance) -> Interval | None:
@@ -49,7 +49,7 @@ class Transfers(msgspec.Struct, frozen=True, kw_only=True):
         return next((one.median_ns for one in self.classes if one.distance == distance), None)
 
 
-def pair_figures(trials: Iterable[PairTrial], method: str) -> list[PairFigure]:
+def pair_latencies(trials: Iterable[PairTrial], method: str) -> list[PairLatency]:
     """A figure for each pair that was tried by this method, in the order they were first."""
     grouped: dict[Pair, list[PairTrial]] = defaultdict(list)
     for trial in trials:
@@ -59,7 +59,7 @@ def pair_figures(trials: Iterable[PairTrial], method: str) -> list[PairFigure]:
     for cpus, group in grouped.items():
         valid = [trial.transfer_ns for trial in group if trial.valid and trial.transfer_ns is not None]
         figures.append(
-            PairFigure(
+            PairLatency(
                 cpus=cpus,
                 distance=group[0].distance,
                 transfer_ns=median_interval(valid) if valid else Interval(math.nan, math.nan, math.nan, 0),
@@ -71,7 +71,7 @@ def pair_figures(trials: Iterable[PairTrial], method: str) -> list[PairFigure]:
 
 def summarize(trials: Iterable[PairTrial], method: str) -> Transfers:
     """The distance classes of what was measured by this method."""
-    figures = [figure for figure in pair_figures(trials, method) if figure.transfer_ns.n]
+    figures = [figure for figure in pair_latencies(trials, method) if figure.transfer_ns.n]
     classes = []
     for name in DISTANCES:
         own = [figure.transfer_ns for figure in figures if figure.distance == name]
@@ -80,7 +80,7 @@ def summarize(trials: Iterable[PairTrial], method: str) -> Transfers:
         values = [one.value for one in own]
         low, high = np.percentile(values, (5, 95))
         classes.append(
-            ClassFigure(
+            ClassLatency(
                 distance=name,
                 median_ns=own[0] if len(own) == 1 else median_interval(values),
                 p5_ns=float(low),

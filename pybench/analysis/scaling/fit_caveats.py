@@ -5,7 +5,7 @@ from math import comb
 
 import numpy as np
 
-from pybench.analysis.scaling.model import Levels, Model
+from pybench.analysis.scaling.model import LevelMeans, Model
 from pybench.stats.estimate import Floats
 
 POOR_FIT = 0.10  # rms of the misses; beyond it the parameters describe the machine badly
@@ -14,7 +14,7 @@ RUNS_P = 0.05
 SPARE_LEVELS = 3  # thread counts beyond the parameters, for a fit that can be judged
 
 
-def caveats_of_fit(model: Model, levels: Levels, misses: Floats, least: float) -> list[str]:
+def caveats_of_fit(model: Model, levels: LevelMeans, misses: Floats, least: float) -> list[str]:
     """Say what of the misses (m,) of log throughput, and their weighted sum of squares, speaks against a fit."""
     said = []
     rms = float(np.sqrt(np.average(np.square(misses), weights=levels.trials)))

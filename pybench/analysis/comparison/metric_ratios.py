@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from pybench.analysis.comparison.compared import Basis
-from pybench.analysis.comparison.matching import Part
+from pybench.analysis.comparison.cell_pairs import Part
+from pybench.analysis.comparison.verdicts import Basis
 from pybench.results.cells import with_defaults
 from pybench.results.metrics import Metric, clock_step_ns, values
 from pybench.stats.estimate import Floats, middle
@@ -30,7 +30,7 @@ LEAST_IN_SWEEP = 3
 """Clean trials without which a sweep's median does not enter, where sweeps are what is repeated."""
 
 
-class Estimate(msgspec.Struct, kw_only=True):
+class MetricRatio(msgspec.Struct, kw_only=True):
     """A comparison in the making."""
 
     metric: Metric
@@ -64,7 +64,9 @@ def common_sweeps(a: list[Part], b: list[Part]) -> tuple[list[Part], list[Part],
     return [p for p in a if p.file in shared], [p for p in b if p.file in shared], notes
 
 
-def estimate(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, bool] = (False, False)) -> Estimate:
+def metric_ratio(
+    one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, bool] = (False, False)
+) -> MetricRatio:
     """B over A. `simulated` tells of each side whether its trials are draws of a model's inputs."""
     if one.name == "success":
         return _success(one, a, b)
@@ -74,7 +76,7 @@ def estimate(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, b
     found = [[x for _, x in side if x.size] for side in sides]
     if not all(found):
         valid = [sum(part.columns.valid for part, _ in side if part.columns) for side in sides]
-        return Estimate(metric=one, ratio=UNKNOWN, n=(valid[0], valid[1]), note="no trial of one side has it")
+        return MetricRatio(metric=one, ratio=UNKNOWN, n=(valid[0], valid[1]), note="no trial of one side has it")
     sweeps = [{part.file: x for part, x in side if x.size >= LEAST_IN_SWEEP} for side in sides]
     basis: Basis = "trials"
     note = ""
@@ -92,17 +94,17 @@ def estimate(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, b
         if max(map(len, found)) > 1:
             note = f"sweeps of fewer than {LEAST_IN_SWEEP} trials do not stand for themselves: all taken as one"
     value_a, value_b = (float(np.exp(np.log(x).mean())) for x in medians)
-    estimated = Estimate(metric=one, ratio=ratio, a=value_a, b=value_b, basis=basis, n=n, note=note)
+    estimated = MetricRatio(metric=one, ratio=ratio, a=value_a, b=value_b, basis=basis, n=n, note=note)
     return _resolved(estimated, sides) if one.is_latency else estimated
 
 
-def _of_draws(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, bool]) -> Estimate:
+def _of_draws(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, bool]) -> MetricRatio:
     """A ratio of which a side, or both, is simulated: its range is over the draws, which are no evidence."""
     sides = [[values(one, part.columns) for part in side if part.columns] for side in (a, b)]
     pooled = [np.concatenate([x for x in side if x.size] or [np.empty(0)]) for side in sides]
     n = pooled[0].size, pooled[1].size
     if not min(n):
-        return Estimate(metric=one, ratio=UNKNOWN, n=n, note="no trial of one side has it")
+        return MetricRatio(metric=one, ratio=UNKNOWN, n=n, note="no trial of one side has it")
     if all(simulated) and n[0] == n[1]:
         ratio, drawn = draws_ratio(pooled[1], pooled[0]), np.log(pooled[1]) - np.log(pooled[0])
     else:
@@ -112,14 +114,14 @@ def _of_draws(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, 
         told = [x if model else np.array([np.median(x)]) for x, model in zip(pooled, simulated, strict=True)]
         drawn = np.subtract.outer(np.log(told[1]), np.log(told[0])).ravel()
     value_a, value_b = (float(np.median(x)) for x in pooled)
-    return Estimate(metric=one, ratio=ratio, a=value_a, b=value_b, n=n, drawn=drawn)
+    return MetricRatio(metric=one, ratio=ratio, a=value_a, b=value_b, n=n, drawn=drawn)
 
 
 def _medians(sweeps: Sequence[Floats]) -> Floats:
     return np.array([math.exp(middle(np.sort(np.log(x)))) for x in sweeps])
 
 
-def _resolved(found: Estimate, sides: Sequence[Sequence[tuple[Part, Floats]]]) -> Estimate:
+def _resolved(found: MetricRatio, sides: Sequence[Sequence[tuple[Part, Floats]]]) -> MetricRatio:
     """A latency's ratio with what the clock cannot tell added."""
     steps = [max(clock_step_ns(part.columns.timer_step_ns) for part, _ in side if part.columns) for side in sides]
     figures = found.a, found.b
@@ -130,13 +132,13 @@ def _resolved(found: Estimate, sides: Sequence[Sequence[tuple[Part, Floats]]]) -
     return found
 
 
-def _success(one: Metric, a: list[Part], b: list[Part]) -> Estimate:
+def _success(one: Metric, a: list[Part], b: list[Part]) -> MetricRatio:
     shares, sides, n = [], [], []
     sweeps = max(len(a), len(b)) > 1
     for parts in (a, b):
         told = [part for part in parts if part.columns and part.columns.launched.size]
         if not told:
-            return Estimate(metric=one, ratio=UNKNOWN, note="no trial of one side tells")
+            return MetricRatio(metric=one, ratio=UNKNOWN, note="no trial of one side tells")
         counts = [part.columns.launched for part in told if part.columns]
         wanted = [
             np.full(x.size, float(with_defaults(part.cell)["containers"]))
@@ -148,7 +150,7 @@ def _success(one: Metric, a: list[Part], b: list[Part]) -> Estimate:
         sides.append(share_side(launched, asked))
         shares.append(float(launched.sum() / asked.sum()))
         n.append(launched.size)
-    return Estimate(
+    return MetricRatio(
         metric=one,
         ratio=side_ratio(sides[1], sides[0]),
         a=shares[0],
