@@ -42,7 +42,7 @@ struct pb_until {
     uint64_t operations;
 };
 
-/* A workload. Functions may be NULL, except configure() and run(); they return 0, or negative after pb_fail(). */
+/* A workload. Functions but run() may be NULL; they return 0, or negative after pb_fail(). */
 struct pb_workload {
     const char *name;
     const char *phases[PB_MAX_PHASES + 1];

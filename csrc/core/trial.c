@@ -253,7 +253,7 @@ int pb_trial_run(const struct pb_spec *spec, struct pb_trial **out, struct pb_er
     if (!trial)
         return pb_error_fill(error, ENOMEM, "mmap", "the memory of the crew");
     struct pb_crew_state *crew = trial->crew;
-    rc = crew->workload->configure(crew);
+    rc = crew->workload->configure ? crew->workload->configure(crew) : 0;
     if (rc) {
         *error = crew->error;
         goto failed;
