@@ -175,7 +175,7 @@ def test_byte_code_is_made_whatever_the_environment_says(monkeypatch: pytest.Mon
     made, variables = bytecode.command(guest.CHECKOUT)
     stamp = guest.CHECKOUT / ".venv" / bytecode.STAMP
     stamp.unlink(missing_ok=True)
-    compiled = Path(importlib.util.cache_from_source(str(guest.CHECKOUT / "pybench" / "cli" / "equal.py")))
+    compiled = Path(importlib.util.cache_from_source(str(guest.CHECKOUT / "pybench" / "errors.py")))
     compiled.unlink(missing_ok=True)
     subprocess.run(made, env=variables, check=True)
     assert compiled.exists()

@@ -9,7 +9,8 @@ import pytest
 
 from pybench.errors import UnsupportedError
 from tests.validation import __main__ as runner
-from tests.validation.validation import Finding, Validation, coverage_bounds
+from tests.validation.analysis.bounds import coverage_bounds
+from tests.validation.validation import Finding, Validation
 
 ROOT = Path(__file__).parents[2]
 GOOD, BAD = Finding("one is one", "it is", True), Finding("one is two", "it is not", False)

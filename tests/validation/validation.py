@@ -5,8 +5,6 @@ import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from scipy.stats import binom
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -38,14 +36,3 @@ class Validation:
     """The same for a run with --quick."""
     options: Callable[[argparse.ArgumentParser], None] = no_options
     """Adds options of its own to the parser; --quick is there for all."""
-
-
-def coverage_bounds(draws: int, low: float = 0.93, high: float = 0.97, enough: int = 1000) -> tuple[float, float]:
-    """Return the bounds of the share of 95 % intervals that cover.
-
-    They are `low` and `high`; with fewer draws than `enough`, wide enough that chance is outside once in 1,000.
-    """
-    if draws >= enough:
-        return low, high
-    least, most = binom.interval(0.999, draws, 0.95)
-    return min(low, float(least) / draws), max(high, float(most) / draws)

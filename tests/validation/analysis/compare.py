@@ -37,7 +37,8 @@ from pybench.results.records import Cell, Figures, Header, Plan, Trial
 from pybench.results.store import Writer
 from pybench.stats.estimate import Floats
 from pybench.workloads import WORKLOADS
-from tests.validation.validation import Finding, Validation, coverage_bounds
+from tests.validation.analysis.bounds import coverage_bounds
+from tests.validation.validation import Finding, Validation
 
 MOST_WRONG = 0.05
 CALLS = 400

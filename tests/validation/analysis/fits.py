@@ -20,7 +20,8 @@ from pybench.analysis.scaling.models.knees import KneedUsl
 from pybench.analysis.scaling.models.queueing import Queueing, throughput
 from pybench.analysis.scaling.profile import solution_of
 from pybench.stats.estimate import Floats
-from tests.validation.validation import Finding, Validation, coverage_bounds
+from tests.validation.analysis.bounds import coverage_bounds
+from tests.validation.validation import Finding, Validation
 
 Planted = tuple[Model, dict[str, float], Floats]
 
