@@ -3,7 +3,6 @@
 
 import ctypes
 import os
-import pickle
 import signal
 import threading
 import time
@@ -191,11 +190,11 @@ def outcome_as_user(spec: TrialSpec) -> Outcome:
 
     def child() -> None:
         _become_nobody()
-        os.write(write_end, pickle.dumps(msgspec.to_builtins(run_trial(spec))))
+        os.write(write_end, msgspec.json.encode(run_trial(spec)))
 
     pid = in_child(child)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as pipe:
         data = pipe.read()
     assert os.waitpid(pid, 0)[1] == 0
-    return msgspec.convert(pickle.loads(data), Outcome)
+    return msgspec.json.decode(data, type=Outcome)
