@@ -156,7 +156,7 @@ def name_report(results: Results, wanted: bool | None) -> None:
     if not results.trials:
         return
     if wanted or (wanted is None and path.parent == RESULTS and can):
-        from pybench.cli.read.report import write_report
+        from pybench.api.report import write_report
 
         try:
             write_report((path,), page)

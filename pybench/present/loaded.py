@@ -110,7 +110,7 @@ def _to_fit(every: Sequence[Series]) -> set[int]:
 
 
 def _last(series: Series) -> float:
-    """Return the median throughput at the most threads of a curve."""
+    """Return the median throughput at the largest thread count of a curve."""
     return [cell.throughput.value for cell in series.cells if cell.valid][-1]
 
 

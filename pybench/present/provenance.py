@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where results come from: a host, an emulated machine, or a simulation, which every output names.
+"""The provenance of results: a host, an emulated machine, or a simulation. Every output names it.
 
 Facts come from files, which anyone may have written: no fact is taken for granted.
 """

@@ -40,7 +40,7 @@ PLACED = """\
 │ 2#2+6 3#4+7                                                                  │
 ╰──────────────────────────────────────────────────────────────────────────────╯
 One cell is one core, with its CPU numbers (a+b: its SMT siblings).
-#1, #2, ...: the turn in which the placement puts a thread on the CPU
+#1, #2, ...: the order in which the placement puts threads on CPUs
 
 NUMA distances   0   1
 node 0          10  21

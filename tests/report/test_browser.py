@@ -32,7 +32,7 @@ HOSTILE = "<img src=x onerror='document.title=1'>"
 WAIT = 60
 
 
-# No assertion here is of speed; but valid trials are no matter of course on a busy machine.
+# No assertion here is of speed; but valid trials are not certain on a busy machine.
 SWEEP = """
 import sys
 import pybench.run.trial as trial

@@ -1,4 +1,4 @@
-"""The page of a report: what a file says stays text, and its figures are the terminal's."""
+"""The page of a report: text of a file stays text, and its results are those of the terminal."""
 
 import re
 from html import unescape

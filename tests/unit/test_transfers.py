@@ -268,12 +268,13 @@ def test_records_that_do_not_fit_the_plan_are_refused(change: dict[str, Any], sa
 def test_a_chart_has_a_square_for_each_pair_both_ways_and_no_markup_of_others(tmp_path: Path) -> None:
     pytest.importorskip("altair")
     pytest.importorskip("vl_convert")
-    from pybench.present.transfer_chart import chart_spec, write_chart
+    from pybench.api.report import write_chart
+    from pybench.present.charts.transfers import transfers_picture
 
     file = file_of(topology_of("cpuset_v1"), rounds=1)
     host = file.header.host | {"name": "<script>alert(1)</script>\x1b"}
     file = msgspec.structs.replace(file, header=msgspec.structs.replace(file.header, host=host))
-    panels = chart_spec(file)["hconcat"]
+    panels = transfers_picture(file).to_dict()["hconcat"]
     assert [panel["title"]["text"] for panel in panels] == ["cas", "store"]
     write_chart(file, tmp_path / "heat.svg")
     svg = (tmp_path / "heat.svg").read_text()

@@ -23,7 +23,7 @@ from pybench.present.views.doctor import doctor
 )
 @click.option("--place", "words", default="all", metavar="WORDS", help="The CPUs that will be measured. [all]")
 @click.option("--quick", is_flag=True, help="Leave out the short trial on these CPUs.")
-@click.option("--strict", is_flag=True, help="Exit 1 if anything will spoil a measurement.")
+@click.option("--strict", is_flag=True, help="Exit 1 if there is a problem that would disturb a measurement.")
 @click.option("--restore", is_flag=True, help="Put switches back that a dead run left turned, and nothing else.")
 @click.option("--dry-run", is_flag=True, help="With --restore: print what would be put back, and change nothing.")
 @click.option("--forget", is_flag=True, help="With --restore: delete the journal and leave the host as it is.")

@@ -35,7 +35,7 @@ from pybench.present.terminal.output import show
     metavar="TEXT",
     help="Show where placements put threads, e.g. 'single-socket,dual-socket smt:off'.",
 )
-@click.option("--smt", type=click.Choice(["on", "off"]), help="Use SMT siblings in --place, or one a core.")
+@click.option("--smt", type=click.Choice(["on", "off"]), help="Use SMT siblings in --place, or one per core.")
 def command(as_json: bool, sysroot: Path, target: Path | None, placements: str | None, smt: str | None) -> None:
     """Show this host's sockets, NUMA nodes, L3 caches and cores; try placements.
 
@@ -45,7 +45,7 @@ def command(as_json: bool, sysroot: Path, target: Path | None, placements: str |
       core:LIST  or a CPU list such as 0-7,16
     and optional words after a space
       compact | scatter | siblings-first    the order CPUs are filled in
-      smt:on | smt:off                      all siblings, or one a core
+      smt:on | smt:off                      all siblings, or one per core
       mem:local | mem:node:LIST | mem:interleave
     """
     if smt and placements is None:

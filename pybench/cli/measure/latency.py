@@ -57,7 +57,7 @@ def command(chart: Path | None, **options: Any) -> None:
     pybench latency --chart heat.svg
     """
     if chart:
-        from pybench.present.transfer_chart import check_chart
+        from pybench.api.report import check_chart
 
         check_chart(chart)
     _measure(chart, **options)
@@ -67,7 +67,7 @@ def _measure(
     chart: Path | None, place: str | None, methods: str | None, output: Path | None, **options: Any
 ) -> None:
     from pybench.api.latency import latency
-    from pybench.cli.read.show import print_matrix
+    from pybench.cli.read.show import print_results
     from pybench.cli.runs import Bar
     from pybench.present.views.transfers import plan_words
     from pybench.results.names import new_name
@@ -89,7 +89,7 @@ def _measure(
         file, interrupted = stop.results, True
     if any(trial.valid for trial in file.trials):
         click.echo(err=True)
-        print_matrix(file, chart)
+        print_results(file, chart)
         click.echo(f"kept in {path}", err=True)
     else:
         click.echo(f"interrupted before a pair gave a valid measurement; kept in {path}", err=True)

@@ -9,7 +9,7 @@ import msgspec
 
 from pybench.errors import UsageError
 
-# Ratios beyond these are no "same".
+# A larger margin for "same" means nothing.
 MOST_WITHIN = 100.0
 
 
@@ -22,29 +22,31 @@ MOST_WITHIN = 100.0
     "memory, or a fact of the host: host.cpu_model, host.kernel, host.microcode, host.governor, host.boost, "
     "host.hypervisor, host.huge_pages, host.pybench, or host.TOPIC.FACT as in a file's header.",
 )
-@click.option("--base", metavar="VALUE", help="With --axis: what the others are compared with. [its first value]")
+@click.option(
+    "--base", metavar="VALUE", help="With --axis: compare the other values with VALUE. [its first value]"
+)
 @click.option(
     "--metric",
     "metric_text",
     metavar="LIST",
-    help="throughput, p50, p99 or any other percentile (p99.9), max, jain (fairness), success (launch: share "
-    "within the deadline), cpu (CPU time an operation). [throughput,p50,p99]",
+    help="Compare these metrics: throughput, p50, p99 or any other percentile (p99.9), max, jain (fairness), "
+    "success (launch: share within the deadline), cpu (CPU time per operation). [throughput,p50,p99]",
 )
 @click.option(
     "--same-within",
     type=click.FloatRange(0, MOST_WITHIN, min_open=True),
     default=3.0,
     metavar="PERCENT",
-    help="Ratios this near to 1 are the same. [3]",
+    help="Call ratios within PERCENT of 1 the same. [3]",
 )
 @click.option(
     "--fail-if",
     "fail_if",
     multiple=True,
     metavar="'METRIC > N%'",
-    help="Exit 1 if a cell of B changes so against A: 'p99 > 5%', 'throughput < -3%'. May be given again.",
+    help="Exit 1 if a cell of B differs from A by more: 'p99 > 5%', 'throughput < -3%'. Repeatable.",
 )
-@click.option("--fail-if-unsure", is_flag=True, help="Exit 1 as well where --fail-if cannot be ruled out.")
+@click.option("--fail-if-unsure", is_flag=True, help="Also exit 1 where --fail-if cannot be ruled out.")
 @click.option("--emulated", is_flag=True, help="Also compare files of emulated machines, labelled.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(
@@ -71,15 +73,15 @@ def command(
     pybench compare intel.jsonl amd.jsonl --axis host.cpu_model
     pybench compare before.jsonl after.jsonl --fail-if 'p99 > 5%'
 
-    What differs in the recorded environments is listed first; cells without a partner are named. A ratio is that
-    of the medians over valid trials, with its 95 % interval from what was repeated: the trials of one sweep a
-    side, or, given several, the sweeps (then what differs from sweep to sweep is in the interval too). Verdicts
-    are corrected for all ratios of the run (Holm): faster, slower, same within 3 %, or not enough evidence, with
-    about how many more trials a side would tell. Latencies are also compared as whole distributions.
+    The output begins with the differences between the recorded environments, and lists cells without a partner.
+    A ratio is that of the medians over valid trials. Its 95 % interval comes from the trials if each side is one
+    sweep, or from the sweeps if there are several, so that it includes changes from sweep to sweep. Verdicts are
+    corrected for all ratios of the run (Holm): faster, slower, same within 3 %, or not enough evidence, with the
+    approximate number of further trials per side. Latencies are also compared as whole distributions.
 
-    --fail-if counts evidence, not figures: the whole interval of some cell, corrected for all cells, lies beyond
-    the bound. Where it neither does nor lies wholly on the other side, there is not enough evidence; that is said,
-    and the exit status is 0 unless --fail-if-unsure is given, with which a cell without a partner fails too.
+    A --fail-if condition holds if the whole interval of some cell, corrected for all cells, lies beyond the bound.
+    If an interval contains the bound, there is not enough evidence: the output says so and the exit status is 0.
+    With --fail-if-unsure it is 1, also for a cell without a partner.
 
     \b
     Exit status: 0  no condition holds

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from pybench.errors import UsageError
 from pybench.present.document import Document, to_json
 from pybench.present.terminal.output import show
 from pybench.present.views.sweep import sweep
@@ -13,35 +12,26 @@ from pybench.results.latency_file import TransferFile, read_any
 from pybench.results.store import Results
 
 
-def print_results(results: Results) -> None:
-    """Print a sweep's host, tables, curves and caveats."""
-    show(sweep(results))
+def print_results(results: Results | TransferFile, chart: Path | None = None) -> None:
+    """Print a file's host, tables, curves and caveats; draw its chart, if there is a path for one."""
+    show(document_of(results))
+    _draw(results, chart)
 
 
-def print_matrix(file: TransferFile, chart: Path | None) -> None:
-    """Print the tables of line transfers; draw their heat map into `chart`, if there is one."""
-    from pybench.present.views.transfers import transfers
-
-    show(transfers(file))
-    draw(file, chart)
-
-
-def draw(file: TransferFile, chart: Path | None) -> None:
-    """Draw the heat map of line transfers into `chart`, if there is one. Raises UsageError or UnsupportedError."""
-    if chart:
-        from pybench.present.transfer_chart import write_chart
-
-        write_chart(file, chart)
-        click.echo(f"drawn in {chart}", err=True)
-
-
-def document_of(file: Results | TransferFile) -> Document:
+def document_of(results: Results | TransferFile) -> Document:
     """Return a result file of any kind as a document."""
-    if isinstance(file, Results):
-        return sweep(file)
+    if isinstance(results, Results):
+        return sweep(results)
     from pybench.present.views.transfers import transfers
 
-    return transfers(file)
+    return transfers(results)
+
+
+def _draw(results: Results | TransferFile, chart: Path | None) -> None:
+    if chart:
+        from pybench.api.report import write_chart
+
+        click.echo(f"drawn in {write_chart(results, chart)}", err=True)
 
 
 @click.command()
@@ -49,9 +39,9 @@ def document_of(file: Results | TransferFile) -> Document:
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON: tables as numbers with units.")
 @click.option(
     "--chart",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, dir_okay=False),
     metavar="OUT",
-    help="Draw the heat map of a latency file into OUT, .svg or .png.",
+    help="Also draw the scaling curves, launches or line transfers into OUT, .svg or .png.",
 )
 def command(file: Path, as_json: bool, chart: Path | None) -> None:
     """Print the tables of a result FILE: a sweep, a launch storm, a simulation, or a latency file.
@@ -62,19 +52,16 @@ def command(file: Path, as_json: bool, chart: Path | None) -> None:
 
     \b
     pybench show results/sweep.jsonl
-    pybench show results/latency.jsonl --json
+    pybench show results/sweep.jsonl --json
     pybench show results/latency.jsonl --chart heat.svg
     """
     if chart:
-        from pybench.present.transfer_chart import check_chart
+        from pybench.api.report import check_chart
 
         check_chart(chart)
     results = read_any(file)
-    if chart and isinstance(results, Results):
-        raise UsageError(f"{file} is a sweep, and --chart draws latency files; see pybench report --svg DIR")
     if as_json:
         click.echo(to_json(document_of(results)).decode())
+        _draw(results, chart)
     else:
-        show(document_of(results))
-    if isinstance(results, TransferFile):
-        draw(results, chart)
+        print_results(results, chart)

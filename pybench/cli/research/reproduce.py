@@ -4,7 +4,6 @@
 import os
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -92,7 +91,7 @@ def command(
         (output / "findings.json").write_bytes(msgspec.json.format(msgspec.json.encode(account)) + b"\n")
         click.echo(f"kept in {output}", err=True)
     if html:
-        from pybench.cli.read.report import write_whole
+        from pybench.api.report import write_whole
         from pybench.findings.findings_page import render_account
 
         write_whole(html, render_account(account).encode())
@@ -116,10 +115,9 @@ def _numbers(only: str | None) -> list[int]:
 def _check_outputs(page: Path | None, output: Path | None, force: bool) -> None:
     """Raise UsageError or UnsupportedError if an output cannot be written, before any measurement."""
     if page:
-        from pybench.cli.read.report import NEEDS, check_page
+        from pybench.api.report import check_libraries, check_page
 
-        if not all(map(find_spec, ("altair", "jinja2", "vl_convert"))):
-            raise UnsupportedError(NEEDS)
+        check_libraries()
         check_page(page, force)
     if output:
         try:

@@ -98,7 +98,8 @@ def launch_phases(files: Sequence[Loaded]) -> Chart:
 
 @chart("timeline", title="Mount table over one storm", section="launches", note="most containers")
 def timeline(files: Sequence[Loaded]) -> Chart:
-    """Return the mount table over one storm of each strategy, at the most containers, minus earlier mounts."""
+    """Return the mount table over one storm of each strategy, at the largest number of containers, minus earlier "
+    "mounts."""
     found = launch_summaries(files)
     most = max((int(s.cell.params["containers"]) for _, s, _ in found), default=0)
     rows: list[dict[str, object]] = []

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all charts share: colours that colour-blind eyes tell apart, axes with units, and controls of the page.
+"""Building blocks of all charts: colours that colour-blind eyes can distinguish, axes with units, page controls.
 
-A chart says in its `usermeta` what a page may offer beside it: series to choose, axes that may be linear or
-logarithmic, and selections. Without a page (PNG, SVG, a notebook) it shows the same at first.
+The `usermeta` of a chart lists what a page may offer with it: series to choose, axes that may be linear or
+logarithmic, and selections. Without a page (PNG, SVG, a notebook) the chart shows its first state.
 """
 
 import csv
@@ -21,7 +21,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
 DASHED = [5, 4]
 HEIGHT = 320
-# More series at first are a thicket; the others are a click away.
+# More series at first are too dense to read; the others are a click away.
 MOST_SHOWN = 8
 
 Rows = Sequence[Mapping[str, object]]
@@ -34,9 +34,9 @@ TIME_LABEL = (
 
 
 def data(rows: Rows) -> alt.InlineData:
-    """Rows inside the chart, as a table in text: a third of the size of objects, and checked in no time.
+    """Return rows as a CSV table inside the chart: a third of the size of objects, and quickly checked.
 
-    What is not a number is left empty, and read as null.
+    Values that are not numbers are left empty, and read as null.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns: list[list[object]] = []
@@ -48,7 +48,7 @@ def data(rows: Rows) -> alt.InlineData:
             columns.append([None if isinstance(value, float) and math.isnan(value) else value for value in column])
         else:
             parse[name] = "string"
-            # Few words, each many times.
+            # Few distinct words, each many times.
             drawn = {value: drawable(value) if isinstance(value, str) else value for value in set(column)}
             columns.append([drawn[value] for value in column])
     text = io.StringIO()
@@ -59,9 +59,9 @@ def data(rows: Rows) -> alt.InlineData:
 
 
 def layered(layers: Sequence[alt.Chart], table: alt.InlineData | None = None) -> alt.LayerChart:
-    """Layers of one chart; `table` if all draw it, and have none of their own.
+    """Return the layers of one chart; `table`: the data that all layers draw, if they have none of their own.
 
-    As `alt.LayerChart(layer=layers)`, which copies each layer through and through, twice.
+    Unlike `alt.LayerChart(layer=layers)`, it does not copy each layer twice.
     """
     chart = alt.LayerChart() if table is None else alt.LayerChart(data=table)
     chart.layer = list(layers)
@@ -69,22 +69,22 @@ def layered(layers: Sequence[alt.Chart], table: alt.InlineData | None = None) ->
 
 
 def rounded(value: float) -> float:
-    """Six digits: more cannot be seen, and cost room."""
+    """Return a value with six digits: more cannot be seen."""
     return float(f"{value:.6g}")
 
 
 def colour_of(index: int) -> str:
-    """The colour of the series of that place."""
+    """Return the colour of the series at this index."""
     return COLOURS[index % len(COLOURS)]
 
 
 def shape_of(index: int) -> str:
-    """Its shape; with the colour it stays single for 35 series."""
+    """Return the shape of the series at this index; with the colour it is unique among 35 series."""
     return SHAPES[index % len(SHAPES)]
 
 
 def series_colour(names: Sequence[str], title: str = "series") -> alt.Color:
-    """The colour channel of named series."""
+    """Return the colour channel of named series."""
     return alt.Color(
         "series:N",
         title=title,
@@ -94,7 +94,7 @@ def series_colour(names: Sequence[str], title: str = "series") -> alt.Color:
 
 
 def series_shape(names: Sequence[str], title: str = "series") -> alt.Shape:
-    """The shape channel of named series; one legend with the colours."""
+    """Return the shape channel of named series, which shares the legend of the colours."""
     return alt.Shape(
         "series:N",
         title=title,
@@ -104,23 +104,23 @@ def series_shape(names: Sequence[str], title: str = "series") -> alt.Shape:
 
 
 def tooltips(*fields: str) -> list[alt.Tooltip]:
-    """What a mark tells when pointed at. Altair would take the words alone, and a twentieth of a second each."""
+    """Return what a mark shows when pointed at. Text alone would do, but takes Altair 50 ms each."""
     return [alt.Tooltip(field) for field in fields]
 
 
 def time_axis(**more: Any) -> alt.Axis:
-    """An axis in ns whose labels have the unit that fits."""
+    """Return an axis in ns whose labels have the unit that fits."""
     return alt.Axis(labelExpr=TIME_LABEL, labelOverlap="greedy", **more)
 
 
 def count_axis(**more: Any) -> alt.Axis:
-    """An axis of counts: 150k, 1.2M."""
-    # Vega gives zero the others' prefix.
+    """Return an axis of counts: 150k, 1.2M."""
+    # Vega gives zero the prefix of the other labels.
     return alt.Axis(format="~s", labelExpr="datum.value ? datum.label : '0'", **more)
 
 
 def thread_axis(counts: Sequence[int]) -> alt.Axis:
-    """Ticks at the counts measured, or where they crowd at about every doubling."""
+    """Return an axis with ticks at the measured counts, or at about every doubling where they are dense."""
     ticks: list[int] = []
     for count in sorted(set(counts)):
         if not ticks or count >= ticks[-1] * 1.45 or (len(counts) <= 8 and count > ticks[-1]):
@@ -141,11 +141,11 @@ def finish(
     free: Sequence[str] = (),
     height: int | None = None,
 ) -> alt.LayerChart | alt.Chart:
-    """Give a chart its description, its size, and what a page may offer beside it.
+    """Give a chart its description, its size, and what a page may offer with it.
 
     `series` are chosen through the parameter `hidden`; `axes` maps a channel to the scale it begins with;
-    `selects` maps a parameter to its label, its values, and the first of them shown; it keeps the rows whose
-    field of that name has the value, but for those in `free`, which the chart uses itself.
+    `selects` maps a parameter to its label, its values, and the value shown first. Each keeps the rows whose field
+    of that name has the value, except for parameters in `free`, which the chart uses itself.
     """
     offers: dict[str, object] = {"axes": dict(axes or {})}
     offers["series"] = [
@@ -156,14 +156,14 @@ def finish(
         {"param": name, "label": label, "values": list(values), "value": value}
         for name, (label, values, value) in (selects or {}).items()
     ]
-    # In place: each of Altair's own methods would copy the chart with all that is in it.
+    # In place: each of Altair's own methods would copy the whole chart.
     params: dict[str, object] = {"hidden": list(hidden)} if series else {}
     params |= {name: value for name, (_, _, value) in (selects or {}).items()}
     if params:
         chart.params = [alt.VariableParameter(name=name, value=value) for name, value in params.items()]
     filters = ["indexof(hidden, datum.series) < 0"] if series else []
     filters += [f"datum.{name} == {name}" for name in selects or {} if name not in free]
-    # A layer with data of its own passes over its parent's transforms.
+    # A layer with data of its own ignores its parent's transforms.
     apart = isinstance(chart, alt.LayerChart) and chart.data is alt.Undefined
     for part in chart.layer if apart else [chart]:
         before = [] if part.transform is alt.Undefined else part.transform

@@ -35,7 +35,7 @@ def trials(files: Sequence[Loaded]) -> Chart:
             cell.index: (line.label, cell.throughput.value) for line in one.lines for cell in line.series.cells
         }
         told = [t for t in one.results.trials if t.figures and t.cell in medians]
-        # Where no trial of a cell is valid, its flagged ones are all there is to show.
+        # Without a valid trial, the invalid trials of the cell are shown over their own median.
         invalid: dict[int, list[float]] = defaultdict(list)
         for trial in told:
             if trial.figures and not medians[trial.cell][1] > 0:
@@ -54,12 +54,12 @@ def trials(files: Sequence[Loaded]) -> Chart:
                     "y": rounded(trial.figures.throughput / median),
                     "series": label,
                     "threads": trial.threads,
-                    "figure": f"{count(trial.figures.throughput)}/s",
+                    "throughput": f"{count(trial.figures.throughput)}/s",
                     "flags": ", ".join(trial.flags) or "none",
                 }
             )
     if not rows:
-        raise ValueError("no trial with a figure")
+        raise ValueError("no trial with a result")
     states = ["valid", "invalid"]
     dots = (
         alt.Chart(data(rows))
@@ -74,7 +74,7 @@ def trials(files: Sequence[Loaded]) -> Chart:
                 legend=alt.Legend(orient="bottom"),
             ),
             shape=alt.Shape("state:N", title=None, scale=alt.Scale(domain=states, range=["circle", "cross"])),
-            tooltip=tooltips("series:N", "threads:Q", "figure:N", "flags:N", "trial:Q"),
+            tooltip=tooltips("series:N", "threads:Q", "throughput:N", "flags:N", "trial:Q"),
         )
     )
     return finish(dots, "Throughput of each trial over its cell's median.", axes={"y": "linear"}, height=220)

@@ -27,7 +27,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def placement_pictures(topology: Topology, cells: Sequence[Cell]) -> list[Picture]:
-    """Return a picture for each placement and SMT setting of these cells, with the cell of the most threads."""
+    """Return a picture for each placement and SMT setting of the cells, with the cell of the most threads."""
     largest: dict[tuple[str, str], Cell] = {}
     for cell in cells:
         key = (cell.place, cell.smt)

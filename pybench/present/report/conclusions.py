@@ -122,7 +122,7 @@ def _scaling(name: str, lines: Sequence[Line]) -> list[Conclusion]:
 
 
 def _ranking(name: str, told: Sequence[tuple[Line, dict[int, tuple[Interval, list[float]]]]]) -> list[Conclusion]:
-    """Return the ranking at the most threads that all lines have."""
+    """Return the ranking at the largest thread count that all lines have."""
     shared = set.intersection(*(set(measured) for _, measured in told))
     if len(told) < 2 or not shared:
         return []
@@ -179,7 +179,7 @@ def _times(ratio: Interval) -> str:
 def _one_curve(
     name: str, line: Line, measured: dict[int, tuple[Interval, list[float]]], named: bool
 ) -> Conclusion:
-    """Return one curve in words: throughput at the most threads, peak and knees."""
+    """Return one curve in words: throughput at the largest thread count, peak and knees."""
     who = line.label if named and line.label.startswith(name) else f"{name} {line.label}" if named else name
     unit = workload(name).operation
     least, most = min(measured), max(measured)
@@ -261,7 +261,7 @@ def _launches(files: Sequence[Loaded]) -> list[Conclusion]:
 
 
 def _cheapest(summaries: Sequence[LaunchSummary], trials: Sequence[Sequence[Trial]]) -> list[Conclusion]:
-    """Return the ranking at the most containers, among cells that differ in their strategy alone."""
+    """Return the ranking at the largest number of containers, among cells that differ in their strategy alone."""
     most = max(int(one.cell.params["containers"]) for one in summaries)
     alike: dict[bytes, list[tuple[LaunchSummary, Sequence[Trial]]]] = defaultdict(list)
     for one, own in zip(summaries, trials, strict=True):
@@ -292,7 +292,8 @@ def _cheapest(summaries: Sequence[LaunchSummary], trials: Sequence[Sequence[Tria
 
 
 def _axis(compared: Compared) -> list[Conclusion]:
-    """Return throughput along a placement axis or file against file, at the most threads that both have."""
+    """Return throughput along a placement axis or file against file, at the largest thread count that both "
+    "have."""
     if compared.axis not in ("place", "smt", "crew", ""):
         return []
     found = []

@@ -68,7 +68,7 @@ def _chart_ids(blocks: Sequence[Block]) -> list[str]:
 
 
 def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = ()) -> Report:
-    """Return what a page of these files shows. ValueError if there is no file."""
+    """Return a report on result files. ValueError if there is no file."""
     if not results and not transfers:
         raise ValueError("a report needs a file")
     files = load(results)

@@ -12,10 +12,11 @@ from rich.text import Text
 
 from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, limits
+from pybench.present.document import printable
 from pybench.present.topology import size, title
 from pybench.text import counted, format_list, named
 
-# What stands behind a CPU's number in its cell.
+# Marks behind the number of a CPU in its cell.
 NOT_ALLOWED, ISOLATED, TICKLESS, TURN = "!", "~", "^", "#"
 # A panel's two borders and two blanks.
 FRAME = 4
@@ -23,28 +24,28 @@ Core = tuple[Cpu, ...]
 
 
 def picture(topology: Topology, placement: Placement | None = None, width: int = 80) -> RenderableType:
-    """Return the host drawn for a terminal `width` columns wide, with a placement's CPUs picked out."""
+    """Return the host drawn for a terminal `width` columns wide, with the CPUs of a placement marked."""
     turns = {number: turn for turn, number in enumerate(placement.cpus if placement else (), start=1)}
     parts = [_text(title(topology), width, style="bold")]
     for socket, cpus in topology.sockets.items():
         parts.append(_socket(topology, socket, cpus, turns, width))
     parts += [_text(line, width, style="dim") for line in _legend(topology, placement)]
-    parts += [_text(line, width) for line in _set_apart(topology)]
+    parts += [_text(line, width) for line in _unboxed(topology)]
     if len(topology.nodes) > 1:
         parts += ["", _distances(topology, width)]
     if placement:
         parts += ["", *(Text(line) for line in placement_lines(topology, placement, width))]
     if topology.missing:
-        parts += ["", *(_text(f"Not known: {said}", width, style="yellow") for said in topology.missing)]
+        parts += ["", *(_text(f"Not known: {line}", width, style="yellow") for line in topology.missing)]
     return Group(*parts)
 
 
 def _text(text: str, width: int, style: str = "") -> RenderableType:
-    return Text("\n".join(textwrap.wrap(text, width, subsequent_indent="  ")), style=style)
+    return Text("\n".join(textwrap.wrap(printable(text), width, subsequent_indent="  ")), style=style)
 
 
-def _set_apart(topology: Topology) -> list[str]:
-    """Say what no box shows: nodes without CPUs, CPUs that are offline."""
+def _unboxed(topology: Topology) -> list[str]:
+    """Return what no box shows: nodes without CPUs, CPUs that are offline."""
     lines = [
         f"Memory only, no CPU: {_node_name(topology, node.number)}" for node in topology.nodes if not node.cpus
     ]
@@ -123,16 +124,16 @@ def _node_lines(cores: list[Core], cells: Mapping[Core, Text], columns: int, wid
     margin += 2 if margin else 0
     fitting = max(1, (width - margin + 1) // (columns + 1))
     longest = max(len(group) for group in groups.values())
-    each = -(-longest // -(-longest // fitting))  # rows of one length, none left with a single cell
+    each = -(-longest // -(-longest // fitting))  # rows of equal length
     blocks = []
     for key, group in groups.items():
         for start in range(0, len(group), each):
-            block = Text((labels[key] if start == 0 else "").ljust(margin))
+            block = Text(printable(labels[key] if start == 0 else "").ljust(margin))
             for core in group[start : start + each]:
                 block.append_text(cells[core])
                 block.append(" " * (columns + 1 - len(cells[core])))
             blocks.append(block)
-    # Groups short enough stand side by side; one of several rows is wider than half, and never does.
+    # Short groups stand side by side; a group of several rows is wider than half and never does.
     block_width = margin + each * (columns + 1)
     abreast = max(1, (width + 2) // (block_width + 1))
     lines = []
@@ -162,7 +163,7 @@ def _mark(cpu: Cpu) -> str:
 
 
 def _cell(core: Core, turns: Mapping[int, int]) -> Text:
-    """Return a core as its CPU numbers, `0+48`, each with its marks and its turn in the placement."""
+    """Return a core as its CPU numbers, `0+48`, each with its marks and its place in the order."""
     numbers = [cpu.number for cpu in core]
     marks = {_mark(cpu) for cpu in core}
     run = format_list(numbers)
@@ -192,7 +193,7 @@ def _legend(topology: Topology, placement: Placement | None) -> list[str]:
     joined = f" (a{sign}b: its SMT siblings)" if threads > 1 else ""
     lines = [f"One cell is one core, with its CPU numbers{joined}."]
     if placement:
-        lines.append(f"{TURN}1, {TURN}2, ...: the turn in which the placement puts a thread on the CPU")
+        lines.append(f"{TURN}1, {TURN}2, ...: the order in which the placement puts threads on CPUs")
     if any(not cpu.allowed for cpu in online):
         lines.append(f"{NOT_ALLOWED}: not allowed, {limits(topology)}")
     if any(cpu.isolated for cpu in online):
@@ -206,7 +207,7 @@ def _distances(topology: Topology, width: int) -> RenderableType:
     nodes = [node for node in topology.nodes if node.distances]
     digits = max((len(str(distance)) for node in nodes for distance in node.distances), default=2)
     if len("NUMA distances") + len(topology.nodes) * (digits + 2) > width:
-        return Text(f"NUMA distances between {len(topology.nodes)} nodes: too wide for here, see --json")
+        return Text(f"NUMA distances between {len(topology.nodes)} nodes: too wide for this terminal; see --json")
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="")
     table.add_column("NUMA distances")
     for node in topology.nodes:
@@ -217,7 +218,7 @@ def _distances(topology: Topology, width: int) -> RenderableType:
 
 
 def placement_lines(topology: Topology, placement: Placement, width: int = 80) -> list[str]:
-    """Return a placement as text: what it is, the CPUs in order, and where filling crosses a border."""
+    """Return a placement as text: its words, the CPUs in order, and where filling crosses a border."""
     lines = textwrap.wrap(placement.describe(topology), width, subsequent_indent="  ")
     # Broken after commas only, so that the list can be copied.
     rows = re.findall(rf".{{1,{max(1, width - 8)}}}(?:,|$)", format_list(placement.cpus))
@@ -226,6 +227,6 @@ def placement_lines(topology: Topology, placement: Placement, width: int = 80) -
     for count, kind in placement.borders(topology):
         after.setdefault(kind, []).append(str(count))
     if after:
-        said = "; ".join(f"{kind} after {', '.join(counts)}" for kind, counts in after.items())
-        lines += textwrap.wrap(f"borders, in threads: {said}", width, subsequent_indent=" " * 9)
+        words = "; ".join(f"{kind} after {', '.join(counts)}" for kind, counts in after.items())
+        lines += textwrap.wrap(f"borders, in threads: {words}", width, subsequent_indent=" " * 9)
     return lines

@@ -4,7 +4,6 @@
 import io
 import os
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
@@ -29,6 +28,7 @@ from pybench.present.document import (
     Tone,
     Words,
     cell_text,
+    printable,
     spans,
 )
 
@@ -79,14 +79,6 @@ def to_text(document: Document, width: int = WIDTH) -> str:
     for part in render(document.blocks, width):
         console.print(part)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
-
-
-def printable(text: str) -> str:
-    """Return text with every character that could steer a terminal replaced."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
-        for c in text
-    )
 
 
 def render(blocks: Sequence[Block], width: int) -> Iterator[RenderableType]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host would do to a measurement, and what to do about it."""
+"""Observations on a host that would disturb a measurement, with their thresholds and next steps."""
 
 from collections.abc import Sequence
 

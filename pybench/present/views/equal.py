@@ -50,7 +50,7 @@ def equal_comparison(compared: Compared, kind: Kind, factor: int, note_above: st
 
 
 def verdict_lines(compared: Compared, kind: Kind, factor: int) -> Iterator[str]:
-    """Yield what the comparison shows at the most threads: `mount, equal cores (4): ...`."""
+    """Yield what the comparison shows at the largest thread count: `mount, equal cores (4): ...`."""
     for question, pair in enumerate(compared.pairs):
         for cell, one in largest(pair.cells):
             yield _line(cell, one, kind, question, factor)

@@ -116,7 +116,8 @@ def _storm_row(summary: LaunchSummary) -> list[Content]:
 
 
 def _phase_blocks(largest: Sequence[LaunchSummary], settings: Sequence[str]) -> list[Block]:
-    """Return where the time of one container goes, at the most containers: wall time, and time on a CPU."""
+    """Return where the time of one container goes, at the largest number of containers: wall time, and time on a "
+    "CPU."""
     columns = [
         *group_columns(settings),
         Column("time"),
@@ -193,7 +194,8 @@ def sparkline(timeline: Sequence[Sequence[int]], base: int, top: int, width: int
 
 
 def conclusions(measured: Sequence[tuple[int, LaunchSummary]], by_cell: dict[int, list[Trial]]) -> list[str]:
-    """Return sentences: each strategy against `parent` at the most containers, with and without bystanders."""
+    """Return sentences: each strategy against `parent` at the largest number of containers, with and without "
+    "bystanders."""
     lines: list[str] = []
     most = max(int(s.cell.params["containers"]) for _, s in measured)
     same = [(i, s) for i, s in measured if int(s.cell.params["containers"]) == most]

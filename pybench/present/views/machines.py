@@ -9,7 +9,7 @@ from pybench.present.topology import title
 from pybench.simulator.launch_steps import STEPS
 from pybench.simulator.machine import Machine, Number
 
-# What each number means.
+# The meaning of each number.
 MEANING = {
     "core.clock_ghz": "clock frequency; times are in ns already",
     "core.local_ns": "a load that hits in the core's own cache",

@@ -14,7 +14,7 @@ MOST_INPUTS = 4
 
 
 def sensitivity_report(results: Results) -> Document:
-    """Return, for the most threads of each series, which inputs move the throughput and by how much."""
+    """Return, for the largest thread count of each series, which inputs move the throughput and by how much."""
     cells = results.header.plan.cells
     largest: dict[tuple[str, ...], int] = {}
     names = varying(cells)
@@ -27,7 +27,7 @@ def sensitivity_report(results: Results) -> Document:
     if not found:
         return Document([Paragraph("No cell has enough draws for a sensitivity; use more --draws.")])
     blocks: list[Block] = [
-        Heading(f"{SIMULATED}: sensitivity of throughput to the uncertain inputs, at the most threads"),
+        Heading(f"{SIMULATED}: sensitivity of throughput to the uncertain inputs, at the largest thread count"),
         *(_cell(one, names) for one in found[:MOST_CELLS]),
     ]
     if len(found) > MOST_CELLS:

@@ -220,7 +220,7 @@ def transfer_caveats(trials: Iterable[PairTrial]) -> Iterator[str]:
 
 
 def _unstable(file: TransferFile) -> str:
-    """Return a caveat if rounds of one pair differ so much that the CPUs behind the pair must have changed."""
+    """Return a caveat if rounds of one pair differ by a factor that only other CPUs behind the pair explain."""
     valid: dict[tuple[str, tuple[int, int]], list[float]] = {}
     for trial in file.trials:
         if trial.valid and trial.transfer_ns is not None:
