@@ -19,7 +19,7 @@ import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Cpu, Topology
-from pybench.text import counted, format_list, named, parse_list
+from pybench.text import format_list, named, parse_list, plural
 
 FILLS = ("compact", "scatter", "siblings-first")
 # The fill order of a bare CPU list: the order it was written in.
@@ -42,9 +42,8 @@ class MemoryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """Return the policy in words."""
         if self.kind == "local":
             return "memory local to the thread that touches it first"
-        plural = "node" if len(self.nodes) == 1 else "nodes"
         how = "on" if self.kind == "bind" else "interleaved over"
-        return f"memory {how} {plural} {format_list(self.nodes)}"
+        return f"memory {how} {named('node', self.nodes)}"
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +60,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         cpus = self._picked(topology)
         cores = {cpu.core for cpu in cpus}
         parts = [
-            f"{counted(len(cpus), 'CPU')} on {counted(len(cores), 'core')}",
+            f"{plural(len(cpus), 'CPU')} on {plural(len(cores), 'core')}",
             named("socket", sorted({cpu.socket or 0 for cpu in cpus})),
             named("node", sorted({cpu.node for cpu in cpus if cpu.node is not None})),
             "SMT siblings left out" if self.smt == "off" else "",

@@ -55,7 +55,7 @@ def format_list(numbers: Iterable[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
 
 
-def counted(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """Return `1 core` or `2 cores`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 

@@ -8,7 +8,7 @@ from pybench.errors import MeasurementError, UnsupportedError
 from pybench.host.switches.files import SwitchFiles
 from pybench.host.switches.journal import StateFolder
 from pybench.host.switches.restore import put_back
-from pybench.text import counted, format_list
+from pybench.text import format_list, plural
 
 
 def restore(*, dry_run: bool = False, forget: bool = False, tell: Callable[[str], None] = print) -> None:
@@ -36,7 +36,7 @@ def restore(*, dry_run: bool = False, forget: bool = False, tell: Callable[[str]
         tell(f"the host had SMT {journal.smt}, CPUs {format_list(journal.online)} on{off}")
         if dry_run:
             now = files.online()
-            tell(f"it has SMT {files.smt()}, {counted(len(now), 'CPU')} on: {format_list(now)}")
+            tell(f"it has SMT {files.smt()}, {plural(len(now), 'CPU')} on: {format_list(now)}")
             return
         if forget:
             store.drop()

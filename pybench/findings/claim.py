@@ -67,8 +67,12 @@ def _sentence(claim: Claim, verdict: Verdict, checks: Sequence[ClaimCheck]) -> s
     left = [check for check in checks if check.decides and check.holds is None]
     few = [check for check in left if check.value is None or not check.value.known]
     if few:
-        return f"{words} {len(few)} checks have too few valid trials for an interval; give a longer --budget."
-    return f"{words} The intervals of {len(left)} checks contain their bounds."
+        return f"{words} Too few valid trials for the interval of {_checks(few)}; give a longer --budget."
+    return f"{words} The interval of {_checks(left)} contains the bound."
+
+
+def _checks(found: Sequence[ClaimCheck]) -> str:
+    return "one check" if len(found) == 1 else f"each of {len(found)} checks"
 
 
 def _held(known: Sequence[ClaimCheck]) -> str:
@@ -76,4 +80,4 @@ def _held(known: Sequence[ClaimCheck]) -> str:
         return ""
     held = sum(check.holds is True for check in known)
     how = where_from(known)
-    return f" {held} of the {len(known)} other checks hold ({'measured and simulated' if how == 'both' else how})."
+    return f" {held} of {len(known)} other checks hold ({'measured and simulated' if how == 'both' else how})."

@@ -180,7 +180,7 @@ def forget_topology() -> None:
     node_of.cache_clear()
 
 
-class Around(msgspec.Struct, frozen=True, kw_only=True):
+class HostCounts(msgspec.Struct, frozen=True, kw_only=True):
     """The host's counters over one trial, including its set-up and clean-up. Rates are per second."""
 
     elapsed_ns: int = 0
@@ -226,7 +226,7 @@ class _Snapshot(msgspec.Struct):
     allowed: frozenset[int] = frozenset()
 
 
-class Meters:
+class HostMeter:
     """Reader of the host's counters around a trial on some CPUs."""
 
     def __init__(self, cpus: Sequence[int]) -> None:
@@ -270,7 +270,7 @@ class Meters:
             allowed=frozenset(os.sched_getaffinity(0)),
         )
 
-    def around(self) -> Around:
+    def around(self) -> HostCounts:
         """Return the growth of the counters since the first reading."""
         around = difference(self._before, self._read(), self._cpus, self.load, self.running)
         if around.topology:
@@ -280,7 +280,7 @@ class Meters:
 
 def difference(
     before: _Snapshot, after: _Snapshot, cpus: Sequence[int], load: float = 0.0, waiting: int = 0
-) -> Around:
+) -> HostCounts:
     """Return the difference of two readings, for a trial on these CPUs."""
     elapsed = max(after.time_ns - before.time_ns, 1)
     spent = {cpu: ticks.minus(before.ticks[cpu]) for cpu, ticks in after.ticks.items() if cpu in before.ticks}
@@ -294,7 +294,7 @@ def difference(
     crew_elsewhere_ns = max(crew_ns - total.busy * TICK_NS, 0)
     idle_siblings = {s for cpu in cpus for s in siblings_of(cpu)} - set(cpus)
     rest = [ticks for cpu, ticks in spent.items() if cpu not in cpus and cpu not in idle_siblings]
-    return Around(
+    return HostCounts(
         elapsed_ns=elapsed,
         load=load,
         running=waiting,

@@ -10,12 +10,12 @@ from typing import Any
 
 from pybench.errors import MeasurementError, UsageError
 from pybench.native.engine_spec import (
+    EngineResult,
     EngineSpec,
     Latency,
     Launch,
     QueueingModel,
     SimFacts,
-    Simulated,
     Spin,
     Step,
     check,
@@ -176,7 +176,7 @@ def _to_c(ffi: Any, spec: EngineSpec) -> tuple[Any, list[str], list[Any]]:
     return c_spec, ["acquire"], keep
 
 
-def run(spec: EngineSpec) -> Simulated:
+def run(spec: EngineSpec) -> EngineResult:
     """Simulate. The same specification gives the same results bit by bit. Releases the GIL.
 
     Raises UsageError for a specification that the engine cannot take, MeasurementError for a simulation that
@@ -206,7 +206,7 @@ def _failure(error: Any) -> MeasurementError:
     return MeasurementError(text)
 
 
-def _simulated(ffi: Any, lib: Any, spec: EngineSpec, sim: Any, names: list[str], wall_s: float) -> Simulated:
+def _simulated(ffi: Any, lib: Any, spec: EngineSpec, sim: Any, names: list[str], wall_s: float) -> EngineResult:
     facts = lib.pb_sim_facts(sim)
     members = [lib.pb_sim_member(sim, i) for i in range(len(spec.threads))]
     for member, thread in zip(members, spec.threads, strict=True):
@@ -223,7 +223,7 @@ def _simulated(ffi: Any, lib: Any, spec: EngineSpec, sim: Any, names: list[str],
     if facts.launched:
         counters = {"launched": facts.launched, "late": facts.late}
     launches = lib.pb_sim_launches(sim)
-    return Simulated(
+    return EngineResult(
         outcome=Outcome(
             status="ok",
             members=members_of(members),

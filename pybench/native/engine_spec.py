@@ -204,7 +204,7 @@ class SimFacts(msgspec.Struct, frozen=True, kw_only=True):
         return self.events + self.transfers + self.invalidations
 
 
-class Simulated(msgspec.Struct, frozen=True, kw_only=True):
+class EngineResult(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a simulation, in the form of a trial's, and what the engine did."""
 
     outcome: Outcome

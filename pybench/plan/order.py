@@ -16,7 +16,7 @@ from pybench.host.switches.files import AS_FOUND, HostState, off_in
 from pybench.host.topology import Topology
 from pybench.plan.request import KERNEL_OFF
 from pybench.results.records import Cell, Plan
-from pybench.text import counted, format_list, named
+from pybench.text import format_list, named, plural
 from pybench.workloads import workload
 
 # Set-up and clean-up of a trial: measured 5 to 70 ms, mostly 10.
@@ -96,7 +96,7 @@ def switch_words(plan: Plan, topology: Topology) -> list[str]:
     lines = ["This plan turns switches of the host, and puts them back:"]
     for state in states:
         gone = sorted(set(off_in(state, siblings)) & online)
-        cells = counted(sum(host_state(cell) == state for cell in plan.cells), "cell")
+        cells = plural(sum(host_state(cell) == state for cell in plan.cells), "cell")
         what = "the host as it is" if state == AS_FOUND else state.words()
         if state != AS_FOUND:
             what += f" ({named('CPU', gone)} to turn)" if gone else " already, nothing to turn"
@@ -108,7 +108,7 @@ def switch_words(plan: Plan, topology: Topology) -> list[str]:
         least, most = (math.ceil(n / a_block) * per_turn + 1 for n in (plan.min_trials, plan.max_trials))
         words = f"{least} switches" if least == most else f"{least} to {most} switches"
         lines.append(
-            f"  in blocks of {counted(a_block, 'trial')} a cell, first {' | '.join(s.words() for s in turn)}, "
+            f"  in blocks of {plural(a_block, 'trial')} a cell, first {' | '.join(s.words() for s in turn)}, "
             f"the next turn from where it ends: {words}"
         )
     woken = [cpu.number for cpu in topology.cpus if not cpu.online]

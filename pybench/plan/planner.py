@@ -16,7 +16,7 @@ from pybench.plan.lists import duration_ns, thread_counts, warmup_ns
 from pybench.plan.order import expected_ns
 from pybench.plan.request import KERNEL_OFF, Request, check_values
 from pybench.results.records import Cell, Plan
-from pybench.text import counted, format_list, parse_list
+from pybench.text import format_list, parse_list, plural
 from pybench.workloads import WORKLOADS, Params, Workload, workload
 
 # The sweep without arguments fits into a minute, unless each cell then got too few trials for an interval.
@@ -175,7 +175,7 @@ class _Cells:
             return counts
         if self.absent == "refuse":
             raise UsageError(
-                f"{counts[-1]} threads on the {counted(most, 'CPU')} of {placement.text!r}: "
+                f"{counts[-1]} threads on the {plural(most, 'CPU')} of {placement.text!r}: "
                 "lower --threads, or share CPUs with --oversubscribe"
             )
         for count in counts:

@@ -9,7 +9,7 @@ from pybench.present.document import Column
 from pybench.present.numbers import count, time_ns
 from pybench.results.cells import label, settings
 from pybench.results.records import Cell
-from pybench.text import counted
+from pybench.text import plural
 from pybench.workloads import workload
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ BARE = ("lock", "strategy", "place")
 
 def threads_word(threads: int) -> str:
     """Return `1 thread`, `2 threads`."""
-    return counted(threads, "thread")
+    return plural(threads, "thread")
 
 
 def with_threads(cell: Cell) -> dict[str, str]:

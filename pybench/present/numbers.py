@@ -107,11 +107,6 @@ def four_digits(value: float) -> str:
     return f"{value / 1000:.4g}k" if value >= 1000 else f"{value:.4g}"
 
 
-def plural(number: int, word: str) -> str:
-    """Return a number with its noun: `1 thread`, `2 threads`."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
 class Kind(NamedTuple):
     """A kind of value in a table: its unit in JSON, and its text. `text` takes the value and its resolution."""
 

@@ -4,7 +4,7 @@
 from collections import Counter
 
 from pybench.host.topology import Topology
-from pybench.text import counted
+from pybench.text import plural
 
 
 def title(topology: Topology) -> str:
@@ -12,10 +12,10 @@ def title(topology: Topology) -> str:
     absent = len(topology.cpus) - len(topology.online)
     barred = len(topology.online) - len(topology.usable)
     notes = [f"{n} {what}" for n, what in ((absent, "offline"), (barred, "not allowed")) if n]
-    line = counted(len(topology.cpus), "CPU") + (f" ({', '.join(notes)})" if notes else "")
+    line = plural(len(topology.cpus), "CPU") + (f" ({', '.join(notes)})" if notes else "")
     more = [_shape(topology)]
     if topology.nodes:
-        more.append(counted(len(topology.nodes), "NUMA node"))
+        more.append(plural(len(topology.nodes), "NUMA node"))
     if topology.memory_bytes:
         more.append(size(topology.memory_bytes))
     return f"{line}: {', '.join(more)}"
@@ -28,12 +28,12 @@ def _shape(topology: Topology) -> str:
     types = Counter(core[0].core_type for core in cores.values() if core[0].core_type)
     if len(each) == 1 and len(threads) == 1 and not types:
         per_socket, per_core = each.pop(), threads.pop()
-        shape = [counted(len(sockets), "socket"), counted(per_socket, "core"), counted(per_core, "thread")]
+        shape = [plural(len(sockets), "socket"), plural(per_socket, "core"), plural(per_core, "thread")]
         return " x ".join(shape)
     kinds = f" ({', '.join(f'{n} {kind}' for kind, n in types.items())})" if types else ""
     low, high = min(threads), max(threads)
-    span = counted(low, "thread") if low == high else f"{low}-{high} threads"
-    return f"{counted(len(sockets), 'socket')}, {counted(len(cores), 'core')}{kinds}, {span} a core"
+    span = plural(low, "thread") if low == high else f"{low}-{high} threads"
+    return f"{plural(len(sockets), 'socket')}, {plural(len(cores), 'core')}{kinds}, {span} a core"
 
 
 def size(count: int) -> str:

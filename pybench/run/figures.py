@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from pybench.host.meters import Around, node_of
+from pybench.host.meters import HostCounts, node_of
 from pybench.host.topology import DISTANCES, Distance
 from pybench.native.outcome import Handoffs, Members, Outcome, Phase
 from pybench.results.records import Cell, Evidence, Figures, HandoffFigure
@@ -77,7 +77,7 @@ def _main(members: Members) -> list[int]:
 
 
 def evidence(
-    cell: Cell, outcome: Outcome, around: Around, usual: Usual = NOTHING_USUAL, *, by_time: bool = True
+    cell: Cell, outcome: Outcome, around: HostCounts, usual: Usual = NOTHING_USUAL, *, by_time: bool = True
 ) -> Evidence:
     """The evidence of a trial that ended well.
 

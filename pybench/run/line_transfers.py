@@ -17,8 +17,8 @@ from pybench.native.outcome import TrialSpec
 from pybench.plan.transfer_pairs import LEAST_ROUNDS, order_of_round, pairs_by_class, plan_transfers
 from pybench.results.latency_file import Pair, PairTrial, TransferFile, TransferHeader, TransferPlan, why_invalid
 from pybench.results.records import Cell, End
+from pybench.run.checked_trial import RunTrial, StartMeters, measure, start_meters
 from pybench.run.loop import Interrupted, Observer, Ran, origin, run
-from pybench.run.trial import RunTrial, StartMeters, measure, start_meters
 from pybench.workloads.transfer import WORKLOAD
 
 

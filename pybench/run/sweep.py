@@ -11,15 +11,15 @@ import msgspec
 
 from pybench import native
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
-from pybench.host.meters import Around, forget_topology
+from pybench.host.meters import HostCounts, forget_topology
 from pybench.host.switches.files import HostState
 from pybench.host.topology import Distance, Topology, distances
 from pybench.native.outcome import Members, Outcome, TrialSpec
 from pybench.plan.order import block_order, host_state, round_order, rounds_in_block, states_of, trial_ns
 from pybench.results.records import Cell, End, Plan, Trial, trial_of
+from pybench.run.checked_trial import RunTrial, StartMeters, measure, start_meters, unsupported_words
 from pybench.run.figures import Usual, figures, handoffs_by_distance
 from pybench.run.line_transfers import quick_look
-from pybench.run.trial import RunTrial, StartMeters, measure, start_meters, unsupported_words
 from pybench.stats.estimate import median_interval
 from pybench.workloads import workload
 
@@ -158,11 +158,11 @@ class Sweep:
             forget_topology()
             time.sleep(SETTLE_S)
 
-    def _meters(self, cpus: Sequence[int]) -> Callable[[], Around]:
+    def _meters(self, cpus: Sequence[int]) -> Callable[[], HostCounts]:
         """The meters, which also tell if the host is not in the state that was set."""
         around = self._read_meters(cpus)
 
-        def with_state() -> Around:
+        def with_state() -> HostCounts:
             counted = around()
             wrong = self._controls.wrong() if self._controls else ""
             return msgspec.structs.replace(counted, topology=[*counted.topology, wrong]) if wrong else counted

@@ -60,7 +60,7 @@ class Bystander(msgspec.Struct, frozen=True, kw_only=True):
     place: str
 
 
-class Simulation(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationTraits(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a workload that the simulator models."""
 
     model: Literal["lock", "launch"]
@@ -107,7 +107,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """True if a sweep without arguments measures it."""
     control: bool = False
     """True if it shares no written line: the curve that should scale, to compare the others with."""
-    simulation: Simulation | None = None
+    simulation: SimulationTraits | None = None
     """The part of it that the simulator models; None: nothing."""
 
     @property

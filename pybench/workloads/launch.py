@@ -5,7 +5,7 @@ import resource
 
 import psutil
 
-from pybench.workloads.definition import Bystander, Parameter, Params, Simulation, Workload
+from pybench.workloads.definition import Bystander, Parameter, Params, SimulationTraits, Workload
 from pybench.workloads.mount import OWN_MOUNTS, mount_limit
 
 STRATEGIES = ("plain", "chown", "binds", "fds", "parent", "parentfd")
@@ -140,7 +140,7 @@ WORKLOAD = Workload(
     ),
     typical_ns=typical_ns,
     sleeps=lambda _: True,
-    simulation=Simulation(
+    simulation=SimulationTraits(
         model="launch",
         fixed=(
             *("files", "userns", "umount", "readonly", "keep", "fs", "think_ns", "table"),

@@ -3,7 +3,7 @@
 
 from pybench import native
 from pybench.native import LockInfo
-from pybench.workloads.definition import Parameter, Params, Simulation, Workload
+from pybench.workloads.definition import Parameter, Params, SimulationTraits, Workload
 
 DISTRIBUTIONS = ("fixed", "exponential", "bimodal")
 
@@ -102,5 +102,5 @@ WORKLOAD = Workload(
     sleeps=lambda params: _lock(params).waiting in ("sleep", "spin then park"),
     hands_over=True,
     by_default=True,
-    simulation=Simulation(model="lock", fixed=("line_offset", "page"), refusal=_not_simulated),
+    simulation=SimulationTraits(model="lock", fixed=("line_offset", "page"), refusal=_not_simulated),
 )

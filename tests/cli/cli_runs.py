@@ -20,7 +20,7 @@ def python(code: str) -> list[str]:
 
 MAIN = "from pybench.cli import main; main()"
 # No check spoils a trial then: how busy a host is, no test that needs valid trials may depend on.
-SKIP_CHECKS = "from pybench.run import trial; trial.flags = lambda *_: []"
+SKIP_CHECKS = "from pybench.run import checked_trial; checked_trial.flags = lambda *_: []"
 PYBENCH, ALL_VALID = python(MAIN), python(f"{SKIP_CHECKS}; {MAIN}")
 ENVIRONMENT = os.environ | {"COLUMNS": "80"}
 

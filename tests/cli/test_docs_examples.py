@@ -104,7 +104,7 @@ def test_the_python_guide_runs(tmp_path: Path) -> None:
     sources = [text for path, text in blocks("python") if path == guide]
     assert len(sources) >= 6
     # No assertion here is of speed; but six valid trials cannot be expected of a busy machine.
-    prelude = "from pybench.run import trial\ntrial.flags = lambda cell, seen: []\n"
+    prelude = "from pybench.run import checked_trial\nchecked_trial.flags = lambda cell, seen: []\n"
     script = prelude + "\n".join(sources)
     script = script.replace("threads=[1, 2]", "threads=[1]").replace("threads=2", "threads=1")
     ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, text=True, capture_output=True, timeout=100)

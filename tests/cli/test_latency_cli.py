@@ -15,7 +15,7 @@ from pybench.host.topology import read_topology
 from pybench.plan.transfer_pairs import TRIES
 from pybench.results.latency_file import read_transfers
 from pybench.results.latency_summary import transfers_of
-from pybench.run import trial
+from pybench.run import checked_trial
 from tests.cli.cli_runs import ALL_VALID, ENVIRONMENT, MAIN, PYBENCH, here, pybench, python
 
 needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two CPUs")
@@ -49,7 +49,7 @@ def test_a_matrix_is_printed_kept_and_printed_again(tmp_path: Path) -> None:
 
 @needs_two
 def test_a_quick_look_at_the_limit_gives_every_class_of_these_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "flags", lambda *_: [])  # a busy host is no reason to know nothing
+    monkeypatch.setattr(checked_trial, "flags", lambda *_: [])  # a busy host is no reason to know nothing
     cpus = sorted(os.sched_getaffinity(0))[:2]
     told = measure_transfers(read_topology(), cpus, "store", 5_000_000)
     assert told.method == "store" and len(told.classes) == 1
@@ -80,7 +80,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
 @needs_two
 def test_a_matrix_without_a_clean_trial_is_status_4_and_kept(tmp_path: Path) -> None:
     """As on a host where all is invalid."""
-    invalid = python(f"from pybench.run import trial; trial.flags = lambda *_: ['steal']; {MAIN}")
+    invalid = python(f"from pybench.run import checked_trial; checked_trial.flags = lambda *_: ['steal']; {MAIN}")
     words = ["--place", two(), "--method", "cas", "--rounds", "2", "--output", "l.jsonl"]
     ran = pybench("latency", *words, start=invalid, cwd=tmp_path)
     assert ran.returncode == 4, ran.stderr
@@ -95,7 +95,8 @@ def test_a_matrix_without_a_clean_trial_is_status_4_and_kept(tmp_path: Path) -> 
 def test_ctrl_c_before_a_clean_trial_is_status_130(tmp_path: Path) -> None:
     interrupted = "os.kill(os.getpid(), signal.SIGINT) or ['steal']"
     invalid = python(
-        f"import os, signal; from pybench.run import trial; trial.flags = lambda *_: {interrupted}; {MAIN}"
+        "import os, signal; from pybench.run import checked_trial; "
+        f"checked_trial.flags = lambda *_: {interrupted}; {MAIN}"
     )
     words = ["--place", two(), "--method", "cas", "--rounds", "2", "--output", "l.jsonl"]
     ran = pybench("latency", *words, start=invalid, cwd=tmp_path)

@@ -15,7 +15,7 @@ from pybench.cli import main
 from pybench.host.switches.files import SwitchFiles
 from pybench.results.store import Results, read
 from pybench.run import sweep as runner
-from pybench.run.trial import measure
+from pybench.run.checked_trial import measure
 from pybench.text import format_list
 from tests.validation.core import switches as switches_study
 

@@ -35,7 +35,7 @@ WAIT = 60
 # No assertion here is of speed; but valid trials are not certain on a busy machine.
 SWEEP = """
 import sys
-import pybench.run.trial as trial
+import pybench.run.checked_trial as trial
 trial.flags = lambda cell, seen: []
 from pybench.cli import main
 sys.argv = ["pybench", "sweep", "spin", "stat", "--threads", "1,2,4..max", "--duration", "10ms", "--warmup", "1ms",

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
-from pybench.host.meters import Around, difference
+from pybench.host.meters import HostCounts, difference
 from pybench.host.switches.controls import Controls
 from pybench.host.switches.files import AS_FOUND
 from pybench.host.topology import Cpu, Topology
@@ -28,7 +28,7 @@ from tests.unit.kernel_model import KernelModel
 from tests.unit.test_controls import host, state
 from tests.unit.test_runner import plan_of, ran
 
-QUIET: Any = lambda _: Around  # noqa: E731 - a host that nothing else runs on
+QUIET: Any = lambda _: HostCounts  # noqa: E731 - a host that nothing else runs on
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -163,7 +163,7 @@ def test_when_another_turns_a_switch_trials_are_invalid_and_the_sweep_ends() -> 
 
 
 def test_a_trial_whose_cpu_is_gone_is_invalid_and_run_again_within_its_bound() -> None:
-    gone = Around(topology=["CPU 1 went off"])
+    gone = HostCounts(topology=["CPU 1 went off"])
     failed = Outcome(status="failed", reason="sched_setaffinity: CPU 1: Invalid argument", errno=22)
     plan = plan_of(2, max_invalid=3)
     calls = iter(range(10**6))
@@ -183,9 +183,9 @@ def test_a_failure_on_a_host_that_did_not_change_is_no_invalid_trial() -> None:
 
 
 def test_what_changed_of_the_cpus_is_told() -> None:
-    from pybench.host.meters import Meters
+    from pybench.host.meters import HostMeter
 
-    meters = Meters([0])
+    meters = HostMeter([0])
     before = meters._before
 
     def after(online: set[int], allowed: set[int]) -> list[str]:

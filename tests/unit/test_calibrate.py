@@ -7,7 +7,7 @@ import pytest
 
 from pybench.native.engine import transfer_paces
 from pybench.native.outcome import Outcome, Phase
-from pybench.simulator.calibration import launch as calibrate_launch
+from pybench.simulator.calibration import launch_durations
 from pybench.simulator.calibration.lateness import lateness
 from tests.unit.hosts import HOSTS, read
 
@@ -23,10 +23,10 @@ def test_what_is_serial_is_measured_on_two_cores_of_a_socket(name: str, monkeypa
         crews.append(cpus)
         return [Outcome(status="ok", phases=PHASES)] * repeats
 
-    monkeypatch.setattr(calibrate_launch, "valid_outcomes", valid_outcomes)
-    monkeypatch.setattr(calibrate_launch, "ns_an_operation", lambda _: 100.0)
+    monkeypatch.setattr(launch_durations, "valid_outcomes", valid_outcomes)
+    monkeypatch.setattr(launch_durations, "ns_an_operation", lambda _: 100.0)
     topology = read(name)
-    steps, notes = calibrate_launch.launch_steps(topology)
+    steps, notes = launch_durations.launch_steps(topology)
     assert notes == []
     first = [cpu for cpu in topology.usable if cpu.socket == topology.usable[0].socket]
     share = steps["launch.section_share"]

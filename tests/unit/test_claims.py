@@ -189,7 +189,7 @@ def test_what_a_host_cannot_do_leaves_a_finding_open_with_the_reason(error: Exce
     found = examine(claim(good, bad), Experiments())
     assert found.verdict == "cannot tell here"
     assert str(error) in found.words
-    assert "1 of the 1 other checks hold" in found.words
+    assert "1 of 1 other checks hold" in found.words
     assert examine(claim(good), Experiments()).words == "yes, 3 times [2, 4]"
 
 

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from pybench import native
 from pybench.errors import MeasurementError, UsageError
 from pybench.native.engine import run
-from pybench.native.engine_spec import EngineSpec, Latency, Launch, QueueingModel, SimThread, Simulated, Spin, Step
+from pybench.native.engine_spec import (
+    EngineResult,
+    EngineSpec,
+    Latency,
+    Launch,
+    QueueingModel,
+    SimThread,
+    Spin,
+    Step,
+)
 from tests.native.crew_tools import members_in
 
 FIFO = ("ticket", "mcs", "qspinlock")
@@ -141,7 +150,7 @@ def test_more_distance_is_never_faster(lock: str, count: int, near: float, seed:
     assert throughput(2) <= throughput(1)
 
 
-def waiters(lock: str, count: int, **changes: Any) -> Simulated:
+def waiters(lock: str, count: int, **changes: Any) -> EngineResult:
     near, far = Latency(40, 45, 50), Latency(120, 130, 140)
     spec = EngineSpec(
         threads=placed(count, per_socket=24, per_l3=24),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pybench import native
-from pybench.host.meters import Around
+from pybench.host.meters import HostCounts
 from pybench.native.outcome import Members, Outcome, Phase
 from pybench.present.numbers import between, count, counted, ratio, spread, time_ns, timed
 from pybench.results.records import Cell
@@ -47,7 +47,7 @@ def test_writers_are_not_counted() -> None:
 def test_evidence_of_when_members_ran() -> None:
     cell = Cell(workload="stat", params={}, threads=2, place="all", smt="on", cpus=(0, 1))
     outcome = Outcome(status="ok", members=members(), phases={"stat": PHASE})
-    got = evidence(cell, outcome, Around(load=0.5))
+    got = evidence(cell, outcome, HostCounts(load=0.5))
     assert got.start_skew_ns == 50
     assert got.overlap == pytest.approx(950 / 1050, abs=1e-6)
     assert got.off_cpu == pytest.approx(0.1)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pybench.analysis.summary.launches import cost_ratio, summarize_launches
 from pybench.analysis.summary.series import summarize
-from pybench.host.meters import Around
+from pybench.host.meters import HostCounts
 from pybench.native import histogram_values
 from pybench.native.outcome import Members, Outcome, Phase
 from pybench.present.document import Document
@@ -24,8 +24,8 @@ from pybench.present.views.launch import BLOCKS, conclusions, launch_blocks, spa
 from pybench.present.views.sweep import result_blocks
 from pybench.results.cells import varying
 from pybench.results.records import Cell, Trial
+from pybench.run.checked_trial import needs
 from pybench.run.figures import evidence, figures
-from pybench.run.trial import needs
 from pybench.workloads import mount, workload
 from pybench.workloads.launch import MOST_LAYERS, STRATEGIES, host_conflict, typical_ns
 
@@ -113,7 +113,7 @@ def trial(
         seconds=span_ns / 1e9,
         outcome=outcome,
         figures=figures(members, phases, "launch") if launched else None,
-        evidence=evidence(of, outcome, Around()),
+        evidence=evidence(of, outcome, HostCounts()),
         flags=list(flags),
     )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pybench.host import meters
 from pybench.host.meters import (
     TICK_NS,
-    Meters,
+    HostMeter,
     Ticks,
     cpu_ticks,
     difference,
@@ -162,7 +162,7 @@ def test_rates_are_of_the_worst_cpu() -> None:
 
 
 def test_this_machine(cpus: tuple[int, ...]) -> None:
-    seen = Meters(cpus).around()
+    seen = HostMeter(cpus).around()
     assert seen.elapsed_ns > 0
     assert 0 <= seen.steal <= 1
     assert meters.siblings_of(cpus[0]).count(cpus[0]) == 1

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from pybench import native
-from pybench.host.meters import Around, Meters
+from pybench.host.meters import HostCounts, HostMeter
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 from pybench.pytest_plugin import sweeps
 
@@ -54,7 +54,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         calls["every"] = int(every)
 
     monkeypatch.setattr(native, "run_trial", run)
-    monkeypatch.setattr(Meters, "around", lambda _: Around())
+    monkeypatch.setattr(HostMeter, "around", lambda _: HostCounts())
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     return spoil
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pybench.analysis.summary.series import unsupported_of
 from pybench.errors import MeasurementError, UnsupportedError
-from pybench.host.meters import Around
+from pybench.host.meters import HostCounts
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 from pybench.results.records import Cell, Plan, Trial
 from pybench.run import sweep as runner
@@ -21,7 +21,7 @@ SPAN_NS = 100_000_000
 
 def Sweep(*args: Any, **kwargs: Any) -> runner.Sweep:
     """A sweep on a host that nothing else runs on."""
-    return runner.Sweep(*args, **kwargs | {"meters": lambda _: Around})
+    return runner.Sweep(*args, **kwargs | {"meters": lambda _: HostCounts})
 
 
 def ran(operations: int, off_cpu: float = 0.0, second_start_ns: int = 0) -> Outcome:

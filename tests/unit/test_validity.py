@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pybench.analysis.diagnosis.patterns import Pattern, cell_patterns
-from pybench.host.meters import Around
+from pybench.host.meters import HostCounts
 from pybench.native.outcome import Members, Outcome, Phase
 from pybench.present.caveats import finding_words
 from pybench.results.records import Cell, Evidence, Figures, HandoffFigure, Trial
@@ -143,14 +143,16 @@ def outcome(**columns: object) -> Outcome:
 @given(st.floats(0.5, 2.0))
 def test_hold_time_off_by_a_factor(factor: float) -> None:
     """Within 2 % it passes; a member that was asked for none passes whatever it took."""
-    got = evidence(SPIN, outcome(hold_ns=[200 * factor, 37.0], hold_asked_ns=[200.0, 0.0]), Around())
+    got = evidence(SPIN, outcome(hold_ns=[200 * factor, 37.0], hold_asked_ns=[200.0, 0.0]), HostCounts())
     assert got.hold_error == pytest.approx(abs(factor - 1), abs=1e-6)
     assert ("hold-time" in flags(SPIN, got)) == (got.hold_error > THRESHOLDS["hold-time"])
 
 
 @given(st.floats(-1e9, 1e9), st.floats(-0.01, 0.01))
 def test_clocks_that_warp_or_run_wrong(offset_ns: float, rate: float) -> None:
-    got = evidence(SPIN, outcome(clock_offset_ns=[[0.0, 0.0], [offset_ns, offset_ns + rate * SPAN_NS]]), Around())
+    got = evidence(
+        SPIN, outcome(clock_offset_ns=[[0.0, 0.0], [offset_ns, offset_ns + rate * SPAN_NS]]), HostCounts()
+    )
     assert got.clock_offset_ns == pytest.approx(abs(offset_ns), abs=0.1)
     assert got.clock_drift == pytest.approx(abs(rate), abs=1e-8)
 
@@ -159,13 +161,13 @@ def test_clocks_that_warp_or_run_wrong(offset_ns: float, rate: float) -> None:
 def test_speed_over_a_trial_and_against_the_usual(during: float, before: float) -> None:
     """A whole slow trial is seen by what the cell usually takes, one that became slow by itself."""
     work = [[1000.0 * before, 1000.0 * before * during], [1000.0, 1000.0]]
-    got = evidence(SPIN, outcome(work_ns=work), Around(), Usual(work_ns=[1000.0, 1000.0]))
+    got = evidence(SPIN, outcome(work_ns=work), HostCounts(), Usual(work_ns=[1000.0, 1000.0]))
     assert got.speed_change == pytest.approx(during - 1, abs=1e-6)
     assert got.speed_loss == pytest.approx(during * before - 1, abs=1e-6)
-    assert evidence(SPIN, outcome(work_ns=work), Around()).speed_loss == 0
+    assert evidence(SPIN, outcome(work_ns=work), HostCounts()).speed_loss == 0
     for unknown in (outcome(), outcome(work_ns=[])):
-        assert evidence(SPIN, unknown, Around(), Usual(work_ns=[1000.0, 1000.0])).speed_loss == 0
-    assert evidence(SPIN, outcome(work_ns=work), Around(), Usual(work_ns=[0.0, 0.0])).speed_loss == 0
+        assert evidence(SPIN, unknown, HostCounts(), Usual(work_ns=[1000.0, 1000.0])).speed_loss == 0
+    assert evidence(SPIN, outcome(work_ns=work), HostCounts(), Usual(work_ns=[0.0, 0.0])).speed_loss == 0
 
 
 def test_where_memory_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +177,7 @@ def test_where_memory_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def misplaced(cell: Cell, line: int, after: int, **columns: object) -> int:
         seen = msgspec.structs.replace(outcome(**columns), line_node=line, line_node_after=after)
-        return evidence(cell, seen, Around()).misplaced
+        return evidence(cell, seen, HostCounts()).misplaced
 
     bound = msgspec.structs.replace(SPIN, memory="bind", nodes=(1,))
     assert (
@@ -188,8 +190,8 @@ def test_where_memory_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_too_short_is_told_by_operations() -> None:
     few = outcome(operations=[10, 10])
-    assert flags(SPIN, evidence(SPIN, few, Around())) == ["too-short"]
-    assert flags(SPIN, evidence(SPIN, few, Around(), by_time=False)) == []
+    assert flags(SPIN, evidence(SPIN, few, HostCounts())) == ["too-short"]
+    assert flags(SPIN, evidence(SPIN, few, HostCounts(), by_time=False)) == []
 
 
 def trials(values: list[float], cell: int = 0) -> list[Trial]:

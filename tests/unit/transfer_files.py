@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from pybench.host.meters import Around
+from pybench.host.meters import HostCounts
 from pybench.host.topology import Distance, Topology, distance, read_topology
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 from pybench.plan.transfer_pairs import plan_transfers
@@ -20,9 +20,9 @@ from tests.unit.topologies import MACHINES, SCRATCH, Host, write
 NS: dict[Distance, float] = {"same-cpu": 900, "smt": 7.6, "l3": 47, "socket": 110, "cross-socket": 134}
 
 
-def calm(_: Sequence[int]) -> Callable[[], Around]:
+def calm(_: Sequence[int]) -> Callable[[], HostCounts]:
     """Meters of a host on which nothing else goes on."""
-    return Around
+    return HostCounts
 
 
 @cache

@@ -15,7 +15,7 @@ from pybench.analysis.summary.handoffs import HandoffSummary, summarize_handoffs
 from pybench.native.outcome import Outcome
 from pybench.results.metrics import SUMMARIZED
 from pybench.results.records import Cell, Trial
-from pybench.run.trial import unsupported_words
+from pybench.run.checked_trial import unsupported_words
 from pybench.stats.estimate import NOTHING, Interval, interval_of
 from pybench.stats.ratios import ratio_interval
 

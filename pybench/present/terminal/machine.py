@@ -14,7 +14,7 @@ from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, limits
 from pybench.present.document import printable
 from pybench.present.topology import size, title
-from pybench.text import counted, format_list, named
+from pybench.text import format_list, named, plural
 
 # Marks behind the number of a CPU in its cell.
 NOT_ALLOWED, ISOLATED, TICKLESS, TURN = "!", "~", "^", "#"
@@ -77,7 +77,7 @@ def _socket(topology: Topology, socket: int, cpus: Core, turns: Mapping[int, int
     """Return one socket as a box: a line for each node that needs one, and rows of cores."""
     cores = _cores_in_order(cpus)
     nodes = {core[0].node for core in cores}
-    heading = [_socket_name(socket, cpus), counted(len(cores), "core")]
+    heading = [_socket_name(socket, cpus), plural(len(cores), "core")]
     if len(nodes) == 1:
         heading += [_node_name(topology, node) for node in nodes if node is not None]
     heading.append(_l3_name(topology, {core[0].l3 for core in cores}))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pybench.host.doctor import Observation
 from pybench.present.document import Column, Content, Document, Paragraph, Span, Table, Tone, Words
-from pybench.text import counted, format_list
+from pybench.text import format_list, plural
 
 TONES: dict[str, Tone] = {"problem": "bad", "note": "warn", "fine": "good"}
 ORDER = tuple(TONES)
@@ -30,4 +30,4 @@ def verdict(found: Sequence[Observation], cpus: Sequence[int]) -> str:
     where = f"CPUs {format_list(cpus)}"
     if not problems:
         return f"{where}: no problem found that would disturb a measurement."
-    return f"{where}: {counted(len(problems), 'problem')} would disturb a measurement: {', '.join(problems)}."
+    return f"{where}: {plural(len(problems), 'problem')} would disturb a measurement: {', '.join(problems)}."

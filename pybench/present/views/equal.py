@@ -10,7 +10,7 @@ from pybench.present.document import Document, Heading, Paragraph
 from pybench.present.labels import threads_word
 from pybench.present.numbers import ratio_between
 from pybench.present.views.comparison import comparison
-from pybench.text import counted
+from pybench.text import plural
 from pybench.workloads import workload
 
 # kind -> (at equal cores, at equal threads) -> verdict -> what follows from it
@@ -62,7 +62,7 @@ def _line(cell: CellComparison, one: MetricComparison, kind: Kind, question: int
     if kind == "smt":
         name = f"equal cores ({a})" if question == 0 else f"equal threads ({a})"
         one_side = f"{threads_word(a)}, one per core"
-        other = f"{threads_word(b)} on {counted(b // factor, 'core')} with SMT"
+        other = f"{threads_word(b)} on {plural(b // factor, 'core')} with SMT"
     else:
         name = f"equal cores per socket ({a})" if question == 0 else f"equal threads ({a})"
         one_side, other = f"{threads_word(a)} on one socket", f"{threads_word(b)} over two sockets"

@@ -26,11 +26,12 @@ from pybench.present.document import (
     note,
 )
 from pybench.present.labels import DISTANCE_WORDS
-from pybench.present.numbers import plural, time_ns
+from pybench.present.numbers import time_ns
 from pybench.present.provenance import bounded, host_words
 from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.latency_file import PairTrial, TransferFile, TransferHeader, TransferPlan
 from pybench.results.latency_summary import PairLatency, Transfers, pair_latencies, summarize
+from pybench.text import plural
 from pybench.workloads.transfer import METHODS
 
 COLUMNS = (

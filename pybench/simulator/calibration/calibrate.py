@@ -23,7 +23,7 @@ from pybench.results.latency_summary import pair_latencies
 from pybench.run.line_transfers import measure_matrix
 from pybench.simulator.calibration.core import lone
 from pybench.simulator.calibration.lateness import singles
-from pybench.simulator.calibration.launch import launch_steps
+from pybench.simulator.calibration.launch_durations import launch_steps
 from pybench.simulator.calibration.trials import REPEATS, assumed, measured, ns_an_operation, plain, valid_outcomes
 from pybench.simulator.machine import CpuPlace, Machine, Number, ServiceKind, Shape, Spread
 from pybench.simulator.machine_file import CORE, SCHEDULER, SERVICE

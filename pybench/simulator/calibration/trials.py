@@ -8,7 +8,7 @@ from pybench import native
 from pybench.errors import MeasurementError, UnsupportedError
 from pybench.native.outcome import Outcome, TrialSpec
 from pybench.results.records import Cell
-from pybench.run.trial import measure, start_meters
+from pybench.run.checked_trial import measure, start_meters
 from pybench.simulator.machine import Number
 from pybench.workloads import workload
 

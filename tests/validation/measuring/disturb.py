@@ -24,11 +24,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pybench import native
 from pybench.errors import UnsupportedError
-from pybench.host.meters import Around
+from pybench.host.meters import HostCounts
 from pybench.native import Outcome, TrialSpec
 from pybench.results.records import Cell, Plan, Trial
+from pybench.run.checked_trial import start_meters
 from pybench.run.sweep import Sweep
-from pybench.run.trial import start_meters
 from pybench.workloads import workload
 from tests.validation.measuring.disturbances import MS, Kind, Moment, kinds
 from tests.validation.validation import Finding, Validation
@@ -89,7 +89,7 @@ class Bench:
             if not self.missed:
                 return trial
 
-    def _meters(self, cpus: Sequence[int]) -> Callable[[], Around]:
+    def _meters(self, cpus: Sequence[int]) -> Callable[[], HostCounts]:
         stop = start_meters(cpus)
         return lambda: self.kind.count(stop(), self.rng) if self.kind else stop()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from pybench.host.meters import Around
+from pybench.host.meters import HostCounts
 from pybench.native import Outcome
 from pybench.run import checks
 from tests.validation.measuring.disturbers import (
@@ -68,7 +68,7 @@ class Kind:
         """Return the outcome to judge."""
         return outcome
 
-    def count(self, around: Around, rng: random.Random) -> Around:
+    def count(self, around: HostCounts, rng: random.Random) -> HostCounts:
         """Return the host's counters to judge."""
         return around
 
@@ -167,7 +167,7 @@ class Edited(Kind):
         name: str,
         check: str,
         outcome: Callable[[Outcome, random.Random], Outcome] | None = None,
-        around: Callable[[Around, random.Random], Around] | None = None,
+        around: Callable[[HostCounts, random.Random], HostCounts] | None = None,
     ) -> None:
         super().__init__(name, "spin")
         self.edited, self._outcome, self._around = check, outcome, around
@@ -175,7 +175,7 @@ class Edited(Kind):
     def report(self, outcome: Outcome, rng: random.Random) -> Outcome:
         return self._outcome(outcome, rng) if self._outcome else outcome
 
-    def count(self, around: Around, rng: random.Random) -> Around:
+    def count(self, around: HostCounts, rng: random.Random) -> HostCounts:
         return self._around(around, rng) if self._around else around
 
 
@@ -222,11 +222,11 @@ def _page(outcome: Outcome, rng: random.Random) -> Outcome:
     return msgspec.structs.replace(outcome, line_node=0, line_node_after=1)
 
 
-def _steal(around: Around, rng: random.Random) -> Around:
+def _steal(around: HostCounts, rng: random.Random) -> HostCounts:
     return msgspec.structs.replace(around, steal=rng.uniform(0.1, 0.9))
 
 
-def _heat(around: Around, rng: random.Random) -> Around:
+def _heat(around: HostCounts, rng: random.Random) -> HostCounts:
     return msgspec.structs.replace(around, thermal_throttles=rng.randint(1, 9))
 
 

@@ -26,7 +26,7 @@ import simpy
 from scipy.stats import t
 
 from pybench.native.engine import run as simulate
-from pybench.native.engine_spec import EngineSpec, Latency, QueueingModel, SimThread, Simulated, Spin
+from pybench.native.engine_spec import EngineResult, EngineSpec, Latency, QueueingModel, SimThread, Spin
 from pybench.simulator.machine import Machine, sim_threads, with_machine
 from pybench.simulator.machine_file import load_machine
 from tests.validation.programs import ROOT
@@ -44,7 +44,7 @@ LEAST_EVENTS = 10e6
 LEAST_RATIO = 100
 
 
-def operations(result: Simulated) -> int:
+def operations(result: EngineResult) -> int:
     """Return how many operations all members did."""
     assert result.outcome.members is not None
     return sum(result.outcome.members.operations)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from pybench.host.meters import Around, Meters
+from pybench.host.meters import HostCounts, HostMeter
 from pybench.native.outcome import Outcome, TrialSpec
 from pybench.results.records import Cell, Evidence
 from pybench.run.checks import flags
@@ -39,15 +39,15 @@ IDMAP_PERMISSION = (
 
 RunTrial = Callable[[TrialSpec], Outcome]
 # Called just before a trial with its CPUs; what it returns is called just after.
-StartMeters = Callable[[Sequence[int]], Callable[[], Around]]
+StartMeters = Callable[[Sequence[int]], Callable[[], HostCounts]]
 
 
-def start_meters(cpus: Sequence[int]) -> Callable[[], Around]:
+def start_meters(cpus: Sequence[int]) -> Callable[[], HostCounts]:
     """Read this host's counters now, and again when what is returned is called."""
-    return Meters(cpus).around
+    return HostMeter(cpus).around
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class CheckedTrial(msgspec.Struct, frozen=True, kw_only=True):
     """How a trial ended. Evidence only if it ended well, and flags, unless its CPUs were gone."""
 
     outcome: Outcome
@@ -60,7 +60,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure(
     cell: Cell, spec: TrialSpec, run_trial: RunTrial, meters: StartMeters, usual: Usual | None = None
-) -> Measured:
+) -> CheckedTrial:
     """Run one trial of a cell; `usual` is what its valid trials showed so far."""
     started, clock = time.time(), time.monotonic()
     around = meters(cell.cpus)
@@ -70,7 +70,7 @@ def measure(
         around = meters(cell.cpus)
         outcome = run_trial(spec)
     counted = around()
-    measured = Measured(outcome=outcome, started=round(started, 3), seconds=round(time.monotonic() - clock, 4))
+    measured = CheckedTrial(outcome=outcome, started=round(started, 3), seconds=round(time.monotonic() - clock, 4))
     if outcome.members is None:
         # Whose CPU is gone cannot even start: the trial is invalid like one that was hit under way.
         gone = outcome.status == "failed" and (counted.topology or counted.barred)
