@@ -18,27 +18,27 @@
 #include "timing/random.h"
 #include "timing/work.h"
 
+struct cpu_mask {
+    unsigned long words[PB_MAX_CPUS / (8 * sizeof(unsigned long))];
+};
+
+static struct cpu_mask only(int32_t cpu) {
+    const unsigned bits = 8 * sizeof(unsigned long);
+    struct cpu_mask mask = {0};
+    mask.words[(unsigned)cpu / bits] = 1ul << ((unsigned)cpu % bits);
+    return mask;
+}
+
 /* Return true if this thread may run on that CPU only. */
 static bool pinned_to(int32_t cpu) {
-    unsigned long mask[PB_MAX_CPUS / (8 * sizeof(unsigned long))] = {0};
-    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
-    if (bytes <= 0)
-        return false;
-    const unsigned bits = 8 * sizeof(unsigned long);
-    for (unsigned i = 0; i < sizeof mask / sizeof mask[0]; i++) {
-        unsigned long want = (unsigned)cpu / bits == i ? 1ul << ((unsigned)cpu % bits) : 0;
-        if (mask[i] != want)
-            return false;
-    }
-    return true;
+    struct cpu_mask wanted = only(cpu), allowed = {0};
+    return syscall(SYS_sched_getaffinity, 0, sizeof allowed, &allowed) > 0 && !memcmp(&wanted, &allowed, sizeof wanted);
 }
 
 static int pin(struct pb_member_state *member) {
     int32_t cpu = member->result->cpu_asked;
-    unsigned long mask[PB_MAX_CPUS / (8 * sizeof(unsigned long))] = {0};
-    const unsigned bits = 8 * sizeof(unsigned long);
-    mask[(unsigned)cpu / bits] = 1ul << ((unsigned)cpu % bits);
-    if (syscall(SYS_sched_setaffinity, 0, sizeof mask, mask))
+    struct cpu_mask mask = only(cpu);
+    if (syscall(SYS_sched_setaffinity, 0, sizeof mask, &mask))
         return pb_fail(member->crew, PB_FAILED, errno, "sched_setaffinity", "CPU %d", cpu);
     if (!pinned_to(cpu) || sched_getcpu() != cpu)
         return pb_fail(member->crew, PB_FAILED, EXDEV, "pinning", "asked for CPU %d, runs on %d", cpu, sched_getcpu());

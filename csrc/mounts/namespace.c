@@ -128,6 +128,12 @@ int pb_make_dir(struct pb_crew_state *crew, const char *path) {
     return mkdir(path, 0755) ? pb_fail(crew, PB_FAILED, errno, "mkdir", "%s", path) : 0;
 }
 
+int pb_unmount_base(struct pb_crew_state *crew) {
+    if (pb_umount2(PB_BASE, PB_MNT_DETACH))
+        return pb_fail(crew, PB_FAILED, errno, "umount2(MNT_DETACH)", PB_BASE);
+    return 0;
+}
+
 int pb_mount_tmpfs(struct pb_crew_state *crew, const char *path) {
     /* Unlimited inodes: a big mount table could run out of them. */
     if (pb_mount("pybench", path, "tmpfs", 0, "mode=755,nr_inodes=0"))

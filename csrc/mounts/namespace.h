@@ -19,6 +19,8 @@ int pb_user_namespace_fd(struct pb_crew_state *crew, uint32_t range);
 uint32_t pb_mapped_user(const struct pb_crew_state *crew, uint32_t range);
 
 int pb_make_dir(struct pb_crew_state *crew, const char *path);
+/* Detach what is mounted at PB_BASE. The end of the namespace would do that late, and disturb the next trial. */
+int pb_unmount_base(struct pb_crew_state *crew);
 /* Mount a private tmpfs. */
 int pb_mount_tmpfs(struct pb_crew_state *crew, const char *path);
 /* Mount a tmpfs at `parent`, and `count` bind mounts of `source` in it, named 0, 1, ... */

@@ -288,14 +288,11 @@ static int verify(struct pb_crew_state *crew) {
     return 0;
 }
 
-/* Unmount before the end of the namespace, which would free the mounts late and disturb the next trial. */
 static int teardown(struct pb_crew_state *crew) {
     const struct mount_config *config = crew->config;
     if (config->user_namespace >= 0)
         close(config->user_namespace);
-    if (pb_umount2(PB_BASE, PB_MNT_DETACH))
-        return pb_fail(crew, PB_FAILED, errno, "umount2(MNT_DETACH)", PB_BASE);
-    return 0;
+    return pb_unmount_base(crew);
 }
 
 static const struct pb_workload workload = {

@@ -85,12 +85,6 @@ static int run(struct pb_member_state *member, struct pb_until until) {
     return 0;
 }
 
-static int teardown(struct pb_crew_state *crew) {
-    if (pb_umount2(PB_BASE, PB_MNT_DETACH))
-        return pb_fail(crew, PB_FAILED, errno, "umount2(MNT_DETACH)", PB_BASE);
-    return 0;
-}
-
 static const struct pb_workload workload = {
     .name = "stat",
     .phases = {"stat"},
@@ -102,6 +96,6 @@ static const struct pb_workload workload = {
     .setup = setup,
     .prepare = prepare,
     .run = run,
-    .teardown = teardown,
+    .teardown = pb_unmount_base,
 };
 PB_WORKLOAD(stat, workload);

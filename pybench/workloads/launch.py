@@ -67,7 +67,7 @@ def _count(name: str, text: str, default: int, low: int = 0, high: int = 10**6) 
 
 
 def _role(name: str, text: str) -> tuple[Parameter, Parameter]:
-    where = f"placement of the {name} [that of the launches]"
+    where = f"placement of the {name} [as the launches]"
     return (
         Parameter(name=name, default=0, high=1024, help=text),
         Parameter(name=f"{name[:-1]}_place", default="", pattern=".*", shape="WORDS", help=where),
@@ -91,48 +91,53 @@ WORKLOAD = Workload(
             name="strategy",
             default="binds",
             choices=STRATEGIES,
-            help="plain: host users; chown: copy and chown; binds: an id-mapped bind a layer; fds: id-mapped "
+            help="plain: host users; chown: copy and chown; binds: an id-mapped bind per layer; fds: id-mapped "
             "descriptors; parent: one id-mapped bind; parentfd: one id-mapped descriptor",
         ),
-        _count("containers", "containers launched in a trial", 100, low=1),
+        _count("containers", "containers per trial", 100, low=1),
         _count("layers", "layers of the image", 50, low=1),
-        _count("passes", "times each root is assembled (the incident's runtime: 2)", 1, low=1, high=10),
-        _count("files", "files a layer, 1 KiB each", 1, low=1, high=100_000),
+        _count("passes", "assemblies of each root per launch (the incident's runtime: 2)", 1, low=1, high=10),
+        _count("files", "files per layer, 1 KiB each", 1, low=1, high=100_000),
         Parameter(
             name="arrival",
             default="burst",
             choices=("closed", "burst"),
             pattern=r"rate:[1-9]\d{0,6}",
             shape="closed|burst|rate:N",
-            help="when a thread is free, all at once, or N a second (latency counts from there)",
+            help="containers arrive when a thread is free, all at once, or N per second; latency starts there",
         ),
         Parameter(
             name="userns",
             default="shared",
             choices=("shared", "container"),
-            help="one user namespace for all, or one each",
+            help="one user namespace for all containers, or one each",
         ),
         Parameter(
-            name="umount", default="detach", choices=("sync", "detach"), help="how bound layers are unmounted"
+            name="umount",
+            default="detach",
+            choices=("sync", "detach"),
+            help="unmount bound layers synchronously, or detach them",
         ),
         Parameter(name="readonly", default="no", choices=("no", "yes"), help="bind layers read-only"),
-        Parameter(name="keep", default="no", choices=("no", "yes"), help="leave roots mounted to the trial's end"),
+        Parameter(
+            name="keep", default="no", choices=("no", "yes"), help="keep roots mounted until the end of the trial"
+        ),
         Parameter(
             name="fs",
             default="tmpfs",
             choices=("tmpfs",),
             pattern=r"/.{0,250}",
             shape="tmpfs|DIR",
-            help="where layers are: a tmpfs, or a folder made below DIR and removed",
+            help="file system of the layers: a tmpfs, or a folder that is made below DIR and removed",
         ),
-        _count("think_ns", "a thread's rest between launches, ns", 0, high=10**10),
-        _count("table", "mounts in the table beforehand", 0, high=90_000),
-        _count("deadline_ms", "a launch or probe that takes longer is late, ms", 30_000, low=1, high=10**7),
-        *_role("readers", "threads that re-read mountinfo at each change (systemd, kubelet)"),
-        *_role("listers", "threads that do so by listmount and statmount"),
-        *_role("walkers", "threads that stat a path"),
-        *_role("probers", "threads that answer health checks: walk a path, read the table"),
-        _count("probe_every_ms", "distance of health checks, ms", 100, low=1, high=10**6),
+        _count("think_ns", "think time of a thread between launches, ns", 0, high=10**10),
+        _count("table", "mounts in the table before the launches", 0, high=90_000),
+        _count("deadline_ms", "time after which a launch or probe is late, ms", 30_000, low=1, high=10**7),
+        *_role("readers", "threads that re-read mountinfo at each change, as systemd and kubelet do"),
+        *_role("listers", "threads that list the mounts at each change by listmount and statmount"),
+        *_role("walkers", "threads that stat a path in a loop"),
+        *_role("probers", "threads that run health checks: walk a path, read the table"),
+        _count("probe_every_ms", "interval of health checks, ms", 100, low=1, high=10**6),
     ),
     host_conflict=host_conflict,
     bystanders=tuple(

@@ -51,16 +51,21 @@ WORKLOAD = Workload(
     operation="mounts",
     latency="mount",
     parameters=(
-        Parameter(name="api", default="mount", choices=("mount", "open_tree"), help="which system calls"),
-        Parameter(name="idmap", default="no", choices=("no", "yes"), help="map ids of each mount (api=open_tree)"),
+        Parameter(name="api", default="mount", choices=("mount", "open_tree"), help="system calls that mount"),
+        Parameter(
+            name="idmap",
+            default="no",
+            choices=("no", "yes"),
+            help="map the ids of each mount (needs api=open_tree)",
+        ),
         Parameter(
             name="umount",
             default="batch:100",
             choices=("sync", "detach"),
             pattern=r"batch:[1-9]\d{0,4}",
             shape="sync|detach|batch:N",
-            help="unmount one by one (waits for a grace period each), or N in one recursive detach, "
-            "so that grace periods do not hide the locks",
+            help="unmount one by one, each with a grace period, or N mounts in one recursive detach, so that "
+            "grace periods do not hide the locks",
         ),
         Parameter(
             name="children",
@@ -74,14 +79,14 @@ WORKLOAD = Workload(
             high=10_000,
             help="peers that each mount propagates to: lengthens the critical section",
         ),
-        Parameter(name="table", default=0, high=90_000, help="mounts in the table beforehand"),
+        Parameter(name="table", default=0, high=90_000, help="mounts in the table before the trial"),
         Parameter(
             name="fs",
             default="tmpfs",
             choices=("tmpfs",),
             pattern=r"/.{0,250}",
             shape="tmpfs|DIR",
-            help="what is mounted: a directory of a tmpfs, or this directory",
+            help="source of the mounts: a directory of a tmpfs, or DIR",
         ),
     ),
     conflict=conflict,

@@ -358,9 +358,7 @@ static int teardown(struct pb_crew_state *crew) {
     struct launch_config *config = crew->config;
     if (config->shared_userns >= 0)
         close(config->shared_userns);
-    if (pb_umount2(PB_BASE, PB_MNT_DETACH))
-        return pb_fail(crew, PB_FAILED, errno, "umount2(MNT_DETACH)", PB_BASE);
-    return 0;
+    return pb_unmount_base(crew);
 }
 
 static const struct pb_workload workload = {
