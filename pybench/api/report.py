@@ -47,7 +47,7 @@ def write_report(
     from altair.utils.schemapi import debug_mode
 
     from pybench.present.html.page import render
-    from pybench.present.report.report import make_report
+    from pybench.present.report.contents import make_report
 
     # Charts are not checked against the schema here: the tests do that.
     with debug_mode(False):

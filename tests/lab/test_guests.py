@@ -8,7 +8,7 @@ import pytest
 from pybench.host.topology import Topology, read_topology
 from pybench.native import Outcome, TrialSpec, run_trial
 from pybench.placement import place
-from pybench.present.topology import title
+from pybench.present.host_shape import title
 from pybench.text import format_list
 from pybench.workloads import workload
 

@@ -22,7 +22,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from pybench.present.html.page import render
-from pybench.present.report.report import make_report
+from pybench.present.report.contents import make_report
 from pybench.results.store import read
 from tests.unit.synthetic import cell, noisy
 

@@ -14,7 +14,7 @@ vl_convert = pytest.importorskip("vl_convert")
 from pybench.analysis.summary.launches import PHASES
 from pybench.native.outcome import Handoffs, Members, Phase
 from pybench.present.html.page import render
-from pybench.present.report.report import make_report
+from pybench.present.report.contents import make_report
 from pybench.results.latency_file import TransferFile
 from pybench.results.store import Results
 from tests.unit.synthetic import cell, noisy, results, trial

@@ -17,7 +17,7 @@ from pybench.present.document import Document
 from pybench.present.html.bundle import END, vega_bundle
 from pybench.present.html.page import data_text, render
 from pybench.present.loaded import load
-from pybench.present.report.report import make_report
+from pybench.present.report.contents import make_report
 from pybench.present.terminal.output import to_text
 from pybench.present.views.sweep import result_blocks
 from tests.unit.synthetic import cell, noisy

@@ -232,7 +232,7 @@ def test_fits_are_marked(files: tuple[Path, Path]) -> None:
 def test_pages_and_charts_are_marked(files: tuple[Path, Path]) -> None:
     pytest.importorskip("altair")
     from pybench.present.html.page import render
-    from pybench.present.report.report import make_report
+    from pybench.present.report.contents import make_report
 
     results = [read(path) for path in files]
     report = make_report(results[:1])

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pybench.host.topology import Topology, read_topology
-from pybench.present.topology import size, title
+from pybench.present.host_shape import size, title
 from pybench.text import format_list, parse_list
 from tests.unit.hosts import HOSTS, column, lscpu_rows, members, read, read_host
 from tests.unit.topologies import Host, even_memory, grid, small_vm, write

@@ -21,8 +21,8 @@ from pybench._version import VERSION
 from pybench.present.charts import DrawnChart
 from pybench.present.document import Span, cell_text, spans
 from pybench.present.html.bundle import vega_bundle
-from pybench.present.html.host import host_picture, placement_pictures
-from pybench.present.report.report import Report
+from pybench.present.html.host_svg import host_picture, placement_pictures
+from pybench.present.report.contents import Report
 
 
 def render(report: Report) -> str:

@@ -114,7 +114,7 @@ def _block(block: Block, width: int) -> Iterator[RenderableType]:
     elif isinstance(block, Drawing):
         yield from _drawing(block)
     elif isinstance(block, HostPicture):
-        from pybench.present.terminal.machine import picture
+        from pybench.present.terminal.host_boxes import picture
 
         yield picture(block.topology, block.placement, width)
     elif isinstance(block, Section):

@@ -4,8 +4,8 @@
 from collections.abc import Mapping
 
 from pybench.present.document import Column, Content, Document, Heading, HostPicture, Paragraph, Table, note
+from pybench.present.host_shape import title
 from pybench.present.numbers import UNKNOWN, four_digits
-from pybench.present.topology import title
 from pybench.simulator.launch_steps import STEPS
 from pybench.simulator.machine import Machine, Number
 

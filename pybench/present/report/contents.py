@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report on result files: the conclusions first, then the chart and the hosts, then sections with the "
-"evidence."""
+"""The contents of a report: the conclusions first, then the chart and the hosts, then sections of evidence."""
 
 from collections.abc import Sequence
 
@@ -10,11 +9,11 @@ from pybench.host.topology import Topology
 from pybench.present.charts import DrawnChart, drawn, kinds
 from pybench.present.charts.cells import scaling_lines
 from pybench.present.document import Block, ChartReference, Section
+from pybench.present.host_shape import title as shape
 from pybench.present.loaded import Loaded, load
 from pybench.present.provenance import SIMULATED, banner, describe_host
 from pybench.present.report.conclusions import Conclusion, conclude
 from pybench.present.report.sections import compare_all, sections
-from pybench.present.topology import title as shape
 from pybench.present.views.transfers import host_of
 from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.latency_file import TransferFile

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from pybench.host.topology import Cpu, Topology
 from pybench.present.document import HostPicture
-from pybench.present.topology import title
+from pybench.present.host_shape import title
 from pybench.results.records import Cell
 
 CELL, GAP, PAD, HEAD = 22, 3, 8, 16

@@ -13,7 +13,7 @@ from rich.text import Text
 from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, limits
 from pybench.present.document import printable
-from pybench.present.topology import size, title
+from pybench.present.host_shape import size, title
 from pybench.text import format_list, named, plural
 
 # Marks behind the number of a CPU in its cell.
