@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
 
 class Comparison:
-    """What `pybench compare` says. Printed, it is that report; `data` has everything."""
+    """The result of `pybench compare`: `data` has all of it, and `print` shows the report."""
 
     def __init__(self, data: Compared, sides: Sequence[Sequence[Results]]) -> None:
         self.data = data
         self._emulated = any(is_emulated(one.header.host) for side in sides for one in side)
 
     def to_frame(self) -> "pandas.DataFrame":
-        """A row a metric of each pair of cells: settings, both medians, ratio with bounds, verdict in words."""
+        """Return a data frame with a row per metric of each pair of cells.
+
+        The columns are settings, both medians, the ratio with its bounds, and the verdict in words.
+        """
         try:
             import pandas
         except ImportError:
@@ -66,7 +69,7 @@ def compare_runs(
     axis: str = "",
     base: str | None = None,
 ) -> Comparison:
-    """Compare every side with the first, or the values of an axis. Raises UsageError if nothing can be."""
+    """Compare every side with the first, or the values of an axis. UsageError if there is nothing to compare."""
     data = compare(
         [[columns_of(file) for file in side] for side in sides],
         axis=axis,

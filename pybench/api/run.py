@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One or more result files as an object to ask: figures, ratios, frames, comparisons, models, charts."""
+"""One or more result files as an object: estimates, ratios, frames, comparisons, models, charts."""
 
 import functools
 import importlib
@@ -34,25 +34,26 @@ if TYPE_CHECKING:
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """The ratios of all pairs of cells that differ in one axis alone, together."""
+    """The ratios of all pairs of cells that differ in one axis alone."""
 
     each: list[tuple[Cell, Interval]]
-    """Of each pair: its upper cell, and the ratio of the medians with its 95 % interval."""
+    """For each pair, its upper cell, and the ratio of the medians with its 95 % interval."""
 
     @property
     def value(self) -> float:
-        """Geometric mean of the ratios."""
+        """Return the geometric mean of the ratios."""
         product = functools.reduce(lambda so_far, one: so_far * one[1].value, self.each, 1.0)
         return float(product ** (1 / len(self.each)))
 
     @property
     def low(self) -> float:
-        """The lowest lower bound: `low > 0.9` says that every pair is above 0.9. NaN if one has no interval."""
+        """Return the lowest lower bound: `low > 0.9` means every pair is above 0.9. NaN without an interval."""
         return _extreme(min, [interval.low for _, interval in self.each])
 
     @property
     def high(self) -> float:
-        """The highest upper bound: `high < 1.1` says that every pair is below 1.1. NaN if one has no interval."""
+        """Return the highest upper bound: `high < 1.1` means every pair is below 1.1. NaN if a pair has no
+        interval."""
         return _extreme(max, [interval.high for _, interval in self.each])
 
     def __repr__(self) -> str:
@@ -65,7 +66,7 @@ def _extreme(pick: Callable[[list[float]], float], values: list[float]) -> float
 
 
 class Run:
-    """What was measured, one file or several: from `pybench.load()` or `pybench.measure()`."""
+    """Results of one or several files: from `pybench.load()` or `pybench.measure()`."""
 
     def __init__(self, results: Sequence[Results], aliases: Mapping[str, str] | None = None) -> None:
         if not results:
@@ -80,17 +81,17 @@ class Run:
 
     @property
     def source(self) -> str:
-        """`measured`, `simulated` or `emulated`, or `measured and simulated` if the files are of both kinds."""
+        """Return `measured`, `simulated` or `emulated`, or `measured and simulated` for files of both kinds."""
         return " and ".join(sorted({source(one.header) for one in self.results}))
 
     @property
     def paths(self) -> list[str]:
-        """Where it is from."""
+        """Return the paths of the files."""
         return [str(one.path) for one in self.results]
 
     @property
     def cells(self) -> list[CellSummary]:
-        """Every cell of every file: medians over its valid trials with their 95 % intervals, and its flags."""
+        """Return every cell of every file: medians over its valid trials with 95 % intervals, and its flags."""
         return self._summaries
 
     @functools.cached_property
@@ -102,7 +103,7 @@ class Run:
         return [(one, index, cell) for one in self.results for index, cell in enumerate(one.header.plan.cells)]
 
     def series(self) -> list[Series]:
-        """The scaling curves: cells that differ in their thread count alone."""
+        """Return the scaling curves: cells that differ only in their thread count."""
         return [
             curve
             for one in self.results
@@ -110,24 +111,26 @@ class Run:
         ]
 
     def figure(self, metric: str = "throughput", **cell: Any) -> Interval:
-        """A metric of the one cell with these settings: median and 95 % interval, ops/s or ns.
+        """Return a metric of the one cell with these settings: median and 95 % interval, ops/s or ns.
 
-        Metrics: throughput, p50, p90, p99, p99.9, max, jain, cpu. Raises UsageError unless it is one cell.
+        Metrics: throughput, any percentile such as p50 or p99.9, max, jain, cpu. Raises UsageError unless exactly
+        one cell has the settings.
         """
         wanted = self._only(cell)
         return interval_of(self._samples(wanted, metric), drawn=wanted[0].header.simulated is not None)
 
     def cell(self, **settings: Any) -> CellSummary:
-        """The one cell with these settings (lock="mcs", threads=2). Raises UsageError unless it is one."""
+        """Return the one cell with these settings (lock="mcs", threads=2). UsageError unless it is exactly one."""
         wanted = self._only(settings)
         self._check(*wanted)
         return self._summaries[self._cells.index(wanted)]
 
     def ratio(self, metric: str = "throughput", *, over: Any, **cell: Any) -> Ratio:
-        """`ratio(lock="mcs", over="ticket")`: each cell of mcs over the cell of ticket that is alike otherwise.
+        """Return `ratio(lock="mcs", over="ticket")`: each cell of mcs over the cell of ticket that is alike
+        otherwise.
 
-        More settings narrow it: `ratio(lock="mcs", over="ticket", threads=2)`. Where `over` could be a value of
-        two axes, say which: `over={"lock": "ticket"}`. Bounds hold for every pair, see `Ratio`. Raises
+        More settings select fewer cells: `ratio(lock="mcs", over="ticket", threads=2)`. If `over` is a value of
+        two axes, name the axis: `over={"lock": "ticket"}`. Bounds hold for every pair, see `Ratio`. Raises
         UsageError if there is no such pair.
         """
         axis, base = self._base(over, cell)
@@ -144,9 +147,10 @@ class Run:
         return Ratio([(one[2], self._ratio(one, other, metric)) for one, other in pairs])
 
     def to_frame(self, kind: str = "trials") -> "pandas.DataFrame":
-        """A data frame of `trials`, `cells`, `members` or `phases`; `pybench export --help` tells the columns.
+        """Return a data frame of `trials`, `cells`, `members` or `phases`; `pybench export --help` lists the
+        columns.
 
-        Units are in the columns' names; flagged trials are in it, so choose `frame[frame.valid]` for figures.
+        Units are in the column names. Invalid trials are included, so select `frame[frame.valid]` for results.
         Raises UnsupportedError if pandas is not installed.
         """
         try:
@@ -158,7 +162,7 @@ class Run:
     def compare(
         self, other: "Run", *, metrics: str = "throughput,p50,p99", same_within: float = 0.03
     ) -> "Comparison":
-        """Compare `other` with this, which is the base, cell by cell, as `pybench compare` does.
+        """Compare `other` with this run, the baseline, cell by cell, as `pybench compare` does.
 
         Raises UsageError if no cell has a partner.
         """
@@ -176,7 +180,7 @@ class Run:
         return compare_runs([self.results], axis=axis, base=text, metrics=metrics, same_within=same_within)
 
     def fit(self, *, models: Sequence[str] | None = None, predict: Sequence[int] = ()) -> "dict[str, CurveFits]":
-        """The scaling models compared on each curve, by the curve's name, as `pybench fit` does."""
+        """Return the scaling models of each curve, by the curve's name, as `pybench fit` does."""
         from pybench.analysis.scaling.curve_fits import fit_curve
         from pybench.analysis.scaling.models import MODELS
 
@@ -195,7 +199,8 @@ class Run:
         return fits
 
     def query(self, sql: str) -> "pandas.DataFrame":
-        """Ask by SQL over the tables trials, cells, members and phases, as `pybench export --sql` does."""
+        """Return the answer to SQL over the tables trials, cells, members and phases, as `pybench export --sql`
+        does."""
         try:
             import pandas
         except ImportError:
@@ -204,15 +209,17 @@ class Run:
         return pandas.DataFrame(answer.rows, columns=answer.columns)
 
     def export(self, path: str | Path, format: str | None = None) -> Path:  # noqa: A002 - as the option is called
-        """Write `csv`, `parquet`, `pytest-benchmark`, `pyperf` or `go` (by default as the name ends), and return
-        the path. Raises UsageError if it cannot be written, UnsupportedError without the library it needs.
+        """Write `csv`, `parquet`, `pytest-benchmark`, `pyperf` or `go` (by default as the name ends); return the
+        path.
+
+        Raises UsageError if it cannot be written, UnsupportedError without the library it needs.
         """
         target = Path(path)
         export(self.results, format or format_of(target), target)
         return target
 
     def chart(self, kind: str = "scaling") -> Any:
-        """An Altair chart: `scaling`, throughput over threads with intervals.
+        """Return an Altair chart: `scaling`, throughput over threads with intervals.
 
         Raises UsageError for another kind, or without a valid trial; UnsupportedError if Altair is not installed.
         """
@@ -229,9 +236,9 @@ class Run:
         labelled = any(is_emulated(one.header.host) for one in self.results)
         return chart.properties(title=LABEL) if labelled else chart
 
-    # What a subclass may refuse.
+    # A subclass may refuse a cell.
     def _check(self, file: Results, index: int, cell: Cell) -> None:
-        """Called before a cell's figures are given out."""
+        """Check a cell before its results are returned."""
 
     def _samples(self, of: tuple[Results, int, Cell], metric: str) -> list[float]:
         wanted = metric_named(metric)
@@ -263,7 +270,7 @@ class Run:
 
     @staticmethod
     def trials_of(file: Results, index: int) -> list[Trial]:
-        """The trials of one cell of a file."""
+        """Return the trials of one cell of a file."""
         return [trial for trial in file.trials if trial.cell == index]
 
     def _matching(self, settings: Mapping[str, Any]) -> list[tuple[Results, int, Cell]]:
@@ -305,7 +312,7 @@ class Run:
             return axes[0], over
         if not axes:
             words = "".join(self._there(name) for name in cell) or "; name the axis: ratio(lock=..., over=...)"
-            raise UsageError(f"over={over!r} is no value of {', '.join(cell) or 'any axis'}{words}")
+            raise UsageError(f"over={over!r} is not a value of {', '.join(cell) or 'any axis'}{words}")
         raise UsageError(f"over={over!r} is a value of {' and '.join(axes)}; write over={{{axes[0]!r}: {over!r}}}")
 
     def _varying(self) -> list[str]:
@@ -316,37 +323,37 @@ class Run:
         return f"{cell.workload} {label(cell, shown, of=axis_values)}".rstrip()
 
     def values(self, axis: str) -> list[Any]:
-        """The values of an axis that there are, in order: `values("threads")` may be [1, 2]."""
+        """Return the values of an axis, in order: `values("threads")` may be [1, 2]."""
         self._matching({axis: None})
         found = dict.fromkeys(axis_values(cell).get(axis) for _, _, cell in self._cells)
         return [value for value in found if value is not None]
 
     def axes(self) -> list[str]:
-        """Names of the settings that vary from cell to cell."""
+        """Return the names of the settings that vary among cells."""
         return [name for name in self._varying() if name != "workload"]
 
     def names(self) -> Iterator[tuple[Cell, str]]:
-        """Each cell with its workload and the settings that vary, in words."""
+        """Return each cell with its workload and the settings that vary, in words."""
         return ((cell, self._name(cell)) for _, _, cell in self._cells)
 
 
 def _without(cell: Cell, axis: str) -> dict[str, Any]:
-    """What two cells that differ in this axis alone have in common."""
+    """Return the settings that two cells share which differ only in this axis."""
     plain = msgspec.structs.asdict(cell)
     own = {"params": {n: v for n, v in cell.params.items() if n != axis}}
-    # Other threads, places and locks come with other CPUs, nodes and domains.
+    # Another thread count, place or lock has other CPUs, nodes and domains.
     dropped = {axis, "cpus", "nodes", "domains", "oversubscribed", "memory" if axis == "place" else ""}
     return {name: value for name, value in (plain | own).items() if name not in dropped}
 
 
 def load(*paths: str | Path, emulated: bool = False) -> Run:
-    """Read result files into one run. Raises UsageError, in one line, for what is none.
+    """Read result files into one run. Raises UsageError, in one line, for a file that is not one.
 
-    Files of emulated machines too are refused unless `emulated`: no time in them is that of a real one. The run,
-    and what is made of it, then say so.
+    Files of emulated machines are refused unless `emulated`: their times are not those of a real machine. The run,
+    and everything made of it, is then marked.
     """
     results = [read(Path(path)) for path in paths]
     check_emulated(((one.path, one.header.host) for one in results), emulated, "load it with emulated=True")
     for one in results:
-        _ = one.trials  # a damaged file is refused here, not by the first question
+        _ = one.trials  # a damaged file is refused here, not by the first call
     return Run(results)

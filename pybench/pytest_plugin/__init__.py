@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pytest plugin: the option `--benchmark`, the marker `sweep`, and who is skipped without them.
+"""The pytest plugin: the option `--benchmark`, the marker `sweep`, and the skips of tests without them.
 
-Every pytest run of an environment that has pybench imports this file, so it imports nothing but pytest. What
-measures is in `pybench.pytest_plugin.sweeps`, which is imported with `--benchmark` alone.
+Every pytest run of an environment that has pybench imports this file, so it imports nothing but pytest. The code
+that measures is in `pybench.pytest_plugin.sweeps`, which is imported only with `--benchmark`.
 """
 
 import os
@@ -13,14 +13,14 @@ from pybench.pytest_plugin.messages import NO_PARALLEL
 
 MARKER = (
     "sweep(workload, **axes): measure these cells with pybench, with --benchmark; the fixture `sweep` has the "
-    "figures. Axes: threads, place, smt, crew, and each parameter of the workload; how: duration, warmup, "
+    "results. Axes: threads, place, smt, crew, and each parameter of the workload; how: duration, warmup, "
     "operations, target, trials, budget, seed, oversubscribe"
 )
 NEEDS_OPTION = "a sweep measures for seconds: add --benchmark"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add our options."""
+    """Add the plugin's options."""
     group = parser.getgroup("pybench", "sweeps as benchmarks (pybench)")
     group.addoption(
         "--benchmark",
@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker; with --benchmark, the part that measures."""
+    """Register the marker; with --benchmark, also the part that measures."""
     config.addinivalue_line("markers", MARKER)
     if not config.getoption("pybench_benchmark"):
         config.pluginmanager.register(WithoutOption(), "pybench-fixture")
@@ -59,13 +59,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip sweeps that are not to be measured, and measure those that do not name the fixture too."""
+    """Skip sweeps without --benchmark; with it, measure marked tests that do not name the fixture too."""
     reason = "" if config.getoption("pybench_benchmark") else NEEDS_OPTION
     if not reason and "PYTEST_XDIST_WORKER" in os.environ:
         reason = NO_PARALLEL
     for item in items:
         marker = item.get_closest_marker("sweep")
-        # A marker of that name without a workload is somebody else's.
+        # Another plugin may have a marker of that name; ours names a workload.
         if marker is None or "workload" not in marker.kwargs:
             continue
         if reason:
@@ -80,9 +80,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class WithoutOption:
-    """The fixture of a run that measures nothing: who asks for it without a marker is skipped too."""
+    """The fixture of a run without --benchmark: a test that asks for it without the marker is skipped too."""
 
     @pytest.fixture
     def sweep(self) -> None:
-        """Figures of the sweep that the marker `sweep` asks for; measured with --benchmark."""
+        """Return the results of the sweep that the marker `sweep` asks for; measured with --benchmark."""
         pytest.skip(NEEDS_OPTION)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the plugin says before anything heavy is imported."""
+"""Messages of the plugin that are needed before anything heavy is imported."""
 
 NO_PARALLEL = (
     "a sweep needs the machine for itself and pytest-xdist runs tests side by side: run it without -n "

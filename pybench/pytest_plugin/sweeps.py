@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the pytest plugin does with --benchmark: measure a test's sweep, and hand its cells to pytest-benchmark."""
+"""The pytest plugin with --benchmark: measure a test's sweep, and hand its cells to pytest-benchmark."""
 
 import copy
 import datetime
@@ -27,7 +27,7 @@ _now = 0.0
 
 
 def core_time() -> float:
-    """The clock given to pytest-benchmark, in seconds: the core's own figures move it, and nothing else."""
+    """Return the clock of pytest-benchmark in seconds: only results of the core move it."""
     return _now
 
 
@@ -37,7 +37,7 @@ def _set_clock(seconds: float) -> None:
 
 
 class SweepFigures(Measured):
-    """The sweep of a test. Asked for a cell that allows no conclusion, it ends the test as inconclusive."""
+    """The sweep of a test. Asked for an inconclusive cell, it ends the test as inconclusive."""
 
     def __init__(self, measured: Measured, request: pytest.FixtureRequest) -> None:
         super().__init__(measured.results[0], measured.planned)
@@ -45,7 +45,7 @@ class SweepFigures(Measured):
         self._strict = bool(request.config.getoption("pybench_strict"))
 
     def ratio(self, metric: str = "throughput", *, over: Any, **cell: Any) -> Ratio:
-        """As `Run.ratio`; inconclusive where a cell or an interval is, or a value is not there on this host."""
+        """As `Run.ratio`; inconclusive if a cell or an interval is, skipped if this host lacks a value."""
         named = over if isinstance(over, Mapping) else dict.fromkeys(cell, over)
         self._skip_missing([*cell.items(), *named.items()])
         ratio = super().ratio(metric, over=over, **cell)
@@ -54,14 +54,15 @@ class SweepFigures(Measured):
         return ratio
 
     def figure(self, metric: str = "throughput", **cell: Any) -> Interval:
-        """As `Run.figure`; inconclusive where the cell or its interval is."""
+        """As `Run.figure`; inconclusive if the cell or its interval is."""
         interval = super().figure(metric, **cell)
         if not interval.known:
             self._inconclusive("too few trials for an interval")
         return interval
 
     def cell(self, **settings: Any) -> CellSummary:
-        """As `Run.cell`; inconclusive where it is, or has no speedup since the cell below it has no figure."""
+        """As `Run.cell`; inconclusive if it is, or has no speedup because the cell of fewest threads has no
+        results."""
         summary = super().cell(**settings)
         if not (summary.throughput.known and summary.speedup.known):
             self._inconclusive(f"{self._name(summary.cell)}: too few trials for an interval")
@@ -69,7 +70,7 @@ class SweepFigures(Measured):
 
     @property
     def cells(self) -> list[CellSummary]:
-        """As `Run.cells`; inconclusive where one is."""
+        """As `Run.cells`; inconclusive if any of them is."""
         for one in self._cells:
             self._check(*one)
         return self._summaries
@@ -102,14 +103,14 @@ INCONCLUSIVE = pytest.StashKey[dict[str, str]]()
 
 
 class WithOption:
-    """The fixture of a run with --benchmark, and the summary of what stayed inconclusive."""
+    """The fixture of a run with --benchmark, and the summary of inconclusive tests."""
 
     def __init__(self, config: pytest.Config) -> None:
         config.stash[INCONCLUSIVE] = {}
 
     @pytest.fixture
     def sweep(self, request: pytest.FixtureRequest, benchmark: Any) -> SweepFigures:
-        """Figures of the sweep that the marker `sweep` asks for: ratio(), figure(), cell(), cells, to_frame()."""
+        """Return the sweep that the marker asks for: ratio(), figure(), cell(), cells, to_frame()."""
         marker = request.node.get_closest_marker("sweep")
         if marker is None or "workload" not in marker.kwargs or marker.args:
             benchmark.skipped = True
@@ -132,7 +133,7 @@ class WithOption:
         return figures
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-        """Say which tests gave no verdict: a skip is easily overlooked."""
+        """List the inconclusive tests: a skip is easily overlooked."""
         inconclusive = config.stash[INCONCLUSIVE]
         if inconclusive:
             terminalreporter.section("pybench: inconclusive, neither passed nor failed", sep="-")
@@ -150,7 +151,7 @@ def _output(request: pytest.FixtureRequest) -> Path | None:
 
 
 def _record(figures: SweepFigures, benchmark: Any) -> None:
-    """Give pytest-benchmark a benchmark a cell: its rounds are the valid trials, its time the core's."""
+    """Give pytest-benchmark a benchmark per cell: its rounds are the valid trials, its time the core's."""
     file = figures.results[0]
     axes = figures.axes()
     settings = [cell_settings(cell) for cell in file.header.plan.cells]
@@ -161,7 +162,7 @@ def _record(figures: SweepFigures, benchmark: Any) -> None:
         seconds = [1 / t.figures.throughput for t in trials if t.valid and t.figures and t.figures.throughput > 0]
         if not seconds:
             continue
-        # pytest-benchmark makes one fixture a test, and this test has many cells.
+        # pytest-benchmark makes one fixture per test, and this test has many cells.
         one = benchmark if not recorded else copy.copy(blank)
         recorded = True
         own = {axis: settings[index][axis] for axis in axes if axis in settings[index]}
@@ -186,7 +187,7 @@ def _labelled(name: str, label: str) -> str:
 
 
 def extra_info(figures: Measured, cell: Cell, trials: list[Trial], name: str) -> dict[str, Any]:
-    """What a cell's entry says beyond its times: placement, intervals, latency, fairness, and what was flagged."""
+    """Return what a cell's entry has beyond its times: placement, intervals, latency, fairness, and flags."""
     file = figures.results[0]
     plan, valid = file.header.plan, [t.figures for t in trials if t.valid and t.figures]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of a cell by name, which of them vary among cells, and a cell's label in words."""
+"""The settings of a cell by name, the settings that vary among cells, and a cell's label in words."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from pybench.workloads import WORKLOADS, Value
 
 # Columns of the tables that a parameter of the same name must not replace.
 _RESERVED = ("file", "cell", "workload", "threads", "place", "smt", "crew", "cpus", "trials", "valid", "repeat")
-# Settings that follow from others, so that they tell no two cells apart.
+# Settings that follow from others, so that they distinguish no cells.
 _DERIVED = ("operation", "cpus", "oversubscribed")
 
 

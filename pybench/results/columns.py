@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trials of a result file as arrays by cell: all that a comparison needs of very many trials.
 
-Trials are decoded one at a time, and of each only the figures, the counters and the histogram of the workload's
-main phase are kept.
+Trials are decoded one at a time. Of each, only its metrics, the counters and the histogram of the workload's main
+phase are kept.
 """
 
 import warnings
@@ -30,9 +30,9 @@ class CellColumns(msgspec.Struct, kw_only=True):
     trials: int
     flagged: int
     failed: int
-    """Trials without figures."""
+    """Trials without results."""
     figures: NDArray[np.float64]
-    """(valid trials, FIGURES)."""
+    """Recorded metrics, (valid trials, FIGURES)."""
     pairs: NDArray[np.int64]
     """Histograms of the main phase, one after the other: flat pairs (distance from the bucket before, count)."""
     lengths: NDArray[np.int64]
@@ -40,7 +40,7 @@ class CellColumns(msgspec.Struct, kw_only=True):
     calls: int
     """Calls timed in all trials: a sample counts once here, in a histogram once per operation it stands for."""
     timer_step_ns: float
-    """Largest of all."""
+    """The largest of all trials."""
     launched: NDArray[np.float64]
     """Containers launched within the deadline, an entry per trial with status ok and no flag."""
 
@@ -50,7 +50,7 @@ class CellColumns(msgspec.Struct, kw_only=True):
         return int(self.figures.shape[0])
 
     def figure(self, name: str) -> NDArray[np.float64]:
-        """Return one column of the figures, (valid trials,)."""
+        """Return one recorded metric, (valid trials,)."""
         return self.figures[:, FIGURES.index(name)]
 
 
@@ -81,7 +81,7 @@ class _Gather:
         self.launched = array("d")
 
     def add(self, trial: Trial) -> None:
-        """Take a trial in. ValueError if its histogram is none."""
+        """Add a trial. ValueError if its histogram makes no sense."""
         self.trials += 1
         outcome, figures = trial.outcome, trial.figures
         self.flagged += bool(trial.flags)
@@ -102,7 +102,7 @@ class _Gather:
             entries = len(pairs)
             self.read.extend(pairs)
         else:
-            # A copy: the text that was decoded holds on to the whole line.
+            # Copy it: the decoded text keeps its whole line alive.
             text = bytes(pairs).strip()[1:-1].strip()
             entries = text.count(b",") + 1 if text else 0
             if text:
@@ -112,7 +112,7 @@ class _Gather:
         self.lengths.append(entries // 2)
 
     def columns(self) -> CellColumns:
-        """Return the columns. ValueError for a histogram or a figure that makes no sense."""
+        """Return the columns. ValueError for a histogram or a metric that makes no sense."""
         lengths = np.array(self.lengths, dtype=np.int64)
         if self.read:
             pairs = np.array(self.read, dtype=np.int64)
@@ -124,7 +124,7 @@ class _Gather:
         if pairs.size and int(np.add.reduceat(pairs[::2], starts(lengths[lengths > 0])).max()) >= BUCKETS:
             raise ValueError("a histogram goes beyond its last bucket")
         if not np.isfinite(figures).all():
-            raise ValueError("a figure is not finite")
+            raise ValueError("a metric is not finite")
         return CellColumns(
             trials=self.trials,
             flagged=self.flagged,
@@ -172,9 +172,9 @@ def starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def read_columns(path: Path) -> FileColumns:
-    """Read a file into columns; a last line that broke off is left out and said so.
+    """Read a file into columns; an incomplete last line is left out and noted.
 
-    Raises UsageError, in one line, for anything that is not such a file.
+    Raises UsageError, in one line, for a file that is not a result file.
     """
     return columns_of(read(path))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files from emulated machines: where threads and memory were is true there, how long anything took is not."""
+"""Files from emulated machines: their placement of threads and memory is real, their times are not."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ NOTE = f"{LABEL}: threads and memory were where it says, but no time or rate her
 
 
 def is_emulated(host: Mapping[str, Any]) -> bool:
-    """Whether the facts of a header's `host` say that its CPUs were emulated."""
+    """Return whether the facts of a header's `host` describe emulated CPUs."""
     facts = host.get("hypervisor")
     return isinstance(facts, Mapping) and facts.get("emulated") is True
 
@@ -20,9 +20,9 @@ def is_emulated(host: Mapping[str, Any]) -> bool:
 def check_emulated(
     files: Iterable[tuple[Path, Mapping[str, Any]]], allowed: bool, how: str = "give --emulated"
 ) -> bool:
-    """Whether any of these files, with their `host` facts, is of an emulated machine; the reader is to be told.
+    """Return whether any file, given with its `host` facts, is of an emulated machine, so that output is marked.
 
-    Raises UsageError if one is and that is not `allowed`; `how` to allow it is in its words.
+    Raises UsageError if one is and `allowed` is false; the message names `how` to allow it.
     """
     found = [path for path, host in files if is_emulated(host)]
     if found and not allowed:

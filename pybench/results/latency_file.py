@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records of a latency file: which pairs of CPUs passed a line, how, and how long a transfer took.
+"""The records of a latency file: pairs of CPUs, methods, and the time of a line transfer.
 
-JSON Lines, as a sweep's: a header, then a pair a line in the order they ran, then an end.
+JSON Lines, as a sweep's: a header, then one line per pair in the order they ran, then an end.
 docs/reference/results.md describes them.
 """
 
@@ -30,21 +30,21 @@ class TransferPlan(msgspec.Struct, frozen=True, kw_only=True):
     cpus: tuple[int, ...]
     methods: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
-    """Those to measure, the lower place in `cpus` first."""
+    """The pairs to measure, the lower place in `cpus` first."""
     pairs_there: dict[Distance, int]
-    """How many pairs these CPUs make, by class; more than `pairs` if those are a sample."""
+    """Number of pairs of these CPUs by class; larger than `pairs` if those are a sample."""
     rounds: int
     duration_ns: int
     warmup_ns: int
     tries: int
-    """At the most, for a round of a pair whose measurements are invalid."""
+    """Maximum measurements of a pair in a round, while they are invalid."""
     seed: int
     budget_ns: int = 0
     """0: none."""
 
     @property
     def sampled(self) -> bool:
-        """True if some pairs are left out."""
+        """Return whether some pairs are left out."""
         return len(self.pairs) < sum(self.pairs_there.values())
 
 
@@ -62,14 +62,14 @@ class TransferHeader(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
 
 
 class PairTrial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="pair"):
-    """One trial of a pair. Times are of one one-way transfer: half a round trip, so both directions in one."""
+    """One trial of a pair. Times are of one line transfer: half a round trip, so the mean of both directions."""
 
     cpus: tuple[int, int]
     distance: Distance
     method: str
     round: int
     attempt: int = 0
-    """Counts the tries of this round of the pair; the earlier ones were invalid or failed."""
+    """Number of this try of the pair's round; earlier tries were invalid or failed."""
     sequence: int = 0
     started: float = 0.0
     """Seconds since the epoch."""
@@ -84,18 +84,18 @@ class PairTrial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     """Of both CPUs together."""
     evidence: Evidence | None = None
     flags: list[str] = []
-    """Names of the validity checks that it failed: it is kept, and enters no figure."""
+    """Names of the validity checks that the trial failed: it is kept, and enters no estimate."""
     status: str = "ok"
     reason: str = ""
 
     @property
     def valid(self) -> bool:
-        """True if it may enter a figure."""
+        """Return whether the trial may enter an estimate."""
         return self.transfer_ns is not None and not self.flags
 
 
 class TransferFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file read back, or what would be in one."""
+    """A latency file, read back or just measured."""
 
     header: TransferHeader
     topology: Topology
@@ -114,9 +114,9 @@ def read_any(path: Path) -> Results | TransferFile:
 
 
 def read_transfers(path: Path) -> TransferFile:
-    """Read a latency file; a last line that broke off is left out.
+    """Read a latency file; an incomplete last line is left out.
 
-    Raises UsageError, in one line, for anything that is not such a file or does not fit together.
+    Raises UsageError, in one line, for a file that is not one or does not fit together.
     """
     first, good, _ = outline(path)
     if kind_of(first) == "header":
@@ -124,7 +124,7 @@ def read_transfers(path: Path) -> TransferFile:
     check_version(path, first, FORMAT)
     records = [decode(path, number, line, _decoder) for number, line in lines(path, good) if not line.isspace()]
     if not records or not isinstance(records[0], TransferHeader):
-        raise UsageError(f"{path} is not a latency file: its first line is no header of one")
+        raise UsageError(f"{path} is not a latency file: its first line is not its header")
     header = records[0]
     trials = [record for record in records if isinstance(record, PairTrial)]
     try:
@@ -137,7 +137,8 @@ def read_transfers(path: Path) -> TransferFile:
 
 
 def _check(path: Path, plan: TransferPlan, topology: Topology, trials: list[PairTrial]) -> None:
-    """What the decoder does not see: CPUs without a topology, pairs that were not planned, times that are none."""
+    """Check what the decoder does not: CPUs without a topology, pairs that were not planned, times that make no
+    sense."""
     known = set(topology.by_number())
     planned = set(plan.pairs)
     if not known.issuperset(plan.cpus) or len(set(plan.cpus)) != len(plan.cpus):
@@ -149,10 +150,10 @@ def _check(path: Path, plan: TransferPlan, topology: Topology, trials: list[Pair
             raise UsageError(f"{path}: pair {trial.cpus}, {trial.method}, is not in its plan")
         times = [t for t in (trial.transfer_ns, trial.p5_ns, trial.p95_ns) if t is not None]
         if not all(math.isfinite(t) and t > 0 for t in times):
-            raise UsageError(f"{path}: pair {trial.cpus} has a transfer time that is none")
+            raise UsageError(f"{path}: pair {trial.cpus} has a transfer time that is not above 0")
 
 
 def why_invalid(trials: Iterable[PairTrial]) -> str:
-    """The reasons and flags that kept trials out of the figures, each once."""
+    """Return the reasons and flags of the invalid trials, each once."""
     said = dict.fromkeys(words for t in trials if not t.valid for words in (t.flags or [t.reason or t.status]))
     return ", ".join(said)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a cache line takes from CPU to CPU: by pair, by distance class, as the limit of a lock's handoff."""
+"""Estimates of line transfers: by pair of CPUs and by distance class."""
 
 import math
 from collections import defaultdict
@@ -15,14 +15,14 @@ from pybench.stats.estimate import Interval, median_interval
 
 
 class PairLatency(msgspec.Struct, frozen=True, kw_only=True):
-    """A pair by one method, over its rounds."""
+    """One pair of CPUs by one method, over its rounds."""
 
     cpus: Pair
     distance: Distance
     transfer_ns: Interval
-    """Median over valid rounds; NaN with n = 0 if there is none."""
+    """Median over valid rounds; NaN with n = 0 without any."""
     invalid: int
-    """Trials that were flagged or failed."""
+    """Number of trials that were flagged or failed."""
 
 
 class ClassLatency(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,27 +30,27 @@ class ClassLatency(msgspec.Struct, frozen=True, kw_only=True):
 
     distance: Distance
     median_ns: Interval
-    """Over pairs; of a class of one pair, that pair's own, over its rounds."""
+    """Over pairs; for a class of one pair, over its rounds."""
     p5_ns: float
     p95_ns: float
     pairs: int
-    """With a valid figure."""
+    """Number of pairs with a valid trial."""
 
 
 class Transfers(msgspec.Struct, frozen=True, kw_only=True):
-    """What a one-way transfer takes on a host by one method, by distance class."""
+    """The time of a line transfer on a host by one method, by distance class."""
 
     method: str
     classes: tuple[ClassLatency, ...]
-    """From near to far; only those that were measured."""
+    """From near to far; only classes that were measured."""
 
     def transfer_ns(self, distance: Distance) -> Interval | None:
-        """The median transfer of that class, ns; None if the host has no such pair, or none was measured."""
+        """Return the median transfer of a class in ns; None if the host has no such pair, or none was measured."""
         return next((one.median_ns for one in self.classes if one.distance == distance), None)
 
 
 def pair_latencies(trials: Iterable[PairTrial], method: str) -> list[PairLatency]:
-    """A figure for each pair that was tried by this method, in the order they were first."""
+    """Return an estimate for each pair that was tried by this method, in the order of their first trials."""
     grouped: dict[Pair, list[PairTrial]] = defaultdict(list)
     for trial in trials:
         if trial.method == method:
@@ -70,7 +70,7 @@ def pair_latencies(trials: Iterable[PairTrial], method: str) -> list[PairLatency
 
 
 def summarize(trials: Iterable[PairTrial], method: str) -> Transfers:
-    """The distance classes of what was measured by this method."""
+    """Return the distance classes that were measured by this method."""
     figures = [figure for figure in pair_latencies(trials, method) if figure.transfer_ns.n]
     classes = []
     for name in DISTANCES:
@@ -92,12 +92,12 @@ def summarize(trials: Iterable[PairTrial], method: str) -> Transfers:
 
 
 def fastest(every: Sequence[Transfers]) -> Transfers:
-    """The method whose transfer between the nearest CPUs is the shortest: the least that the hardware takes."""
+    """Return the method with the shortest transfer between the nearest CPUs: the lower bound of the hardware."""
     return min(every, key=lambda one: one.classes[0].median_ns.value if one.classes else math.inf)
 
 
 def transfers_of(file: TransferFile, method: str | None = None) -> Transfers:
-    """What a file says of one method, or of the fastest in it. Raises UsageError if it is not in there."""
+    """Return the transfers of one method of a file, or of the fastest. UsageError if the file does not have it."""
     methods = file.header.plan.methods
     if method is not None and method not in methods:
         raise UsageError(f"method {method!r} was not measured there; {', '.join(methods)} were")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The metrics of a trial: name, unit, which way is better, and where to find each in records and in columns."""
+"""The metrics of a trial: name, unit, which way is better, and their place in records and in columns."""
 
 import re
 from typing import Literal
@@ -36,7 +36,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_latency(self) -> bool:
-        """Whether the clock's step bounds what can be told."""
+        """Return whether the clock's step limits the metric's resolution."""
         return self.name == "max" or self.percentile > 0
 
     def value(self, trial: Trial) -> float | None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The records of a result file. docs/reference/results.md describes them for readers of other tools.
 
-A file is JSON Lines: a header, then a record a trial in the order they ran, then an end for each time the
-sweep stopped. Readers ignore keys they do not know, so that old files stay readable, and old readers useful.
+A file is JSON Lines: a header, then one record per trial in the order they ran, then an end for each time the
+sweep stopped. Readers ignore unknown keys, so that old files stay readable by new versions, and new files by old
+ones.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ from pybench.workloads import Value
 
 FORMAT = 2
 
-# Keys that format 1 called by other names.
+# Keys that have other names in format 1.
 _RENAMED_SINCE_1 = ((b'"max_spoiled":', b'"max_invalid":'), (b'"longest_run":', b'"longest_streak":'))
 
 
@@ -27,7 +28,7 @@ def upgraded(data: bytes, version: int) -> bytes:
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One combination of the axes: what is repeated until its figure is sure."""
+    """One combination of the axes: it is repeated until its estimate is precise enough."""
 
     workload: str
     params: dict[str, Value]
@@ -41,9 +42,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     oversubscribed: bool = False
     """True if threads share CPUs."""
     offline: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
-    """CPUs that are turned off for it; only there if any are. They stand in `place` too."""
+    """CPUs that are turned off for the cell; present only if there are any. They stand in `place` too."""
     domains: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
-    """The NUMA domain of each member, counted from 0; only there if the lock uses them."""
+    """The NUMA domain of each member, counted from 0; present only if the lock uses them."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,15 +60,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     min_trials: int = 6
     max_trials: int = 30
     max_invalid: int = 20
-    """Invalid trials of a cell at the most; each is run again, and does not count towards `max_trials`."""
+    """Maximum invalid trials per cell; each is run again, and does not count towards `max_trials`."""
     budget_ns: int = 0
     """0: none."""
     left_out: list[str] = []
-    """Combinations of the axes that cannot be, each with the reason."""
+    """Combinations of the axes that are impossible, each with the reason."""
 
 
 class InputRange(msgspec.Struct, frozen=True):
-    """A number that a simulation used, the range it was drawn from, and where it is from or `assumed: why`."""
+    """A number of a simulation, the range it is drawn from, and its source or `assumed: why`."""
 
     value: float
     low: float
@@ -76,7 +77,7 @@ class InputRange(msgspec.Struct, frozen=True):
 
 
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
-    """That a file's figures are of a model, and of which. Each trial is one draw of the uncertain inputs."""
+    """The model that a file's results come from. Each trial is one draw of the uncertain inputs."""
 
     machine: str
     title: str
@@ -89,9 +90,9 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, InputRange] = {}
     """Every number of the machine by its name."""
     drawn: list[str] = []
-    """Which inputs were drawn: `transfer.socket` stands for its three percentiles, drawn together."""
+    """Inputs that were drawn: `transfer.socket` stands for its three percentiles, drawn together."""
     steps: str = ""
-    """launch: the machine file from which the durations of its steps are; empty: none."""
+    """launch: the machine file with the durations of its steps; empty if there is none."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="header"):
@@ -106,14 +107,14 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
     topology: dict[str, Any]
     plan: Plan
     simulated: Simulated | None = None
-    """None: measured."""
+    """None: the file was measured."""
 
 
 class Figures(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The figures of one trial. Latencies are of the workload's main phase, ns."""
+    """The results of one trial. Latencies are of the workload's main phase, ns."""
 
     throughput: float
-    """Operations a second, all members together, from the first start to the last stop."""
+    """Operations per second, all members together, from the first start to the last stop."""
     p50_ns: float
     p90_ns: float
     p99_ns: float
@@ -130,19 +131,19 @@ class HandoffFigure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     distance: Distance
     count: int
     timed: int
-    """How many of them were timed."""
+    """Number of handoffs that were timed."""
     mean_ns: float
-    """Of the timed: from the giver's leaving to the taker having the guarded line in hand; 0 if none was."""
+    """Of the timed ones: from the giver's release to the taker holding the guarded line; 0 if none was timed."""
     transfer_ns: float = 0.0
-    """What moving one line took at this distance shortly before; 0 if that was not measured."""
+    """Time of one line transfer at this distance shortly before; 0 if that was not measured."""
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What tells whether a trial means what it says."""
+    """What the host and the core counted around a trial; validity checks judge it."""
 
     start_skew_ns: int
     topology: list[str] = []
-    """What of the CPUs changed under way, or is not as the cell wants it: `CPU 3 went off`."""
+    """What changed on the CPUs during the trial, or differs from the cell: `CPU 3 went off`."""
     overlap: float
     """Share of the trial during which all members ran."""
     skew: float = 0.0
@@ -150,42 +151,42 @@ class Evidence(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     off_cpu: float
     """Largest share of a member's time that it was not on its CPU."""
     off_cpu_sum: float = 0.0
-    """Those shares of all members together: under a lock that goes round, whoever is away holds up all."""
+    """Sum of the members' shares: under a lock that goes round, a member off its CPU delays all others."""
     waited: float = 0.0
-    """Shares of the members' time in which they were runnable but not on their CPU, added up."""
+    """Sum of the members' shares of time in which they were runnable but not on their CPU."""
     waited_more: float = 0.0
-    """By how much that is above the cell's valid trials before (their median); 0 until that is known."""
+    """Excess over the cell's valid trials before (their median); 0 until that is known."""
     steal: float
     """Share of the CPUs' time that the hypervisor took, from /proc/stat."""
     load: float
     """1-minute load average of the host before the trial."""
     running: int = 0
-    """Tasks that ran or wanted to just before it, beyond pybench's own."""
+    """Tasks that ran or were runnable just before the trial, without pybench's own."""
     tick_share: float = 0.0
-    """One tick of /proc/stat as a share of the CPUs' time: a steal of one tick may be from before."""
+    """One tick of /proc/stat as a share of the CPUs' time: a steal of one tick may be from before the trial."""
     other_work: float = 0.0
-    """Share of the CPUs' time in tasks other than the crew, from /proc/stat, less what its ticks cannot tell."""
+    """Share of the CPUs' time in other tasks than the crew, from /proc/stat, less the resolution of its ticks."""
     siblings_busy: float = 0.0
     """Largest busy share of an SMT sibling that has no member."""
     elsewhere: float = 0.0
     """CPUs busy beyond those of the trial and their siblings."""
     interrupts: dict[str, float] = {}
-    """Kind -> the largest rate a second on a CPU of the trial: `timer`, `reschedule`, `call` (function calls, TLB
-    shootdowns), `device`, `other`, and softirqs by the kernel's names. Zeros are left out."""
+    """Kind -> the largest rate per second on a CPU of the trial: `timer`, `reschedule`, `call` (function calls,
+    TLB shootdowns), `device`, `other`, and softirqs by the kernel's names. Zeros are left out."""
     throttled: float = 0.0
     """Share of the time in which a quota of the cgroup kept its tasks waiting."""
     thermal_throttles: int = 0
     """Times that these CPUs or their packages were throttled for heat."""
     frequency_khz: list[int] = []
-    """[before, after] mean over the CPUs; left out where the host does not say."""
+    """[before, after] mean over the CPUs; left out if the host does not report it."""
     pressure: float = 0.0
-    """Share of the time in which some task of the host waited for a CPU (PSI)."""
+    """Share of the time in which a task of the host waited for a CPU (PSI)."""
     involuntary: float = 0.0
-    """Largest rate of a member's involuntary context switches, a second."""
+    """Largest rate of a member's involuntary context switches, per second."""
     migrated: int = 0
     """Members that were seen on another CPU than theirs."""
     misplaced: int = 0
-    """Pieces of memory that were on another NUMA node than asked, or moved; unknown ones do not count."""
+    """Pieces of memory on another NUMA node than asked, or that moved; unknown ones do not count."""
     hold_error: float = 0.0
     """Largest share by which a member's hold time missed what was asked."""
     think_error: float = 0.0
@@ -199,13 +200,13 @@ class Evidence(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     clock_drift: float = 0.0
     """Largest share by which a member's clock ran fast or slow over the trial."""
     quantum: float = 0.0
-    """Share of the operations that one more of each member would be: what ending in the middle of one can do."""
+    """One operation of each member as a share of all operations: the effect of stopping in mid-operation."""
     stall: float = 0.0
     """Longest single operation, as a share of the trial."""
 
 
 class Trial(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="trial"):
-    """One trial. Figures and evidence stand only where its status is `ok`."""
+    """One trial. Results and evidence are present only if its status is `ok`."""
 
     cell: int
     """Index into the header's plan."""
@@ -221,25 +222,25 @@ class Trial(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind
     started: float
     """Seconds since the epoch."""
     seconds: float
-    """Of the whole trial, with set-up and clean-up."""
+    """Of the whole trial, with setup and clean-up."""
     outcome: Outcome
     figures: Figures | None = None
     evidence: Evidence | None = None
     handoffs: list[HandoffFigure] = []
-    """By distance, near to far; empty if the workload hands nothing over or there was nobody to hand it to."""
+    """By distance, near to far; empty if the workload has no handoffs or the trial only one member."""
     flags: list[str] = []
-    """Names of the validity checks that it failed: it is kept, and enters no estimate."""
+    """Names of the validity checks that the trial failed: it is kept, and enters no estimate."""
     simulated: bool = False
-    """A draw of a simulation, and no measurement; its `repeat` is the number of the draw."""
+    """True for a draw of a simulation; `repeat` is the number of the draw."""
 
     @property
     def valid(self) -> bool:
-        """True if its figures may enter an estimate."""
+        """Return whether the trial may enter an estimate."""
         return self.figures is not None and not self.flags
 
 
 def trial_of(cell: Cell, index: int, **fields: Any) -> Trial:
-    """A trial of the plan's cell `index`, with that cell's settings; `fields` are the others of Trial."""
+    """Return a trial of the plan's cell `index`, with that cell's settings; `fields` are the others of Trial."""
     return Trial(
         cell=index,
         workload=cell.workload,
@@ -253,7 +254,7 @@ def trial_of(cell: Cell, index: int, **fields: Any) -> Trial:
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"):
-    """Why a sweep stopped: `sure`, `limit` (trials or budget), or `interrupted`."""
+    """The reason why a sweep stopped: `sure`, `limit` (trials or budget), or `interrupted`."""
 
     reason: str
     seconds: float

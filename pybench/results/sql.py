@@ -23,7 +23,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def ask(files: Sequence[Results], sql: str, tables: Mapping[str, FlatTable] = TABLES) -> Answer:
-    """Run one SQL statement over `tables` of these files.
+    """Run one SQL statement over `tables` of the files.
 
     The statement can read no file, load no extension and reach no network. Raises UsageError, in one line, for SQL
     that fails, and UnsupportedError if DuckDB is not installed.

@@ -151,7 +151,7 @@ def read(path: Path) -> Results:
         raise UsageError(f"{path} is a latency file; see it with: pybench show {path}")
     header = decode(path, 1, upgraded(first, check_version(path, first)), _decoder) if good else None
     if not isinstance(header, Header):
-        raise UsageError(f"{path} is not a pybench result file: its first line is no header")
+        raise UsageError(f"{path} is not a pybench result file: its first line is not a header")
     try:
         msgspec.convert(header.topology, _Topology)
     except msgspec.ValidationError as error:

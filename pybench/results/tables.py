@@ -2,7 +2,7 @@
 """Result files as flat tables for CSV, Parquet, SQL and data frames: one row per trial, member or phase.
 
 Units are in the column names, a missing value is None, and invalid trials are included with their flags. The table
-of cells needs estimates and is in `analysis.summary.tables`.
+of cells needs estimates and is in `analysis.summary.cell_table`.
 """
 
 import math

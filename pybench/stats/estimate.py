@@ -28,7 +28,7 @@ class Interval(msgspec.Struct, frozen=True):
 
     @property
     def known(self) -> bool:
-        """Whether there is an interval."""
+        """Return whether there is an interval."""
         return not (math.isnan(self.low) or math.isnan(self.high))
 
     @property

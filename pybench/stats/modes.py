@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the trials of a cell fall into two groups, or drift over time: both make a median mean less."""
+"""Detect two modes among the trials of a cell, and drift over time: both make a median mean less."""
 
 import math
 from functools import lru_cache
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pybench.stats.estimate import Floats, finite_samples
 
-# Each group must have a quarter of the values, and three at least: less are outliers, which a median bears.
+# Each group must have a quarter of the values, and at least three: fewer are outliers, which a median tolerates.
 LEAST_GROUP, LEAST_SHARE = 3, 0.25
 # Samples -> the gap between the groups, in pooled standard deviations within them, that 0.5 % of samples of one
 # group exceed: the largest over normal, uniform, exponential (both ways) and log-normal (sigma 0.5 and 1) noise,
@@ -20,13 +20,14 @@ CRITICAL_GAPS = {
 }  # fmt: skip
 
 MOST_RANKED = 500
-"""Values whose pairs are all looked at."""
+"""Maximum number of values of which all pairs are evaluated."""
 EXACT = 33
-"""Up to so many, the exact distribution of the rank correlation: beyond it the normal one agrees."""
+"""Up to this number of values the exact distribution of the rank correlation is used; beyond, the normal one
+agrees."""
 
 
 class Modes(msgspec.Struct, frozen=True):
-    """Two groups of values: their medians, ascending, and how many are in each."""
+    """Two groups of values: their medians, ascending, and their sizes."""
 
     low: float
     high: float
@@ -35,27 +36,27 @@ class Modes(msgspec.Struct, frozen=True):
 
 
 class Drift(msgspec.Struct, frozen=True):
-    """A trend over the order of the values."""
+    """A trend of values over time."""
 
     p: float
-    """Chance of a rank correlation as strong without any trend (Kendall's tau, two-sided)."""
+    """Probability of a rank correlation this strong without any trend (Kendall's tau, two-sided)."""
     size: float
     """Change from the first to the last as a share of the median, by the Theil-Sen slope."""
 
 
 def two_modes(values: ArrayLike, least_apart: float = 0.03) -> Modes | None:
-    """Return the two groups that the values fall into, or None if they are one as far as can be told.
+    """Return the two groups that the values fall into, or None if they are not shown to be two.
 
-    Splits the sorted values where the gap is largest against the pooled standard deviation within both sides, and
-    takes the split if one group would show such a gap in less than 0.5 % of samples, and the medians are
-    `least_apart` of the larger apart. Fewer than 6 values are always one group. ValueError: not finite.
+    The sorted values are split where the gap is largest against the pooled standard deviation within both sides.
+    The split counts if one group would show such a gap in less than 0.5 % of samples, and the medians differ by at
+    least `least_apart` of the larger. Fewer than 6 values are always one group. ValueError: not finite.
     """
     x = np.sort(finite_samples(values, "values"))
     n = x.size
     least = max(LEAST_GROUP, math.ceil(n * LEAST_SHARE))
     if n < 2 * LEAST_GROUP:
         return None
-    below = np.arange(least, n - least + 1)  # how many are in the lower group
+    below = np.arange(least, n - least + 1)  # sizes of the lower group
     centred = x - x.mean()
     sums, squares = np.cumsum(centred), np.cumsum(np.square(centred))
     within = squares[-1] - np.square(sums[below - 1]) / below - np.square(sums[below - 1]) / (n - below)
@@ -72,7 +73,8 @@ def two_modes(values: ArrayLike, least_apart: float = 0.03) -> Modes | None:
 def drift(values: ArrayLike, times: ArrayLike) -> Drift | None:
     """Return the trend of values over their times; None for fewer than 6 values. ValueError: not finite.
 
-    Of more than MOST_RANKED values, medians of neighbours in time stand for them: pairs grow with the square.
+    More than MOST_RANKED values are replaced by medians of neighbours in time: the number of pairs grows with the
+    square.
     """
     x, t = finite_samples(values, "values"), finite_samples(times, "times")
     if x.size < 6 or np.ptp(x) == 0 or np.ptp(t) == 0:
@@ -94,16 +96,17 @@ def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _thinned(values: Floats) -> Floats:
-    """Medians of equally many neighbours, MOST_RANKED at the most; what is left over at the end is left out."""
+    """Return medians of equal numbers of neighbours, at most MOST_RANKED; a remainder at the end is left out."""
     each = math.ceil(values.size / MOST_RANKED)
     return np.asarray(np.median(values[: values.size // each * each].reshape(-1, each), axis=1), dtype=np.float64)
 
 
 def _kendall_p(x: Floats, t: Floats, score: int) -> float:
-    """Two-sided chance of concordant less discordant pairs being `score` or farther from 0, without any trend.
+    """Return the two-sided probability of a score at least as far from 0, without any trend.
 
-    Exact for up to EXACT values without ties, else normal with the variance that ties leave: M. G. Kendall, "Rank
-    Correlation Methods" (1970), chapters 4 and 5. SciPy has it too, in a part that takes a second to import.
+    The score is concordant less discordant pairs. Exact for up to EXACT values without ties, else normal with the
+    variance that ties leave: M. G. Kendall, "Rank Correlation Methods" (1970), chapters 4 and 5. SciPy has it too,
+    in a part that takes a second to import.
     """
     n = x.size
     tied_x, tied_t = (np.unique(one, return_counts=True)[1].astype(float) for one in (x, t))
@@ -125,7 +128,7 @@ def _kendall_p(x: Floats, t: Floats, score: int) -> float:
 
 @lru_cache(maxsize=EXACT)
 def _orders(n: int) -> Floats:
-    """Share of the orders of n values that have 0, 1, 2, ... pairs in the wrong order."""
+    """Return the share of the orders of n values that have 0, 1, 2, ... pairs in the wrong order."""
     ways = np.ones(1)
     for size in range(2, n + 1):
         ways = np.convolve(ways, np.full(size, 1 / size))

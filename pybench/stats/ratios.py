@@ -82,7 +82,7 @@ def _blurred(ratio: Interval, resolution: float) -> Interval:
 
 
 def clock_blur(a: float, b: float, step_a: float, step_b: float) -> float:
-    """Return what clocks of these steps leave open of the ratio of latencies ``a`` and ``b``, on the log scale.
+    """Return what the steps of the clocks leave open of the ratio of latencies ``a`` and ``b``, on the log scale.
 
     All four have one unit. Either latency may be off by half a step.
     """
@@ -175,7 +175,7 @@ def median_side(samples: Floats) -> Side:
 
     Order statistics are interpolated as in `estimate.median_interval`. For risks below those of the smallest and
     the largest sample, these are stretched by Student's quantiles with n - 1 degrees of freedom: otherwise six
-    trials a side could never show anything among 50 comparisons. The reach is NaN for fewer than `LEAST_TRIALS`.
+    trials per side could never show anything among 50 comparisons. The reach is NaN for fewer than `LEAST_TRIALS`.
     """
     x = np.sort(np.log(samples))
     n, median = x.size, middle(x)
@@ -218,8 +218,9 @@ def sweep_ratio(a: Floats, b: Floats) -> LogRatio:
     """Return the ratio of the geometric means of two independent sets of sweeps' estimates (positive).
 
     Student's t on logarithms with one variance for both sides and n_a + n_b - 2 degrees of freedom: it keeps its
-    level with two sweeps a side, where resampling sweeps does not, and allows one sweep against several. Welch's t
-    covers 97.7 % for two sweeps a side, and 93 % for two against five. ValueError: fewer than three sweeps in all.
+    level with two sweeps per side, where resampling sweeps does not, and allows one sweep against several. Welch's
+    t covers 97.7 % for two sweeps per side, and 93 % for two against five. ValueError: fewer than three sweeps in
+    all.
     """
     x, y = np.log(a), np.log(b)
     freedom = x.size + y.size - 2
@@ -259,9 +260,9 @@ def _spread(logs: Floats) -> Side:
         unknown = np.full(RISKS.size, np.nan)
         return Side(middle, unknown, unknown, math.nan, n)
     low, high = np.quantile(logs, RISKS / 2), np.quantile(logs, 1 - RISKS / 2)
-    told = min(2 / (n + 1), 1 - LEVEL) <= RISKS
+    resolved = min(2 / (n + 1), 1 - LEVEL) <= RISKS
     down, up = (
-        np.where(told, np.maximum.accumulate(np.maximum(reach, 0)), np.inf)
+        np.where(resolved, np.maximum.accumulate(np.maximum(reach, 0)), np.inf)
         for reach in (middle - low, high - middle)
     )
     return Side(middle, down, up, math.inf, n)
@@ -319,7 +320,7 @@ def holm(risks: Sequence[float]) -> list[float]:
 
 
 def further_needed(ratio: LogRatio, have: int, freedom: float, target: float, risk: float) -> int:
-    """Return about how many more trials (or sweeps) a side show a `target` on the log scale four times in five.
+    """Return about how many more trials (or sweeps) per side show a `target` on the log scale four times in five.
 
     Each side has `have` of them; the interval has `freedom` degrees of freedom; `risk` is the corrected one. The
     result is MOST_FURTHER + 1 for more than MOST_FURTHER.

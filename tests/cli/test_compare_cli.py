@@ -35,7 +35,7 @@ def test_two_real_sweeps(tmp_path: Path) -> None:
     ran = here("compare", *paths, "--metric", "throughput,p99,jain,cpu,max,p99.9")
     assert ran.returncode == 0, ran.stderr
     assert all(len(line.rstrip()) <= 80 for line in ran.stdout.splitlines())
-    assert "One sweep a side" in ran.stdout
+    assert "One sweep per side" in ran.stdout
     locks = here("compare", *paths, "--axis", "lock", "--json")
     said = json.loads(locks.stdout)
     assert [pair["b"]["label"] for pair in said["pairs"]] == ["lock=mcs"]
@@ -102,11 +102,11 @@ def test_output_that_does_not_fit_is_one_line(files: dict[str, Path], tmp_path: 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["before"], "one side is no comparison; name another file, or an --axis of this one"),
+        (["before"], "a comparison needs two sides; name another file, or an --axis of this one"),
         (["before", "other"], "no cell of before and other has a partner"),
         (["before", "none.jsonl"], "No such file"),
         (["before", "again", "--metric", "speed"], "no metric 'speed'; there are throughput"),
-        (["before", "again", "--fail-if", "p99 > five"], "is no condition; write METRIC > PERCENT%"),
+        (["before", "again", "--fail-if", "p99 > five"], "is not a condition; write METRIC > PERCENT%"),
         (["before", "again", "--base", "x"], "add --axis"),
         (["before", "again", "--fail-if-unsure"], "needs a condition"),
         (["before", "--axis", "lock"], "lock is ticket everywhere"),

@@ -70,9 +70,9 @@ def test_streamed_and_listed_trials_give_the_same_columns(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda lines: [], "its first line is no header"),
+        (lambda lines: [], "its first line is not a header"),
         (lambda lines: [b"\x89PNG\r\n\x1a\n"], "line 1: it is not a pybench result file"),
-        (lambda lines: lines[1:], "its first line is no header"),
+        (lambda lines: lines[1:], "its first line is not a header"),
         (lambda lines: [lines[0], lines[0]], "line 2: the file is damaged there"),
         (lambda lines: [lines[0].replace(b'"format":2', b'"format":99')], "upgrade pybench"),
         (lambda lines: [*lines[:2], b"\x00\n", *lines[2:]], "line 3: the file is damaged there"),

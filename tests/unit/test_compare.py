@@ -178,7 +178,7 @@ def test_sweeps_are_what_varies_where_there_are_several() -> None:
     assert not several.pairs[0].caveats
     lone = compare([columns(a[0]), columns(*b)], metrics=metrics("throughput"))
     assert lone.every[0].basis == "sweeps"
-    assert "as much as the other side" in lone.pairs[0].caveats[0]
+    assert "that of the other side" in lone.pairs[0].caveats[0]
 
 
 def test_an_axis_pairs_the_sweeps_that_have_both() -> None:

@@ -107,11 +107,11 @@ def test_keys_of_later_versions_are_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "its first line is no header"),
+        (b"", "its first line is not a header"),
         (b"\x89PNG\r\n\x1a\n", "it is not a pybench result file"),
         (b'{"kind":"trial"}\n', "it is not a pybench result file"),
         (b'{"kind":"header","format":99}\n', "has format 99, this pybench reads up to 2; upgrade pybench"),
-        (b'{"kind":"header"', "its first line is no header"),
+        (b'{"kind":"header"', "its first line is not a header"),
     ],
 )
 def test_what_is_no_result_file_is_told_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:

@@ -254,8 +254,8 @@ def test_a_damaged_file_is_one_line(tmp_path_factory: pytest.TempPathFactory, da
     [
         ({"cpus": (0, 5)}, "is not in its plan"),
         ({"method": "store"}, "is not in its plan"),
-        ({"transfer_ns": -1.0}, "a transfer time that is none"),
-        ({"transfer_ns": 0.0}, "a transfer time that is none"),
+        ({"transfer_ns": -1.0}, "a transfer time that is not above 0"),
+        ({"transfer_ns": 0.0}, "a transfer time that is not above 0"),
     ],
 )
 def test_records_that_do_not_fit_the_plan_are_refused(change: dict[str, Any], said: str, tmp_path: Path) -> None:

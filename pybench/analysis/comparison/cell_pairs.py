@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which cells are compared with which: the sides of a comparison, and what has no partner."""
+"""Pair the cells of two sides of a comparison, and list the cells without a partner."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ from pybench.results.names import text_of
 from pybench.results.records import Cell, Header
 
 FIELDS = ("workload", "threads", "place", "smt", "crew", "memory")
-"""Of a cell, besides its parameters."""
-# What is asked for -> where it is in a header's host facts.
+"""Fields of a cell that pair it, next to its parameters."""
+# Axis -> its place in the host facts of a header.
 ALIASES = {
     "host.cpu_model": "host.cpu.model",
     "host.microcode": "host.cpu.microcode",
@@ -33,14 +33,14 @@ class Part(msgspec.Struct, frozen=True):
     """The trials of a cell in one file."""
 
     file: int
-    """Index of the file among all that were read: a sweep."""
+    """Index of the file among all files of the comparison; each file is one sweep."""
     cell: Cell
     columns: CellColumns | None
-    """None if no trial of it ran."""
+    """None if the cell has no trials."""
 
 
 class Group(msgspec.Struct, kw_only=True):
-    """One side of a comparison: cells by what they are matched by."""
+    """One side of a comparison: the parts of each cell by the key that pairs it."""
 
     label: str
     files: list[int]
@@ -52,12 +52,12 @@ class Orphan(msgspec.Struct, frozen=True, kw_only=True):
 
     cell: Cell
     only_in: str
-    """The label of the side that has it."""
+    """The label of the side that has the cell."""
     missing_in: str
 
 
 def expand(words: Sequence[str]) -> list[list[Path]]:
-    """The files of each side: `a1.jsonl,a2.jsonl`, or a pattern. Raises UsageError for what names no file."""
+    """Return the files of each side: `a1.jsonl,a2.jsonl`, or a pattern. UsageError for a word without files."""
     sides = []
     for word in words:
         paths: list[Path] = []
@@ -75,7 +75,7 @@ def expand(words: Sequence[str]) -> list[list[Path]]:
 
 
 def filled_in(files: Sequence[FileColumns]) -> list[str]:
-    """What older files did not record and is taken as its default, in words."""
+    """Return notes on parameters that older files do not record and that take their defaults."""
     seen: dict[str, set[str]] = {}
     for file in files:
         for cell in file.header.plan.cells:
@@ -100,14 +100,14 @@ def _key(cell: Cell, axis: str) -> bytes:
     parts["params"] = {name: value for name, value in sorted(with_defaults(cell).items()) if name != axis}
     parts.pop(axis, None)
     if axis in ("place", "memory", "smt", "threads"):
-        # Where a line lives, and whether threads share CPUs, follow from the placement.
+        # The memory node, and whether threads share CPUs, follow from the placement.
         for name in ("memory", "nodes", "oversubscribed") if axis in ("place", "memory") else ("oversubscribed",):
             parts.pop(name, None)
     return msgspec.json.encode(parts)
 
 
 def by_file(files: Sequence[FileColumns], sides: Sequence[Sequence[int]]) -> list[Group]:
-    """A side for each set of files, in that order."""
+    """Return a side for each set of files, in that order."""
     labels = _labels(files, sides)
     groups = [Group(label=labels[i], files=list(side), cells={}) for i, side in enumerate(sides)]
     for group in groups:
@@ -118,7 +118,7 @@ def by_file(files: Sequence[FileColumns], sides: Sequence[Sequence[int]]) -> lis
 
 
 def _add(group: Group, key: bytes, part: Part) -> None:
-    """One part a file: cells of a file that this comparison does not tell apart are put together."""
+    """Add a part; cells of one file that this comparison does not distinguish are joined."""
     parts = group.cells.setdefault(key, [])
     if parts and parts[-1].file == part.file:
         last = parts.pop()
@@ -142,9 +142,10 @@ def _labels(files: Sequence[FileColumns], sides: Sequence[Sequence[int]]) -> lis
 
 
 def by_axis(files: Sequence[FileColumns], axis: str, base: str | None) -> list[Group]:
-    """A side for each value of an axis, in the order of the plans, `base` (or else the first) before the others.
+    """Return a side for each value of an axis, in the order of the plans, with `base` (or the first value) in
+    front.
 
-    Raises UsageError if there is no such axis, or it has one value only.
+    Raises UsageError if there is no such axis, or it has only one value.
     """
     if not any(_has_axis(file, axis) for file in files):
         raise UsageError(f"no axis {axis!r} in these files; there are {', '.join(_axes(files))}")
@@ -198,7 +199,7 @@ def _axis_value(header: Header, cell: Cell, axis: str) -> str | None:
 
 
 def match(a: Group, b: Group) -> tuple[list[tuple[list[Part], list[Part]]], list[Orphan]]:
-    """Pairs of cells in the order of `a`, and the cells without a partner."""
+    """Return the pairs of cells in the order of `a`, and the cells without a partner."""
     pairs = [(parts, b.cells[key]) for key, parts in a.cells.items() if key in b.cells]
     orphans = [
         Orphan(cell=parts[0].cell, only_in=one.label, missing_in=other.label)
@@ -210,7 +211,7 @@ def match(a: Group, b: Group) -> tuple[list[tuple[list[Part], list[Part]]], list
 
 
 def outside_axis(files: Sequence[FileColumns], axis: str) -> list[Cell]:
-    """Cells that do not know the axis: of other workloads, or of a host that did not tell."""
+    """Return the cells without the axis: of other workloads, or of a host that does not record it."""
     if not axis:
         return []
     cells = [

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two sides compared cell by cell: ratios with intervals, corrected verdicts in words, what has no partner.
+"""Compare two sides cell by cell: ratios with intervals, corrected verdicts in words, cells without a partner.
 
-Every ratio is B over A, A being the base. What is repeated is what counts: sweeps where a side has several, else
-the trials of one sweep. Verdicts are corrected by Holm's method for all ratios of the run, differences and
-samenesses each for themselves: the chance that one or more of either kind is wrong is at most 5 %.
+Every ratio is B over A, and A is the baseline. The repeated unit is a sweep where a side has several, else a trial
+of the one sweep. Verdicts are corrected by Holm's method over all ratios of the run, differences and equalities
+separately: the probability that any verdict of either kind is wrong is at most 5 %.
 """
 
 import math
@@ -47,8 +47,9 @@ def compare(
 ) -> Compared:
     """Compare every side with the first; or, with an axis, each value of it with `base` over all files.
 
-    `same_within` is a share: ratios from 1 / (1 + it) to 1 + it are the same. Metrics that conditions name are
-    compared as well. Raises UsageError if there is nothing to compare, or `same_within` is no share above 0.
+    `same_within` is a share: ratios from 1 / (1 + same_within) to 1 + same_within count as the same. Metrics of
+    conditions are compared as well. Raises UsageError if there is nothing to compare, or `same_within` is not a
+    share above 0.
     """
     if not isinstance(same_within, (int, float)) or not 0 < same_within <= 1:
         raise UsageError(f"same within {same_within!r} is out of range; write a share above 0, to 1 (100 percent)")
@@ -76,7 +77,7 @@ def compare_groups(
     conditions: Sequence[Condition] = (),
     distributions: bool = True,
 ) -> Compared:
-    """Compare pairs of sides, all verdicts corrected together. Raises UsageError if nothing has a partner."""
+    """Compare pairs of sides, with all verdicts corrected together. Raises UsageError if no cell has a partner."""
     estimates: list[MetricRatio] = []
     pairs = [_pair(files, a, b, axis, metrics, estimates, distributions) for a, b in sides]
     if not any(pair.cells for pair in pairs):
@@ -90,7 +91,7 @@ def compare_groups(
         notes=[
             *filled_in(files),
             *(
-                f"{text_of(file.path)}: the last line broke off and is left out"
+                f"{text_of(file.path)}: the last line is incomplete and left out"
                 for file in files
                 if file.truncated
             ),
@@ -105,7 +106,7 @@ def compare_groups(
 
 
 def pairs_of_cells(sides: Sequence[Sequence[FileColumns]], axis: str = "") -> int:
-    """How many pairs of cells a comparison would have, without making it. Raises as `compare`."""
+    """Return the number of pairs of cells that a comparison would have, without making it. Raises as `compare`."""
     groups = _groups(sides, axis, None)
     return sum(len(match(groups[0], group)[0]) for group in groups[1:])
 
@@ -115,7 +116,7 @@ def _groups(sides: Sequence[Sequence[FileColumns]], axis: str, base: str | None)
     if axis:
         return by_axis(files, axis, base)
     if len(sides) < 2:
-        raise UsageError("one side is no comparison; name another file, or an --axis of this one")
+        raise UsageError("a comparison needs two sides; name another file, or an --axis of this one")
     starts = list(accumulate((len(side) for side in sides), initial=0))
     return by_file(files, [range(start, end) for start, end in pairwise(starts)])
 
@@ -172,7 +173,7 @@ def _info(files: Sequence[FileColumns], group: Group) -> SideInfo:
         files=[text_of(files[i].path) for i in group.files],
         created=[files[i].header.created for i in group.files],
         simulated=[
-            f"{told.machine}, {told.draws} draws" for i in group.files if (told := files[i].header.simulated)
+            f"{model.machine}, {model.draws} draws" for i in group.files if (model := files[i].header.simulated)
         ],
     )
 
@@ -182,7 +183,7 @@ def _caveats(files: Sequence[FileColumns], a: Group, b: Group, axis: str) -> lis
         f"pybench compare {f'--axis {axis} s1.jsonl s2.jsonl' if axis else 'a1.jsonl,a2.jsonl b1.jsonl,b2.jsonl'}"
     )
     if any(files[i].header.simulated for i in (*a.files, *b.files)):
-        # Said first of all, by the report; what repeats of sweeps could tell is not the question.
+        # The views mark simulated sides first; repeated sweeps do not apply to them.
         return []
     shared = set(a.files) & set(b.files)
     few, many = sorted((len(a.files), len(b.files)))
@@ -193,18 +194,17 @@ def _caveats(files: Sequence[FileColumns], a: Group, b: Group, axis: str) -> lis
         if few > 1:
             return said
         return [
-            "Both sides ran interleaved in one sweep, on one host: what changes from sweep to sweep and hits "
-            "both alike cancels, what hits them apart is not in these intervals. To see it, repeat the sweep: "
-            + how
+            "Both sides ran interleaved in one sweep, on one host: variation between sweeps that affects both "
+            "sides alike cancels; any other is not in these intervals. To measure it, repeat the sweep: " + how
         ]
     if many == 1:
         return [
-            "One sweep a side: what changes from sweep to sweep (memory layout, neighbours, a reboot) is NOT in "
-            "these intervals, and may be all of a difference. To see it, repeat the sweeps and give them all: "
-            + how
+            "One sweep per side: variation between sweeps (memory layout, other tenants, a reboot) is NOT in "
+            "these intervals, and may explain a difference entirely. To measure it, repeat the sweeps and name "
+            "them all: " + how
         ]
     if few == 1:
-        return ["One side has one sweep: it is taken to vary from sweep to sweep as much as the other side does"]
+        return ["One side has one sweep: its variation between sweeps is taken to be that of the other side"]
     return []
 
 
@@ -263,11 +263,12 @@ def _decide(compared: Compared, estimates: Sequence[MetricRatio]) -> None:
     for comparison, one in zip(every, estimates, strict=True):
         if abs(one.ratio.log) < margin:
             comparison.same_p = max(one.ratio.risk_beyond(margin), one.ratio.risk_beyond(-margin))
-    # What has no interval is no test.
-    told = [i for i, one in enumerate(estimates) if not math.isnan(one.ratio.down[AT_LEVEL]) and one.drawn is None]
-    for i, p, same in zip(
-        told, holm([every[i].p for i in told]), holm([every[i].same_p for i in told]), strict=True
-    ):
+    # A ratio without an interval is not tested.
+    tested = [
+        i for i, one in enumerate(estimates) if not math.isnan(one.ratio.down[AT_LEVEL]) and one.drawn is None
+    ]
+    corrected = holm([every[i].p for i in tested]), holm([every[i].same_p for i in tested])
+    for i, p, same in zip(tested, *corrected, strict=True):
         every[i].corrected_p, every[i].same_corrected_p = p, same
     shapes = [cell.distribution for pair in compared.pairs for cell in pair.cells if cell.distribution]
     shapes = [shape for shape in shapes if not math.isnan(shape.p)]
@@ -289,10 +290,11 @@ def _decide(compared: Compared, estimates: Sequence[MetricRatio]) -> None:
 
 
 def _over_draws(comparison: MetricComparison, one: MetricRatio, drawn: Floats, margin: float) -> None:
-    """A verdict of a model: it holds in so many of its draws, and none is corrected, as nothing was sampled."""
+    """Set the verdict of a model: the share of draws in which it holds. It is not corrected, as nothing was
+    sampled."""
     interval, certain = one.ratio.interval(), (1 + LEVEL) / 2
     up, down = float((drawn > 0).mean()), float((drawn < 0).mean())
-    # A tie speaks for neither side.
+    # A tie counts for neither side.
     above = (1 + up - down) / 2
     if not interval.known:
         comparison.verdict = "unsure"
@@ -318,13 +320,13 @@ def _share(share: float) -> str:
 
 
 def _unsure(comparison: MetricComparison, one: MetricRatio, margin: float, family: int) -> None:
-    """Say what is missing: trials at all, or more of them, or only after correction."""
+    """Report what is missing: trials at all, more of them, or significance after correction."""
     least = 1 - LEVEL
     if one.metric.name != "success" and one.basis == "trials" and min(one.n) < LEAST_TRIALS:
         comparison.further = LEAST_TRIALS - min(one.n)
     elif not one.blurred and math.isfinite(one.ratio.down[AT_LEVEL] + one.ratio.up[AT_LEVEL]):
         size, risk = abs(one.ratio.log), least / family
-        # To be told apart, or to be told the same, whichever takes less, if the ratio stays where it is.
+        # Whichever takes fewer trials: showing a difference, or showing equality, if the ratio stays where it is.
         targets = [size] if size > margin else [size, margin - size]
         comparison.further = min(
             further_needed(one.ratio, min(one.n), one.freedom, target, risk) for target in targets if target > 0
@@ -340,6 +342,6 @@ def _more(comparison: MetricComparison) -> str:
         return ""
     what = "trial" if comparison.basis == "trials" else "sweep"
     if comparison.further > MOST_FURTHER:
-        return f": over {MOST_FURTHER:,} more {what}s a side"
+        return f": over {MOST_FURTHER:,} more {what}s per side"
     about = "" if comparison.basis == "trials" and min(comparison.n_a, comparison.n_b) < LEAST_TRIALS else "~"
-    return f": {about}{comparison.further} more {what}{'s' if comparison.further > 1 else ''} a side"
+    return f": {about}{comparison.further} more {what}{'s' if comparison.further > 1 else ''} per side"

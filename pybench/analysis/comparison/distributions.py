@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Latency distributions of two sides compared whole: where they shift, and how much of them is elsewhere."""
+"""Compare whole latency distributions of two sides: shifts of percentiles, and the share of calls that moved."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,53 +18,54 @@ from pybench.stats.ratios import LEAST_TRIALS, LEVEL, clock_blur, paired_ratio, 
 
 SHARES = (0.5, 0.9, 0.99, 0.999)
 LEAST_CALLS_BEYOND = 10
-"""Calls beyond a percentile that it takes to speak of it."""
-# More units than these say no more, and cost.
+"""Calls beyond a percentile that its shift needs."""
+# More units than these add cost and no precision.
 MOST_UNITS = 50
 DRAWS = 300
-# Ways to share out units that are tried: the more only where the fewer leave few as far apart.
+# Numbers of random assignments of units to sides: the larger one only where the smaller finds few as far apart.
 PERMUTATIONS = (999, 9999)
 MOST_POINTS = 64
-"""Latencies at which shared out units are held against each other."""
+"""Latencies at which assignments of units to sides are compared."""
 
 
 class Shift(msgspec.Struct, frozen=True):
-    """A percentile of all calls of one side over that of the other; `share` is of 0 to 1."""
+    """A percentile of all calls of one side over that of the other; `share` lies in 0 to 1."""
 
     share: float
     ratio: Interval
 
     @property
     def shown(self) -> bool:
-        """Whether its own 95 % interval leaves 1 out."""
+        """Return whether the shift's own 95 % interval excludes 1."""
         return self.ratio.known and not self.ratio.low <= 1 <= self.ratio.high
 
 
 class Distribution(msgspec.Struct, kw_only=True):
-    """All latencies of one cell against its partner's; every trial counts alike."""
+    """All latencies of one cell against those of its partner; every trial has the same weight."""
 
     shifts: list[Shift]
     unit: Literal["trials", "sweeps"]
-    """What was drawn again and shared out anew."""
+    """The unit of resampling and of permutation."""
     moved: float
-    """Largest difference of the two distributions' shares below any latency (the Kolmogorov-Smirnov distance): at
-    least this share of the calls takes another time."""
+    """The largest difference of the two cumulative distributions (Kolmogorov-Smirnov distance): at least this
+    share of the calls takes another time."""
     p: float
-    """How often trials shared out at random to the two sides (of pairs of sweeps, sides swapped at random within
-    each) would be as far apart; NaN if too few could tell."""
+    """The probability that units assigned to sides at random (sides swapped at random within pairs of sweeps) are
+    as far apart; NaN for too few units."""
     corrected_p: float = math.nan
-    """The same, corrected for all cells compared."""
+    """The same, corrected for the number of cells compared."""
     transport_ns: float
-    """Mean distance that calls must move to make one distribution the other (first Wasserstein distance), ns."""
+    """Mean distance that calls must move to turn one distribution into the other (first Wasserstein distance), ns.
+    """
 
     @property
     def differs(self) -> bool:
-        """Whether it is shown that they differ, after correction."""
+        """Return whether the distributions are shown to differ, after correction."""
         return self.corrected_p <= 1 - LEVEL
 
     @property
     def shape(self) -> str:
-        """In words what moved: `all slower`, `tail grew` and the like; `` if nothing is shown to."""
+        """Return what moved in words: `all slower`, `tail grew` and the like; `` if no shift is shown."""
         shown = {shift.share: shift.ratio.value for shift in self.shifts if shift.shown}
         if not shown:
             return ""
@@ -89,15 +90,16 @@ class Distribution(msgspec.Struct, kw_only=True):
 
 
 def compare_distributions(a: Sequence[Part], b: Sequence[Part], seed: int = 1) -> Distribution | None:
-    """The distribution of `a` (the shifts' numerator) against that of `b`; None without histograms on both sides.
+    """Return the distribution of `a` (the shifts' numerator) against that of `b`; None without histograms on both
+    sides.
 
-    A unit is a trial; or a sweep, where a side has several. Within a unit calls are not independent, so units are
-    what is drawn again (for the shifts' intervals, or Student's t on the sweeps' own percentiles) and shared out
-    anew (for p), or swapped in pairs where both sides are of the same sweeps. Very many trials are put together to
-    `MOST_UNITS` first.
+    A unit is a trial, or a sweep where a side has several: calls within a unit are not independent. Units are
+    resampled for the intervals of shifts (with several sweeps, Student's t on each sweep's percentiles is used
+    instead) and reassigned to sides for p, or swapped in pairs where both sides are of the same sweeps. Very many
+    trials are joined to `MOST_UNITS` units first.
     """
-    told = [[part for part in side if _has_calls(part)] for side in (a, b)]
-    sides = [[part.columns for part in side] for side in told]
+    known = [[part for part in side if _has_calls(part)] for side in (a, b)]
+    sides = [[part.columns for part in side] for side in known]
     if not (sides[0] and sides[1]):
         return None
     rng = np.random.default_rng(seed)
@@ -112,12 +114,12 @@ def compare_distributions(a: Sequence[Part], b: Sequence[Part], seed: int = 1) -
         for side in sides
     )
     low, width = edges_ns(grid)
-    # What the clock cannot tell is no shift.
+    # A difference below the clock's step is not a shift.
     step = max(clock_step_ns(cell.timer_step_ns) for side in sides for cell in side if cell)
     gap = np.abs(one.mean(axis=0) - other.mean(axis=0))
     calls = min(sum(cell.calls for cell in side if cell) for side in sides)
     shares = [share for share in SHARES if (1 - share) * calls >= LEAST_CALLS_BEYOND]
-    paired = [part.file for part in told[0]] == [part.file for part in told[1]]
+    paired = [part.file for part in known[0]] == [part.file for part in known[1]]
     shifts = _Shifts(one, other, grid, step, paired if sweeps else None)
     if not sweeps:
         shifts.draw(rng)
@@ -135,7 +137,7 @@ def _has_calls(part: Part) -> bool:
 
 
 def _cumulated(cell: CellColumns, grid: NDArray[np.int64], most: int, rng: np.random.Generator) -> Floats:
-    """Share of a unit's calls up to each bucket of the grid: (units, grid). A trial counts 1 in its unit."""
+    """Return the share of a unit's calls up to each bucket of the grid, (units, grid). Each trial has weight 1."""
     buckets, counts, trial = absolute(cell)
     calls = np.bincount(trial, weights=counts)
     filled = np.flatnonzero(calls)
@@ -150,8 +152,8 @@ def _cumulated(cell: CellColumns, grid: NDArray[np.int64], most: int, rng: np.ra
 
 
 def _percentile(mixed: Floats, share: float, low: Floats, width: Floats) -> Floats:
-    """A percentile of each of several distributions (rows: shares up to each bucket), ns."""
-    # The last bucket holds all, whatever rounding makes of 1.
+    """Return a percentile of each of several distributions (rows: shares up to each bucket), ns."""
+    # The last bucket holds all calls, even if rounding makes their sum less than 1.
     at = np.minimum((mixed < share - 1e-12).sum(axis=1), mixed.shape[1] - 1)
     rows = np.arange(at.size)
     below = np.where(at > 0, mixed[rows, at - 1], 0.0)
@@ -172,13 +174,13 @@ class _Shifts:
         self.drawn: list[Floats] = []
 
     def draw(self, rng: np.random.Generator) -> None:
-        """Draw each side's units again, with replacement."""
+        """Resample each side's units with replacement."""
         for side in self.sides:
             n = side.shape[0]
             self.drawn.append(rng.multinomial(n, np.full(n, 1 / n), DRAWS) / n @ side)
 
     def shift(self, share: float) -> Shift:
-        """One percentile's shift with its 95 % interval."""
+        """Return one percentile's shift with its 95 % interval."""
         one, other = (float(_percentile(whole, share, self.low, self.width)[0]) for whole in self.whole)
         if self.paired is not None:
             figures = [_percentile(side, share, self.low, self.width) for side in self.sides]
@@ -195,14 +197,14 @@ class _Shifts:
         return Shift(share, Interval(ratio, ratio * math.exp(-down), ratio * math.exp(up), self.n))
 
     def _reach(self, drawn: Floats) -> tuple[float, float]:
-        # Drawing n units again shows (n - 1) / n of their variance, and knows it no better than they do.
+        # Resampling n units gives (n - 1) / n of their variance, with as many degrees of freedom.
         stretch = math.sqrt(self.n / (self.n - 1)) * float(quantile((1 - LEVEL) / 2, 2 * self.n - 2)) / 1.96
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) * stretch
         return max(-float(low), 0.0), max(float(high), 0.0)
 
 
 def _shared_out(one: Floats, other: Floats, rng: np.random.Generator) -> float:
-    """Share of the ways to share out the units that leave the sides as far apart, the one seen among them."""
+    """Return the share of random assignments of units to sides that are as far apart, with the observed one."""
     n, m = one.shape[0], other.shape[0]
     ways = math.comb(n + m, n)
     if 2 / ways > 1 - LEVEL:
@@ -223,7 +225,8 @@ def _shared_out(one: Floats, other: Floats, rng: np.random.Generator) -> float:
 
 
 def _swapped(one: Floats, other: Floats, rng: np.random.Generator) -> float:
-    """The same of the ways to swap the sides within pairs: a sweep's own level cancels in its difference."""
+    """Return the share of random swaps within pairs that are as far apart: a sweep's own level cancels in each
+    pair."""
     n = one.shape[0]
     if 2 / 2**n > 1 - LEVEL:
         return math.nan
@@ -241,7 +244,7 @@ def _swapped(one: Floats, other: Floats, rng: np.random.Generator) -> float:
 
 
 def _by_some(some: Callable[[int], Floats], units: NDArray[np.float32]) -> float:
-    """p by random ways, the one seen first: few, and more where those leave little."""
+    """Return p by random assignments, the observed one first: few, and more where those give a small p."""
     p = 1.0
     for permutations in PERMUTATIONS:
         p = _as_far(some(permutations), units)
@@ -251,13 +254,13 @@ def _by_some(some: Callable[[int], Floats], units: NDArray[np.float32]) -> float
 
 
 def _thinned(cumulated: Floats) -> NDArray[np.float32]:
-    """At MOST_POINTS buckets, alike far apart in shares of all calls."""
+    """Return at most MOST_POINTS buckets at equal steps of the share of all calls."""
     wanted = np.linspace(0, 1, MOST_POINTS + 1)[1:-1]
     points = np.unique(np.searchsorted(cumulated.mean(axis=0), wanted))
     return cumulated[:, np.minimum(points, cumulated.shape[1] - 1)].astype(np.float32)
 
 
 def _as_far(weights: Floats, units: NDArray[np.float32]) -> float:
-    """Share of the rows of weights that leave the sides as far apart as the first does."""
+    """Return the share of the rows of weights that leave the sides as far apart as the first row does."""
     gaps = np.abs(weights.astype(np.float32) @ units).max(axis=1)
     return float((gaps >= gaps[0] * (1 - 1e-5) - 1e-6).mean())

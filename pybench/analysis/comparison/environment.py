@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What differs between the hosts and plans of two sides, and could explain what their figures do."""
+"""Differences between the hosts and plans of two sides that could explain a difference of their results."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import msgspec
 
 from pybench.results.records import Header
 
-# Facts in the order in which they are listed; what shapes a lock's figures most stands first.
+# Facts in the order in which they are listed: those with the most effect on locks first.
 FACTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("kernel", ("host", "kernel", "release")),
     ("kernel build", ("host", "kernel", "version")),
@@ -31,14 +31,14 @@ FACTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("host name", ("host", "name")),
     ("Python", ("host", "software", "python")),
 )
-PLAN = (("trial length", "duration_ns"), ("warm-up", "warmup_ns"), ("operations a trial", "operations"))
-# Told above in part, or different at every start without a meaning.
+PLAN = (("trial length", "duration_ns"), ("warm-up", "warmup_ns"), ("operations per trial", "operations"))
+# Contained in the facts above, or different at every start without a meaning.
 _PASSED_OVER = {path[1:] for _, path in FACTS} | {("load",), ("software", "pybench"), ("simulated",)}
 UNRECORDED = "not recorded"
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact that is not the same on both sides. More than one value a side if its files differ."""
+    """A fact that differs between the sides; it has several values on a side whose files differ."""
 
     what: str
     a: list[str]
@@ -46,8 +46,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def differences(a: Sequence[Header], b: Sequence[Header]) -> list[Difference]:
-    """Facts whose values are not the same on both sides, those that explain most first; also facts of topics that
-    this version does not know."""
+    """Return the facts whose values differ between the sides, those that explain most first.
+
+    Facts that this version does not know are included.
+    """
     rows: list[Difference] = []
 
     def add(what: str, one: Iterable[Any], other: Iterable[Any]) -> None:
@@ -69,9 +71,9 @@ def differences(a: Sequence[Header], b: Sequence[Header]) -> list[Difference]:
 
 
 def source_words(header: Header) -> str:
-    """`measured`, or of which machine file it is simulated."""
-    told = header.simulated
-    return f"SIMULATED: {told.machine}, {told.draws} draws, machine file {told.digest}" if told else "measured"
+    """Return `measured`, or the machine file that the file is simulated on."""
+    model = header.simulated
+    return f"SIMULATED: {model.machine}, {model.draws} draws, machine file {model.digest}" if model else "measured"
 
 
 def _text(value: Any) -> str:
@@ -103,7 +105,7 @@ def _paths(facts: Any, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 def _shape(header: Header) -> str | None:
-    """`2 sockets, 4 nodes, 96 of 96 CPUs usable`, from a header's topology."""
+    """Return `2 sockets, 4 nodes, 96 of 96 CPUs usable`, from a header's topology."""
     cpus = header.topology.get("cpus")
     if not isinstance(cpus, list) or not all(isinstance(cpu, dict) for cpu in cpus):
         return None
@@ -121,7 +123,7 @@ def _shape(header: Header) -> str | None:
 
 
 def facts_of(header: Header) -> list[tuple[str, str]]:
-    """Name and value of every fact that a header records, those that explain most first."""
+    """Return name and value of every fact that a header records, those that explain most first."""
     rows = [("source", source_words(header)), *((what, _text(_at(header, path))) for what, path in FACTS)]
     rows += [("pybench", header.pybench), ("topology", _shape(header) or UNRECORDED)]
     rows += [(what, _plan(header, name)) for what, name in PLAN]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the trials of a pair of cells to the ratio of a metric, at the level that was repeated."""
+"""The ratio of a metric of a pair of cells, over the unit that was repeated: trials or sweeps."""
 
 import math
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ from pybench.stats.ratios import (
 )
 
 LEAST_IN_SWEEP = 3
-"""Clean trials without which a sweep's median does not enter, where sweeps are what is repeated."""
+"""Valid trials that a sweep's median needs, where sweeps are the repeated unit."""
 
 
 class MetricRatio(msgspec.Struct, kw_only=True):
-    """A comparison in the making."""
+    """The ratio of one metric of a pair of cells, before correction."""
 
     metric: Metric
     ratio: LogRatio
@@ -41,33 +41,33 @@ class MetricRatio(msgspec.Struct, kw_only=True):
     n: tuple[int, int] = (0, 0)
     note: str = ""
     blurred: bool = False
-    """Below the clock's step: more trials do not help."""
+    """Whether a side lies below the clock's step, so that more trials do not help."""
     drawn: Floats | None = None
-    """Where a side is simulated: the ratio's logarithm in each draw; a measured side stands by its median."""
+    """Where a side is simulated: the logarithm of the ratio in each draw. A measured side counts as its median."""
 
     @property
     def freedom(self) -> float:
-        """Degrees of freedom behind the interval."""
+        """Return the degrees of freedom of the interval."""
         return max(1, self.n[0] - 1 if self.basis == "pairs of sweeps" else sum(self.n) - 2)
 
 
 def common_sweeps(a: list[Part], b: list[Part]) -> tuple[list[Part], list[Part], list[str]]:
-    """Of sides that share sweeps, those that both have with trials: their order is then the same."""
-    told = [
+    """Reduce sides that share sweeps to the sweeps that both have with trials, in one order."""
+    known = [
         {part.file for part in side if part.columns and part.columns.valid >= LEAST_IN_SWEEP} for side in (a, b)
     ]
-    shared, every = told[0] & told[1], told[0] | told[1]
+    shared, every = known[0] & known[1], known[0] | known[1]
     if not shared or not len(every) > 1:
         return a, b, []
     left = len(every) - len(shared)
-    notes = [f"{left} sweep{'s' if left > 1 else ''} left out that tell of one side only"] if left else []
+    notes = [f"{left} sweep{'s' if left > 1 else ''} left out, with trials of one side only"] if left else []
     return [p for p in a if p.file in shared], [p for p in b if p.file in shared], notes
 
 
 def metric_ratio(
     one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, bool] = (False, False)
 ) -> MetricRatio:
-    """B over A. `simulated` tells of each side whether its trials are draws of a model's inputs."""
+    """Return the ratio B over A. `simulated` marks the sides whose trials are draws of a model's inputs."""
     if one.name == "success":
         return _success(one, a, b)
     if any(simulated):
@@ -76,7 +76,7 @@ def metric_ratio(
     found = [[x for _, x in side if x.size] for side in sides]
     if not all(found):
         valid = [sum(part.columns.valid for part, _ in side if part.columns) for side in sides]
-        return MetricRatio(metric=one, ratio=UNKNOWN, n=(valid[0], valid[1]), note="no trial of one side has it")
+        return MetricRatio(metric=one, ratio=UNKNOWN, n=(valid[0], valid[1]), note="no trial on one side has it")
     sweeps = [{part.file: x for part, x in side if x.size >= LEAST_IN_SWEEP} for side in sides]
     basis: Basis = "trials"
     note = ""
@@ -99,20 +99,20 @@ def metric_ratio(
 
 
 def _of_draws(one: Metric, a: list[Part], b: list[Part], simulated: tuple[bool, bool]) -> MetricRatio:
-    """A ratio of which a side, or both, is simulated: its range is over the draws, which are no evidence."""
+    """Return a ratio with a simulated side: its range is over the draws, which are not evidence."""
     sides = [[values(one, part.columns) for part in side if part.columns] for side in (a, b)]
     pooled = [np.concatenate([x for x in side if x.size] or [np.empty(0)]) for side in sides]
     n = pooled[0].size, pooled[1].size
     if not min(n):
-        return MetricRatio(metric=one, ratio=UNKNOWN, n=n, note="no trial of one side has it")
+        return MetricRatio(metric=one, ratio=UNKNOWN, n=n, note="no trial on one side has it")
     if all(simulated) and n[0] == n[1]:
         ratio, drawn = draws_ratio(pooled[1], pooled[0]), np.log(pooled[1]) - np.log(pooled[0])
     else:
         made = [draws_side(x) if model else median_side(x) for x, model in zip(pooled, simulated, strict=True)]
         ratio = side_ratio(made[1], made[0])
-        # A measured side stands by its median: its trials scatter, its figure hardly does.
-        told = [x if model else np.array([np.median(x)]) for x, model in zip(pooled, simulated, strict=True)]
-        drawn = np.subtract.outer(np.log(told[1]), np.log(told[0])).ravel()
+        # A measured side counts as its median: its trials scatter, the median hardly does.
+        known = [x if model else np.array([np.median(x)]) for x, model in zip(pooled, simulated, strict=True)]
+        drawn = np.subtract.outer(np.log(known[1]), np.log(known[0])).ravel()
     value_a, value_b = (float(np.median(x)) for x in pooled)
     return MetricRatio(metric=one, ratio=ratio, a=value_a, b=value_b, n=n, drawn=drawn)
 
@@ -122,7 +122,7 @@ def _medians(sweeps: Sequence[Floats]) -> Floats:
 
 
 def _resolved(found: MetricRatio, sides: Sequence[Sequence[tuple[Part, Floats]]]) -> MetricRatio:
-    """A latency's ratio with what the clock cannot tell added."""
+    """Return a latency's ratio with the clock's step added to its interval."""
     steps = [max(clock_step_ns(part.columns.timer_step_ns) for part, _ in side if part.columns) for side in sides]
     figures = found.a, found.b
     found.ratio = widened(found.ratio, clock_blur(*figures, *steps))
@@ -136,13 +136,13 @@ def _success(one: Metric, a: list[Part], b: list[Part]) -> MetricRatio:
     shares, sides, n = [], [], []
     sweeps = max(len(a), len(b)) > 1
     for parts in (a, b):
-        told = [part for part in parts if part.columns and part.columns.launched.size]
-        if not told:
-            return MetricRatio(metric=one, ratio=UNKNOWN, note="no trial of one side tells")
-        counts = [part.columns.launched for part in told if part.columns]
+        known = [part for part in parts if part.columns and part.columns.launched.size]
+        if not known:
+            return MetricRatio(metric=one, ratio=UNKNOWN, note="no trial on one side has it")
+        counts = [part.columns.launched for part in known if part.columns]
         wanted = [
             np.full(x.size, float(with_defaults(part.cell)["containers"]))
-            for x, part in zip(counts, told, strict=True)
+            for x, part in zip(counts, known, strict=True)
         ]
         if sweeps:
             counts, wanted = ([np.array([x.sum()]) for x in each] for each in (counts, wanted))

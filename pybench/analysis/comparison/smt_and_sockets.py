@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SMT, and sockets, compared fairly: once with as many cores on both sides, once with as many threads.
+"""Compare SMT, and sockets, at equal cores and at equal threads.
 
 Twice the threads on the same cores, and the same threads on half the cores, are two questions with two answers; a
 single "with and without SMT" mixes them.
@@ -20,7 +20,7 @@ Kind = Literal["smt", "sockets"]
 
 
 class Labels(msgspec.Struct, frozen=True):
-    """What the two sides are called, at equal cores and at equal threads."""
+    """Labels of the two sides, at equal cores and at equal threads."""
 
     one: str
     cores: str
@@ -29,23 +29,23 @@ class Labels(msgspec.Struct, frozen=True):
 
 LABELS: dict[Kind, Labels] = {
     "smt": Labels(
-        "one thread a core",
+        "one thread per core",
         "EQUAL CORES: all siblings of the same number of cores, so {factor}x the threads",
         "EQUAL THREADS: all siblings of 1/{factor} of the cores, with the same number of threads",
     ),
     "sockets": Labels(
         "one socket",
-        "EQUAL CORES A SOCKET: both sockets with as many threads each, so {factor}x the threads",
+        "EQUAL CORES PER SOCKET: both sockets with as many threads each, so {factor}x the threads",
         "EQUAL THREADS: the same number of threads, spread over both sockets",
     ),
 }
 
 
 def compare_equal(file: FileColumns, kind: Kind, ones: int, factor: int) -> Compared:
-    """Compare the first `ones` cells of a plan (one thread a core, or one socket) with the others.
+    """Compare the first `ones` cells of a plan (one thread per core, or one socket) with the others.
 
-    `factor`: how many threads a core (or sockets) the others have. The first pair of the result is at equal cores,
-    the second at equal threads. Raises UsageError if nothing has a partner.
+    `factor` is the number of threads per core (or sockets) of the others. The first pair of the result is at equal
+    cores, the second at equal threads. Raises UsageError if no cell has a partner.
     """
     cells = file.header.plan.cells
     labels = LABELS[kind]
@@ -53,7 +53,7 @@ def compare_equal(file: FileColumns, kind: Kind, ones: int, factor: int) -> Comp
     for label, scale in ((labels.cores, factor), (labels.threads, 1)):
         a = _group(file, labels.one, cells[:ones], 0, 1)
         b = _group(file, label.format(factor=factor), cells[ones:], ones, scale)
-        # A count that only the other question needs is no cell without a partner.
+        # A thread count that only the other question needs is not a cell without a partner.
         shared = a.cells.keys() & b.cells.keys()
         for group in (a, b):
             group.cells = {key: parts for key, parts in group.cells.items() if key in shared}
@@ -71,7 +71,8 @@ def compare_equal(file: FileColumns, kind: Kind, ones: int, factor: int) -> Comp
 
 
 def _group(file: FileColumns, label: str, cells: Sequence[Cell], first: int, scale: int) -> Group:
-    """The cells by what they share with their partners: all but placement and SMT, and threads over `scale`."""
+    """Group cells by the settings they share with their partners: all but placement and SMT, and threads over
+    `scale`."""
     group = Group(label=label, files=[0], cells={})
     for index, cell in enumerate(cells, first):
         if cell.threads % scale == 0:
@@ -81,7 +82,7 @@ def _group(file: FileColumns, label: str, cells: Sequence[Cell], first: int, sca
 
 
 def largest(cells: Sequence[CellComparison]) -> list[tuple[CellComparison, MetricComparison]]:
-    """Of each series the pair of cells with the most threads, with its throughput."""
+    """Return, for each series, the pair of cells with the most threads and its throughput."""
     found: dict[bytes, tuple[CellComparison, MetricComparison]] = {}
     for cell in sorted(cells, key=lambda one: one.cell.threads):
         for one in cell.comparisons:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a comparison found, as plain data: for the terminal, JSON, and whoever reads it in Python."""
+"""The outcome of a comparison as plain data: for the terminal, JSON and Python."""
 
 from typing import Literal
 
@@ -17,30 +17,30 @@ Basis = Literal["trials", "sweeps", "pairs of sweeps"]
 
 
 class MetricComparison(msgspec.Struct, kw_only=True):
-    """One metric of one cell: B over A."""
+    """One metric of one pair of cells: B over A."""
 
     metric: str
     a: float
-    """Median over the trials (the geometric mean of the sweeps' medians; the share of all for `success`)."""
+    """Median over the trials (geometric mean of the sweeps' medians; for `success`, the share of all launches)."""
     b: float
     ratio: Interval
     """With its own 95 % interval, not corrected."""
     basis: Basis
-    """What was repeated."""
+    """The repeated unit."""
     n_a: int
     n_b: int
     p: float
-    """Of no difference, two-sided."""
+    """Two-sided p-value of no difference."""
     corrected_p: float = 1.0
     same_p: float
-    """Of a difference beyond `same_within`."""
+    """p-value of a difference beyond `same_within`."""
     same_corrected_p: float = 1.0
     verdict: Verdict = "unsure"
     words: str = ""
-    """The verdict for people."""
+    """The verdict in words."""
     further: int | None = None
-    """Where there is not enough evidence: about how many more trials or sweeps a side would tell; None if they
-    cannot be reckoned, above 1000 for more than that."""
+    """Where evidence is missing: about how many more trials or sweeps per side would be enough; None if unknown,
+    above 1000 for more than that."""
     note: str = ""
 
 
@@ -48,7 +48,7 @@ class CellComparison(msgspec.Struct, kw_only=True):
     """One pair of cells."""
 
     cell: Cell
-    """Of A; B's is the same but for the axis and the CPUs."""
+    """The cell of A; that of B differs in the axis and the CPUs."""
     other: Cell
     valid: tuple[int, int]
     trials: tuple[int, int]
@@ -64,16 +64,16 @@ class SideInfo(msgspec.Struct, frozen=True, kw_only=True):
     files: list[str]
     created: list[str]
     simulated: list[str] = []
-    """`MACHINE, N draws` of those files that are simulated."""
+    """`MACHINE, N draws` of each simulated file."""
 
 
 class PairComparison(msgspec.Struct, kw_only=True):
-    """One side against the base."""
+    """One side against the baseline."""
 
     a: SideInfo
     b: SideInfo
     differences: list[Difference]
-    """Of the recorded environments."""
+    """Differences of the recorded environments."""
     caveats: list[str]
     cells: list[CellComparison]
     unmatched: list[Orphan]
@@ -88,15 +88,15 @@ class Compared(msgspec.Struct, kw_only=True):
     same_within: float
     level: float
     family: int
-    """Ratios among which verdicts are corrected."""
+    """The number of ratios over which verdicts are corrected."""
     notes: list[str]
-    """On all files: defaults that were filled in, lines that broke off."""
+    """Notes on all files: defaults that were filled in, lines that are incomplete."""
     outside: list[Cell]
-    """Cells that do not know the axis."""
+    """Cells that do not have the axis."""
     pairs: list[PairComparison]
     conditions: list[Judged]
 
     @property
     def every(self) -> list[MetricComparison]:
-        """All comparisons."""
+        """Return all comparisons of metrics."""
         return [one for pair in self.pairs for cell in pair.cells for one in cell.comparisons]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a cell's trials allow no conclusion: not that it is slow, nor that it is not."""
+"""Decide whether the trials of a cell allow a conclusion."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from pybench.results.records import Plan, Trial
 from pybench.run.checks import explain
 
 MOST_FLAGGED = 0.2
-"""Share of flagged trials. They are repeated, so one is no harm; but where many are, whatever disturbed them
-may have touched the others too, below the threshold of a check."""
+"""Maximum share of invalid trials. They are repeated, so one does no harm; but many mean a disturbance that may
+have affected other trials too, below the threshold of a check."""
 
 
 def why_inconclusive(plan: Plan, trials: Sequence[Trial]) -> str:
-    """Why these trials of one cell are no ground for a verdict, and what to do; empty if they are.
+    """Return why the trials of one cell do not allow a verdict, and what to do; empty if they do.
 
-    Inconclusive are fewer valid trials than the plan's least, and more flagged ones than MOST_FLAGGED of all.
+    They do not if fewer are valid than the plan's minimum, or if more than MOST_FLAGGED of all are flagged.
     """
     valid = sum(trial.valid for trial in trials)
     flags = Counter(flag for trial in trials for flag in trial.flags)

@@ -12,7 +12,7 @@ from pybench.stats.modes import Drift, drift, two_modes
 
 # Medians of two modes, and first and last of a drifting cell, must differ by this share.
 LEAST_APART = 0.03
-# If a handoff takes this many times as long in one trial as in another, its line moves between other CPUs.
+# If a handoff takes this many times as long in one trial as in another, its line transfers are between other CPUs.
 MODES_APART = 1.5
 # Chance of reporting a drift in a sweep that has none, over all its cells together.
 DRIFT_ALPHA = 0.01
@@ -90,8 +90,8 @@ def _handed(cells: dict[int, list[tuple[int, float]]], handed: dict[int, list[fl
             seen = drift(rates, means)
             if seen and seen.p < DRIFT_ALPHA and seen.size < -LEAST_APART:
                 step = (
-                    "a line moves at two prices here, as when a hypervisor moves CPUs nearer or farther: "
-                    "compare trials of one price, or pin the guest's CPUs"
+                    "line transfers take two times here, as when a hypervisor moves CPUs nearer or farther: "
+                    "compare trials of one time, or pin the guest's CPUs"
                 )
                 found.append(Pattern(name="handoff", cell=index, values=[min(means), max(means)], next_step=step))
     return found

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which model describes a curve best, and how sure that is: AICc and Akaike weights.
+"""Rank models of a curve by AICc and Akaike weights.
 
 AICc = m ln(RSS / m) + 2 k + 2 k (k + 1) / (m - k - 1), for m thread counts, RSS the weighted sum of squares of the
-misses of log throughput (weights average 1), and k the parameters and the variance. Trials at one thread count are
-one observation: what a curve misses there, all of them miss. C. M. Hurvich and C.-L. Tsai, "Regression and time
-series model selection in small samples", Biometrika 76 (1989) 297-307; K. P. Burnham and D. R. Anderson, "Model
-Selection and Multimodel Inference" (2002), chapter 2.
+residuals of log throughput (weights average 1), and k the parameters and the variance. Trials at one thread count
+are one observation: a miss of the curve there is common to all of them. C. M. Hurvich and C.-L. Tsai, "Regression
+and time series model selection in small samples", Biometrika 76 (1989) 297-307; K. P. Burnham and D. R. Anderson,
+"Model Selection and Multimodel Inference" (2002), chapter 2.
 
 A form that was chosen by its fit among c of equal size has 2 ln c added: its share of the prior is 1 / c.
 """
@@ -18,7 +18,7 @@ from pybench.analysis.scaling.profile import PRECISION
 
 
 def aicc(least: float, levels: LevelMeans, model: Model) -> float | None:
-    """Return AICc of a fit with weighted sum of squares ``least``; None where m <= k + 1 leaves it undefined."""
+    """Return AICc of a fit with weighted sum of squares ``least``; None if m <= k + 1."""
     m, k = levels.size, model.size + 1
     if m <= k + 1:
         return None

@@ -36,7 +36,7 @@ def borders_of(cell: Cell, topology: Mapping[str, Any]) -> tuple[Border, ...]:
 
 
 def candidates(borders: Sequence[Border], threads: Floats) -> tuple[Border, ...]:
-    """Return the borders with measurements on both sides: a thread count besides 1 inside, and one beyond.
+    """Return the borders with measurements on both sides: a thread count above 1 inside, and one beyond.
 
     At most MOST_CANDIDATES, the widest kinds first, then the lowest.
     """

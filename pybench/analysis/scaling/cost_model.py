@@ -13,7 +13,7 @@ from pybench.analysis.scaling.model import LevelMeans, Model
 from pybench.stats.estimate import Floats, Interval
 
 SHARES = ((0.0, 0.0), (0.02, 1e-5), (0.3, 1e-4), (0.3, 1e-2), (0.9, 1.0))
-"""Shares of contention and of coherency from which fits start, besides the fit of the line."""
+"""Shares of contention and of coherency from which fits start, in addition to the fit of the line."""
 # Every decade of the shares that can matter, so that a profile misses no valley.
 ALPHAS = np.concatenate(([0.0], np.logspace(-5, 0, 26)))
 BETAS = np.concatenate(([0.0], np.logspace(-8, 0, 41)))
@@ -35,8 +35,8 @@ class CostModel(Model):
         return self.slopes_of(threads, theta)
 
     def slopes_of(self, threads: Floats, thetas: Floats) -> tuple[Floats, Floats]:
-        """Return the same of one or of many."""
-        if self._at is not threads:  # a fit asks for the same thread counts again and again
+        """Return log X and its derivatives of one theta (p,) or of many (k, p)."""
+        if self._at is not threads:  # a fit evaluates the same thread counts many times
             self._at, self._terms = threads, self.terms(threads)
         terms = self._terms
         cost = 1 + thetas[..., 1:] @ terms.T
@@ -46,7 +46,7 @@ class CostModel(Model):
         return thetas[..., :1] + np.log(threads / cost), slopes
 
     def starts(self, levels: LevelMeans) -> list[Floats]:
-        """Return the fit of the law made linear, N / X = cost / gamma, and the best two of a few plain shares.
+        """Return the fit of the linearised law, N / X = cost / gamma, and the best two of a few given shares.
 
         Least squares with weights X / N is close to the fit of the log where noise is small.
         """
@@ -89,7 +89,7 @@ class CostModel(Model):
 
 
 def percent(share: float) -> str:
-    """`3.0`, `12`, `0.034`; without the sign."""
+    """Return a share in percent: `3.0`, `12`, `0.034`, without the sign."""
     value = 100 * share
     if value >= 1:
         return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
@@ -97,20 +97,18 @@ def percent(share: float) -> str:
 
 
 def says_serial(alpha: Interval) -> str:
-    """What a share of contention means."""
+    """Return the meaning of a share of contention, as a sentence."""
     if alpha.low <= 0 and alpha.high >= 1:
-        return "How much of the work is serial cannot be told."
+        return "The serial share of the work is unknown."
     if alpha.low <= 0:
-        return f"No serial share of the work can be told from none: at most {percent(alpha.high)} %."
+        return f"A serial share of the work cannot be distinguished from none: at most {percent(alpha.high)} %."
     low, value, high = (percent(share) for share in (alpha.low, alpha.value, alpha.high))
     return f"{value} % of the work is serial (contention) [{low}, {high}]."
 
 
 def says_coherency(beta: Interval, where: str = "") -> str:
-    """What a cost of coherency means."""
+    """Return the meaning of a cost of coherency, as a sentence."""
     if beta.low <= 0:
-        return (
-            f"No cost of coherency{where} can be told from none: at most {percent(beta.high)} % a pair of threads."
-        )
+        return f"Coherency{where} cannot be distinguished from free: at most {percent(beta.high)} % per pair."
     low, value, high = (percent(share) for share in (beta.low, beta.value, beta.high))
     return f"Each pair of threads{where} costs {value} % of one thread's work in coherency [{low}, {high}]."

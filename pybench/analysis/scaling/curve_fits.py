@@ -2,7 +2,7 @@
 """Fit the scaling models to one curve: parameters, errors, ranking, and the curve to draw.
 
 Intervals of parameters are by profile likelihood. Those of the curve, its peak and ratios of parameters are by a
-parametric bootstrap: the means of the thread counts are drawn anew around the fit, with the fit's own variance.
+parametric bootstrap: the means of the thread counts are drawn around the fit, with the fit's own variance.
 """
 
 import math
@@ -24,12 +24,14 @@ from pybench.stats.estimate import Floats, Interval, check_level, median_interva
 from pybench.stats.modes import two_modes
 
 DRAWS = 200
-DRAWN = 2.0  # the curve is drawn up to so many times the most threads measured
-FLAT = 1e-3  # a curve that ends less than that share below its peak shows none
-PEAKS = 2000  # thread counts at which a peak is looked for, at the most; up to 300 threads that is every one
-DENSE = 32  # up to so many threads every count is a point of the curve
-CLEAR = 10.0  # ratio of Akaike weights beyond which the better model is clearly so
-AGREES = 0.5  # held-out error of the better over that of the other, to tip an unclear ranking
+DRAWN = 2.0  # the curve is drawn to this multiple of the most threads measured
+FLAT = 1e-3  # a curve that ends less than this share below its maximum has no peak
+PEAKS = (
+    2000  # maximum number of thread counts among which a peak is searched; up to 300 threads that is every count
+)
+DENSE = 32  # up to this many threads, every count is a point of the curve
+CLEAR = 10.0  # ratio of Akaike weights beyond which the better model is clearly better
+AGREES = 0.5  # ratio of held-out errors that decides an unclear ranking
 
 
 class FittedParameter(msgspec.Struct, frozen=True):
@@ -57,7 +59,8 @@ class Residual(msgspec.Struct, frozen=True):
 
 
 class FittedCurve(msgspec.Struct, frozen=True):
-    """What to draw: columns of equal length; ``low`` and ``high`` are the band of the curve, not of trials."""
+    """The curve to draw, as columns of equal length; ``low`` and ``high`` are the band of the curve, not of
+    trials."""
 
     threads: list[int]
     rate: list[float]
@@ -78,8 +81,8 @@ class Prediction(msgspec.Struct, frozen=True):
 class ModelFit(msgspec.Struct, frozen=True, kw_only=True):
     """One model fitted to one curve.
 
-    ``aicc`` and ``weight`` (of Akaike, among the models fitted) are None where there are too few thread counts.
-    ``peak`` is in threads; None if no peak is observed: the curve rises to the last count measured, or may.
+    ``aicc`` and ``weight`` (of Akaike, among the models fitted) are None for too few thread counts. ``peak`` is in
+    threads; None if no peak is observed, because the curve, or some of its draws, rise to the last count measured.
     """
 
     name: str
@@ -113,20 +116,20 @@ class CurveFits(msgspec.Struct, frozen=True, kw_only=True):
 
     measured: list[MeasuredLevel]
     borders: list[Knee]
-    """Where knees were looked for."""
+    """The borders at which knees are searched."""
     models: list[ModelFit]
     best: str | None
     verdict: str
-    """Which model is best and how sure that is, in a sentence or two."""
+    """The best model and how sure that is, in a sentence or two."""
     notes: list[str]
-    """What was not fitted and why; what holds for every model."""
+    """Models that were not fitted and why; notes that hold for every model."""
 
 
 class BestFit(msgspec.Struct, frozen=True):
     """The model that describes a curve best."""
 
     fits: CurveFits
-    """Of that model alone."""
+    """The fit of that model alone."""
     weight: float | None
     """Its Akaike weight among all models; None where they cannot be ranked."""
     second: str
@@ -151,9 +154,9 @@ def fit_curve(
     """Fit ``models`` to throughput ``x`` (ops/s) at ``n`` threads, both (trials,), in any order.
 
     ``borders`` are the thread counts at which a placement crosses a border of the topology (see
-    `Placement.borders`), where knees are looked for. Intervals have confidence ``level``.
+    `Placement.borders`), where knees are searched. Intervals have confidence ``level``.
 
-    ValueError: shapes that differ, n not whole or below 1, x not positive and finite, a model that is not there.
+    ValueError: shapes that differ, n not whole or below 1, x not positive and finite, an unknown model.
     """
     check_level(level)
     if np.size(n) == 0 and np.size(x) == 0:
@@ -184,8 +187,8 @@ def fit_curve(
 def best_fit(n: ArrayLike, x: ArrayLike, borders: Sequence[Border] = ()) -> BestFit | None:
     """Return the best model by AICc of throughput ``x`` (ops/s) at ``n`` threads, both (trials,).
 
-    Where fewer than two models can be ranked, the USL stands for all, or Amdahl's law where the USL lacks thread
-    counts; None where that does too. ValueError as `fit_curve`.
+    If fewer than two models can be ranked, it is the USL, or Amdahl's law if the USL lacks thread counts; None if
+    that does too. ValueError as `fit_curve`.
     """
     if np.size(n) == 0 and np.size(x) == 0:
         return None
@@ -299,7 +302,7 @@ def _draws(problem: LogProblem, solution: Solution, seed: int) -> Floats:
 
 
 def _grid(levels: LevelMeans, predict: Sequence[int]) -> Floats:
-    """Return the thread counts to draw: every small one, then 8 % apart, and those measured or asked for."""
+    """Return the thread counts to draw: all small ones, then 8 % apart, and those measured or asked for."""
     most = max(int(levels.most * DRAWN), *predict, 2)
     spaced = np.round(np.geomspace(1, most, max(2, int(math.log(most) / 0.08))))
     dense = np.arange(1.0, min(most, DENSE) + 1)
@@ -316,8 +319,8 @@ def _band(form: Model, theta: Floats, draws: Floats, grid: Floats, level: float)
 
 
 def _peak(form: Model, theta: Floats, draws: Floats, most: int, level: float) -> Interval | None:
-    """Return the count of most throughput; None unless the curve, and its draws, turn down before ``most``."""
-    # Every count, or of very many those that lie far less apart than the peak is sure.
+    """Return the thread count of maximum throughput; None unless the curve and its draws fall before ``most``."""
+    # Every count up to 300 threads; above that, counts that lie closer than the peak's interval is wide.
     counts = np.unique(np.round(np.geomspace(1, most, PEAKS)))
     rates, _ = form.slopes_of(counts, np.vstack((theta, draws)))
     tops = counts[rates.argmax(axis=1)]
@@ -347,7 +350,7 @@ def _prediction(curve: FittedCurve, at: int, levels: LevelMeans) -> Prediction:
 
 
 def _caveats_beyond(judged: HeldOut) -> list[str]:
-    """Say when a model does not carry from the lower half of the thread counts to the upper."""
+    """Return a caveat if a model fitted to the lower half of the thread counts misses the upper half."""
     if judged.extrapolation is None or judged.extrapolation <= POOR_FIT:
         return []
     return [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many thread counts a curve needs for a model; known without loading the models, which takes a while."""
+"""The number of thread counts that models need; a module of its own, so that a sweep need not load the models."""
 
 LEAST_LEVELS = 3
 """Thread counts that any model needs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When not to believe a fitted curve, whatever its model: each a sentence with the figure that raised it."""
+"""Caveats on a fitted curve, for any model: each a sentence with the number that raised it."""
 
 from math import comb
 
@@ -15,21 +15,19 @@ SPARE_LEVELS = 3  # thread counts beyond the parameters, for a fit that can be j
 
 
 def caveats_of_fit(model: Model, levels: LevelMeans, misses: Floats, least: float) -> list[str]:
-    """Say what of the misses (m,) of log throughput, and their weighted sum of squares, speaks against a fit."""
+    """Return caveats from the residuals (m,) of log throughput and their weighted sum of squares ``least``."""
     said = []
     rms = float(np.sqrt(np.average(np.square(misses), weights=levels.trials)))
     worst = int(np.argmax(np.abs(misses)))
     where = f"at {levels.threads[worst]:.0f} threads by {abs(np.expm1(misses[worst])):.0%}"
     if rms > POOR_FIT:
-        said.append(
-            f"it misses the measurements by {rms:.0%} rms, the most {where}: read them, not the parameters"
-        )
+        said.append(f"it misses the measurements by {rms:.0%} rms, most {where}: read them, not the parameters")
     spare, repeats = levels.size - model.size, levels.points - levels.size
     if repeats > 0 and spare > 0:
         p = lack_of_fit_probability(least, spare, levels.within, repeats)
         if p < LACK_OF_FIT_P:
             said.append(
-                f"the measurements leave the curve by more than repeats differ (p {_p(p)}, the most {where}), "
+                f"the measurements leave the curve by more than repeats differ (p {_p(p)}, most {where}), "
                 "so the intervals, which know of repeats alone, are too narrow"
             )
     if spare < SPARE_LEVELS:
@@ -41,10 +39,12 @@ def caveats_of_fit(model: Model, levels: LevelMeans, misses: Floats, least: floa
 
 
 def lack_of_fit_probability(least: float, spare: int, within: float, repeats: int, floor: float = 1e-18) -> float:
-    """Return how likely levels miss a curve that holds by squares of ``least``: Bates & Watts (1988), chapter 1.
+    """Return the probability that thread counts miss a true curve by squares of ``least``: Bates & Watts (1988),
+    chapter 1.
 
-    ``spare`` thread counts are there beyond the parameters, and ``repeats`` trials beyond the thread counts, whose
-    scatter about their means has the sum of squares ``within``, and a variance of ``floor`` at least.
+    ``spare`` is the number of thread counts beyond the parameters, ``repeats`` that of trials beyond the thread
+    counts. The scatter of the repeats about their means has the sum of squares ``within``, and a variance of at
+    least ``floor``.
     """
     from scipy.special import fdtrc
 
@@ -52,7 +52,7 @@ def lack_of_fit_probability(least: float, spare: int, within: float, repeats: in
 
 
 def runs_probability(misses: Floats) -> float:
-    """Return how likely so few runs of one sign are by chance: A. Wald and J. Wolfowitz (1940), exact."""
+    """Return the probability of this few runs of one sign: A. Wald and J. Wolfowitz (1940), exact."""
     signs = np.sign(misses[np.abs(misses) > 1e-9]) > 0
     above, below = int(signs.sum()), int((~signs).sum())
     if above == 0 or below == 0:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well a model predicts thread counts it was not fitted to.
+"""Errors of a model at thread counts that are left out of its fit.
 
-The error of a prediction is |predicted / measured - 1|, measured being the geometric mean of the trials.
+The error of a prediction is |predicted / measured - 1|; measured is the geometric mean of the trials.
 
-* held-out error: each thread count is left out in turn, the model fitted to the rest, and the one left out
-  predicted. The median over all thread counts, the least and the most among them.
-* extrapolation error: fitted to the counts up to half of the most threads, judged on those beyond. The median.
+* held-out error: each thread count is left out in turn, the model is fitted to the others, and predicts it. The
+  result is the median over all thread counts, the smallest and the largest included.
+* extrapolation error: the median error beyond half of the most threads, of a fit to the counts up to there.
 
-A model that chooses among forms of itself chooses anew each time, so the choice sees nothing of what is judged.
+A model that chooses among forms of itself chooses for each fit, so the choice does not see the counts it is judged
+by.
 """
 
 import msgspec
@@ -18,18 +19,18 @@ from pybench.stats.estimate import Floats
 
 
 class HeldOut(msgspec.Struct, frozen=True):
-    """Errors of one model as shares; None where too few thread counts are left to fit it."""
+    """Errors of one model as shares; None if too few thread counts remain to fit it."""
 
     median: float | None
     worst: float | None
     worst_at: int | None
     extrapolation: float | None
     extrapolated_from: int
-    """The most threads that the extrapolation was fitted to."""
+    """The most threads of the fit that was extrapolated."""
 
 
 def held_out(model: Model, levels: LevelMeans, near: Floats) -> HeldOut:
-    """Judge ``model`` by what it was not fitted to; ``near`` is its theta for all thread counts."""
+    """Return the errors of ``model`` at left-out thread counts; ``near`` is its theta for all thread counts."""
     worst_at = median = worst = None
     if levels.size - 1 >= model.size:
         everyone = np.arange(levels.size)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a scaling model is, and how any of them is laid through measurements.
+"""The interface of a scaling model, and least squares of a model through measurements.
 
 A model is a class with a name, its parameters, and the log of throughput with its derivatives. All else (least
 squares, intervals, held-out errors, the drawn curve) is the same for every model.
 
-The likelihood is Gaussian in the log of throughput, with one observation a thread count: the mean of its trials'
+The likelihood is Gaussian in the log of throughput, with one observation per thread count: the mean of its trials'
 logs, weighted by their number. So noise that is a constant share of throughput has one variance everywhere.
 """
 
@@ -40,7 +40,7 @@ class ModelParameter(msgspec.Struct, frozen=True):
     most: float
 
     def outward(self, coordinate: float, scale: float) -> float:
-        """Return what is reported, for throughput in units of ``scale`` ops/s."""
+        """Return the value that is reported, for throughput in units of ``scale`` ops/s."""
         if self.unit == "share":
             return coordinate
         if self.unit == "ops/s":
@@ -49,13 +49,14 @@ class ModelParameter(msgspec.Struct, frozen=True):
 
 
 def gamma() -> ModelParameter:
-    """The rate of one thread, unbounded."""
+    """Return the parameter for the rate of one thread, unbounded."""
     return ModelParameter("gamma", "ops/s", -math.inf, math.inf)
 
 
 @dataclass(frozen=True)
 class LevelMeans:
-    """Trials by thread count: ``threads`` (m,) ascending, the mean ``y`` (m,) of log(X / scale), how many trials.
+    """Trials by thread count: ``threads`` (m,) ascending, the mean ``y`` (m,) of log(X / scale), the number of
+    trials.
 
     ``within`` is the sum of squares of the trials' logs about their mean.
     """
@@ -68,7 +69,7 @@ class LevelMeans:
 
     @classmethod
     def of(cls, n: ArrayLike, x: ArrayLike) -> "LevelMeans":
-        """Group throughput ``x`` (ops/s) at ``n`` threads, one entry a trial, in any order.
+        """Group throughput ``x`` (ops/s) at ``n`` threads, one entry per trial, in any order.
 
         ValueError: shapes that differ, n not whole or below 1, x not positive and finite.
         """
@@ -97,31 +98,31 @@ class LevelMeans:
 
     @cached_property
     def root(self) -> Floats:
-        """The square roots of the weights."""
+        """Return the square roots of the weights, (m,)."""
         return np.sqrt(self.trials)
 
     @property
     def size(self) -> int:
-        """The number of thread counts m."""
+        """Return the number of thread counts m."""
         return int(self.threads.size)
 
     @property
     def points(self) -> int:
-        """The number of trials."""
+        """Return the number of trials."""
         return int(self.trials.sum())
 
     @property
     def most(self) -> int:
-        """The most threads measured."""
+        """Return the most threads measured."""
         return int(self.threads[-1])
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What a model's words are made of: its parameters as reported, and how ratios of them vary."""
+    """The facts for a model's sentences: its parameters as reported, and their values in each draw."""
 
     parameters: dict[str, Interval]
     draws: dict[str, list[float]]
-    """ModelParameter -> its value in each draw of the bootstrap."""
+    """Parameter -> its value in each draw of the bootstrap."""
     peak: Interval | None
     most: int
     """The most threads measured."""
@@ -151,18 +152,18 @@ class Model(ABC):
         """Return log X (m,) at whole ``threads`` (m,), and its derivatives (m, p)."""
 
     def slopes_of(self, threads: Floats, thetas: Floats) -> tuple[Floats, Floats]:
-        """Return the same of many ``thetas`` (k, p): log X (k, m), and its derivatives (k, m, p)."""
+        """Return log X (k, m) and its derivatives (k, m, p) of many ``thetas`` (k, p)."""
         rates, slopes = zip(*(self.slopes(threads, theta) for theta in thetas), strict=True)
         return np.array(rates), np.array(slopes)
 
     @abstractmethod
     def starts(self, levels: LevelMeans) -> list[Floats]:
-        """Return thetas to start least squares from: near the best, whatever the curve."""
+        """Return thetas to start least squares from: near the best for any curve."""
 
     def grid(self, levels: LevelMeans, index: int, psi: float) -> Floats:
-        """Return thetas (k, p) with parameter ``index`` held at ``psi``, all over where the best fit may lie.
+        """Return thetas (k, p) with parameter ``index`` held at ``psi``, wherever the best fit may lie.
 
-        Empty (0, p) where the model knows no more places than the valley that a profile follows.
+        Empty (0, p) if the model has no starting points beyond the valley that a profile follows.
         """
         return np.empty((0, self.size))
 
@@ -171,7 +172,7 @@ class Model(ABC):
         """Return what the parameters mean, in plain sentences."""
 
     def caveats(self, facts: Facts) -> list[str]:
-        """Return when not to believe this model here, beyond what holds for any; sentences without a stop."""
+        """Return caveats of this model on this curve, beyond those of any model; sentences without a full stop."""
         return []
 
     def fit(self, levels: LevelMeans, near: Sequence[Floats] = ()) -> tuple["Model", Floats, float]:
@@ -186,22 +187,22 @@ class Model(ABC):
 
     @property
     def size(self) -> int:
-        """The number of parameters p."""
+        """Return the number of parameters p."""
         return len(self.parameters)
 
     @property
     def choices(self) -> int:
-        """Among how many forms of equal size this one was chosen by its fit."""
+        """Return the number of forms of equal size that this one was chosen from by its fit."""
         return 1
 
     @property
     def label(self) -> str:
-        """The title with what was chosen."""
+        """Return the title with the form that was chosen."""
         return self.title
 
     @property
     def knees(self) -> list[tuple[int, str]]:
-        """Thread counts beyond which the parameters change, each with why."""
+        """Return the thread counts beyond which the parameters change, each with the reason."""
         return []
 
     def levels_needed(self) -> int:
@@ -218,12 +219,12 @@ class LogProblem:
 
     @property
     def size(self) -> int:
-        """The number of parameters p."""
+        """Return the number of parameters p."""
         return self.model.size
 
     @cached_property
     def box(self) -> Box:
-        """The bounds of theta."""
+        """Return the bounds of theta."""
         return (
             np.array([one.least for one in self.model.parameters]),
             np.array([one.most for one in self.model.parameters]),
@@ -231,21 +232,21 @@ class LogProblem:
 
     @property
     def floor(self) -> float:
-        """The least variance that is believed."""
+        """Return the smallest variance that is trusted."""
         return PRECISION**2
 
     @property
     def within(self) -> float:
-        """The trials' scatter about their thread count's mean."""
+        """Return the trials' sum of squares about the mean of their thread count."""
         return self.levels.within
 
     @property
     def points(self) -> int:
-        """The number of trials."""
+        """Return the number of trials."""
         return self.levels.points
 
     def residuals(self, theta: Floats) -> tuple[Floats, Floats]:
-        """Return the weighted misses (m,) and their derivatives (m, p)."""
+        """Return the weighted residuals (m,) and their derivatives (m, p)."""
         fitted, slopes = self.model.slopes(self.levels.threads, theta)
         root = self.levels.root
         return (fitted - self.levels.y) * root, slopes * root[:, None]
@@ -256,11 +257,11 @@ class LogProblem:
         return np.asarray(np.square(misses) @ self.levels.trials, dtype=np.float64)
 
     def grid(self, index: int, psi: float) -> Floats:
-        """Return thetas (k, p) whose parameter ``index`` is ``psi``, wherever the best may be."""
+        """Return thetas (k, p) with parameter ``index`` at ``psi``, wherever the best fit may lie."""
         return self.model.grid(self.levels, index, psi)
 
     def solve(self, starts: Sequence[Floats], polish: bool = False) -> tuple[Floats, float]:
-        """Return the best of the fits from each start; ``polish`` is slower and surer."""
+        """Return the best of the fits from each start; ``polish`` is slower and more reliable."""
         if polish:
             return best_fit(self.residuals, list(starts), self.box, self.floor)
         rough = [minimise(self.residuals, start, self.box, self.floor, ROUGH, ROUGH_STEPS) for start in starts]

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Box = tuple[Floats, Floats]
-"""The least and the greatest value of each parameter, (p,) and (p,)."""
+"""The smallest and the largest value of each parameter, (p,) and (p,)."""
 Residuals = Callable[[Floats], tuple[Floats, Floats]]
 """Parameters (p,) -> residuals (m,) and their Jacobian (m, p)."""
 
-PRECISION = 1e-9  # a throughput is not known better than this, relative; keeps noise-free curves solvable
+PRECISION = 1e-9  # smallest relative error of a throughput; keeps noise-free curves solvable
 MAX_STEPS = 200
 MAX_DOUBLINGS = 60
 
@@ -51,7 +51,7 @@ def minimise(
         gain = total - float(tried_r @ tried_r)
         if gain >= 0:
             at, r, jacobian, total = tried, tried_r, tried_jacobian, total - gain
-        # A strongly damped step changes little wherever it is taken, so it cannot tell that this is the end.
+        # A strongly damped step changes little anywhere, so its small gain does not mean convergence.
         if abs(gain) <= enough * total + tiny and damping < 0.1:
             break
         damping = max(damping / 10, 1e-12) if gain >= 0 else damping * 10
@@ -59,7 +59,7 @@ def minimise(
 
 
 def _step(at: Floats, r: Floats, jacobian: Floats, box: Box, damping: float) -> Floats | None:
-    """Return the damped Gauss-Newton step of the parameters that can move, or None when none can."""
+    """Return the damped Gauss-Newton step of the parameters that can move; None if none can."""
     gradient = jacobian.T @ r
     held = ((at <= box[0]) & (gradient >= 0)) | ((at >= box[1]) & (gradient <= 0))
     if held.all():
@@ -121,7 +121,7 @@ def minimise_all(residuals: Residuals, start: Floats, box: Box, tiny: float, eno
 def best_fit(residuals: Residuals, starts: list[Floats], box: Box, tiny: float) -> tuple[Floats, float]:
     """Return the best of the fits from every start: scipy's trust region, then polished onto the bounds."""
 
-    # Imported here, as everywhere: scipy takes longer to load than what most commands do.
+    # scipy is imported where it is used: it takes longer to load than most commands run.
     from scipy.optimize import least_squares
 
     def misses(theta: Floats) -> Floats:
@@ -169,36 +169,36 @@ def edge(excess: Callable[[float], float], psi: float, step: float, bound: float
 
 
 class Problem(Protocol):
-    """Trials reduced to thread counts, and a curve to lay through them: what least squares needs of a model."""
+    """What least squares needs of a model: a curve through the means of thread counts."""
 
     @property
     def size(self) -> int:
-        """The number of parameters p."""
+        """Return the number of parameters p."""
 
     @property
     def box(self) -> Box:
-        """The bounds of theta."""
+        """Return the bounds of theta."""
 
     @property
     def floor(self) -> float:
-        """The least variance of one trial that is believed, on the fitted scale."""
+        """Return the smallest variance of one trial that is trusted, on the fitted scale."""
 
     @property
     def within(self) -> float:
-        """The sum of squares of the trials about their thread count's mean."""
+        """Return the sum of squares of the trials about the mean of their thread count."""
 
     @property
     def points(self) -> int:
-        """The number of trials."""
+        """Return the number of trials."""
 
     def residuals(self, theta: Floats) -> tuple[Floats, Floats]:
-        """Return the weighted misses (levels,) and their derivatives (levels, p)."""
+        """Return the weighted residuals (levels,) and their derivatives (levels, p)."""
 
     def totals(self, thetas: Floats) -> Floats:
         """Return the sums of squares (k,) of many ``thetas`` (k, p)."""
 
     def grid(self, index: int, psi: float) -> Floats:
-        """Return thetas (k, p) whose parameter ``index`` is ``psi``, wherever the best may be; k may be 0."""
+        """Return thetas (k, p) with parameter ``index`` at ``psi``, wherever the best fit may lie; k may be 0."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ class Solution:
             least = self.profile(index)
 
             def excess(psi: float) -> float:
-                # The signed root is close to linear in psi, which is what makes root-finding quick.
+                # The signed root is close to linear in psi, so root-finding needs few steps.
                 return math.sqrt(max(least(psi) - self.least, 0.0) / allowed) - 1
 
             return edge(excess, psi, step, bound)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of cells, with estimates over their trials, next to the tables that need trials alone."""
+"""The table of cells, with estimates over their trials, together with the tables that need only trials."""
 
 from collections.abc import Iterator, Mapping
 

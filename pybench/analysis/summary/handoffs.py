@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who hands a lock to whom: shares and times by distance, runs and waits, over the valid trials of a cell."""
+"""Handoffs of a cell's valid trials: shares and times by distance, streaks, and waits."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,34 +11,34 @@ from pybench.stats.estimate import Interval, interval_of
 
 
 class DistanceSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Handoffs of one distance: medians over the trials that had any, with their 95 % intervals."""
+    """Handoffs of one distance: medians over the trials that had any, with 95 % intervals."""
 
     distance: Distance
     share: Interval
-    """Of all handoffs."""
+    """Share of all handoffs."""
     mean_ns: Interval
-    """From the giver's leaving to the taker having the guarded line in hand; n is 0 if none was timed."""
+    """Time from the giver's release to the taker holding the guarded line, ns; n is 0 if none was timed."""
     transfers: Interval
-    """The same in line transfers measured shortly before each trial; n is 0 if none was."""
+    """The same in line transfers measured shortly before each trial; n is 0 if none was measured."""
 
 
 class HandoffSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell tells of its handoffs."""
+    """The handoffs of a cell."""
 
     kept: Interval
-    """Share of operations whose member had the lock before, too: nobody was handed it."""
+    """Share of operations that are reacquisitions: the member had the lock before."""
     longest_streak: Interval
-    """Most operations in a row of any member in a trial."""
+    """Longest streak of any member in a trial, operations."""
     longest_wait_ns: Interval
     """Longest timed wait of any member in a trial."""
     longest_gap_ns: Interval
-    """No wait of any member was longer, timed or not."""
+    """Upper bound of any member's wait, timed or not."""
     distances: list[DistanceSummary]
-    """Near to far."""
+    """From near to far."""
 
 
 def summarize_handoffs(trials: Iterable[Trial]) -> HandoffSummary | None:
-    """What the valid trials of one cell tell; None if they tell nothing of handoffs."""
+    """Return the handoffs of the valid trials of one cell; None if they have none."""
     told = [t for t in trials if t.valid and t.handoffs and t.outcome.members and t.outcome.members.longest_streak]
     if not told:
         return None

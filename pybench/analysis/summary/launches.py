@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a launch storm did: per cell, from the counters, phases and timelines of its trials."""
+"""Summarise launch storms per cell, from the counters, phases and timelines of their trials."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,21 +10,21 @@ from pybench.stats.estimate import NOTHING, Interval, interval_of, median_interv
 from pybench.stats.histograms import percentiles_ns
 from pybench.stats.ratios import ratio_interval
 
-# The parts of a launch, in order; `clean` comes after it.
+# The phases of a launch, in order; `clean` follows it.
 PHASES = ("userns", "build", "overlay", "release", "clean")
-# Role -> the phase that times it.
+# Role of bystanders -> the phase that times them.
 BESIDE = {"readers": "read", "listers": "list", "walkers": "walk", "probers": "probe"}
 
 
 class LaunchSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell. Each Interval is the median over its valid trials of a trial's figure, with its 95 % interval."""
+    """One cell. Each Interval is the median over its valid trials, with its 95 % interval."""
 
     cell: Cell
     valid: int
     trials: int
     per_second: Interval
     container_ns: Interval
-    """Wall time of the storm over the containers launched: what one more container costs this host."""
+    """Wall time of the storm over the containers launched: the cost of one more container on this host."""
     p50_ns: Interval
     p99_ns: Interval
     max_ns: Interval
@@ -33,27 +33,27 @@ class LaunchSummary(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     late: int
     not_launched: int
-    """Still waiting when the trial came to its bound."""
+    """Still waiting when the trial reached its deadline."""
     notes: dict[str, int]
-    """First failure of a trial -> trials."""
+    """First failure of a trial -> number of trials."""
     mount_operations: Interval
-    """A container, its clean-up apart."""
+    """Per container, without its clean-up."""
     syscalls: Interval
     peak: Interval
-    """Longest the mount table was; `base` of it was there before."""
+    """Maximum length of the mount table; `base` of it was there before."""
     base: int
     phases: dict[str, tuple[Interval, Interval]]
-    """Phase -> wall and on-CPU time of it in one container, ns."""
+    """Phase -> wall and on-CPU time per container, ns."""
     beside: dict[str, dict[str, Interval]]
-    """Phase of a role beside the storm -> its p50, p99 (ns) and rate a second."""
+    """Phase of the bystanders -> its p50, p99 (ns) and rate per second."""
     probes: int
     probes_late: int
 
 
 def summarize_launches(cell: Cell, trials: Sequence[Trial]) -> LaunchSummary | None:
-    """The summary of one cell, or None if no valid trial launched anything.
+    """Return the summary of one cell, or None if no valid trial launched anything.
 
-    A trial of which every launch failed has no time to tell, but counts in the share of success.
+    A trial in which every launch failed has no times, but counts in the share of success.
     """
     valid = [t for t in trials if t.valid and t.outcome.members and t.outcome.counters.get("launched")]
     if not valid:
@@ -117,7 +117,7 @@ def _figure(trial: Trial, name: str) -> float:
 
 
 def _beside(trials: Sequence[Trial], phase: str) -> dict[str, Interval]:
-    """A storm that was over before the first look has nothing to tell."""
+    """Return p50, p99 and rate of bystanders; empty if every storm was over before their first call."""
     seen = [(t, t.outcome.phases[phase]) for t in trials if t.outcome.phases[phase].calls]
     if not seen:
         return {}
@@ -131,6 +131,6 @@ def _beside(trials: Sequence[Trial], phase: str) -> dict[str, Interval]:
 
 
 def cost_ratio(slow: Sequence[Trial], fast: Sequence[Trial]) -> Interval:
-    """Time per container of one cell over that of another, with its 95 % interval."""
+    """Return the time per container of one cell over that of another, with its 95 % interval."""
     times = [[1 / _figure(t, "throughput") for t in trials if t.valid] for trials in (slow, fast)]
     return ratio_interval(times[0], times[1], drawn=any(t.simulated for t in [*slow, *fast]))

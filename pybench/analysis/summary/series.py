@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the trials of a file to what is known of each cell, and of each scaling curve."""
+"""Summarise the trials of a file by cell and by scaling curve."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell: the median over its valid trials of each trial's figure, with its 95 % interval.
+    """One cell: medians over its valid trials with 95 % intervals.
 
-    Of a simulation each trial is a draw of the uncertain inputs, and the interval is the central 95 % of draws.
+    In a simulation each trial is a draw of the uncertain inputs, and the interval is the central 95 % of draws.
     """
 
     index: int
@@ -34,40 +34,40 @@ class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
     trials: int
     valid: int
     flags: dict[str, int]
-    """Validity check -> trials that failed it."""
+    """Validity check -> number of trials that failed it."""
     failures: dict[str, int]
-    """Reason -> trials without a figure, though this host can do them."""
+    """Reason -> number of trials without results, though this host supports the cell."""
     unsupported: str
-    """What this host cannot do, and needs for it; `` if it can."""
+    """What this host does not support, and what it needs; `` if it supports the cell."""
     throughput: Interval
     p50_ns: Interval
     p99_ns: Interval
     max_ns: Interval
     jain: Interval
     phases: dict[str, tuple[Interval, Interval]]
-    """Phase -> its wall time and its on-CPU time (where that was read) in one operation, ns."""
+    """Phase -> wall time and on-CPU time (where that was read) per operation, ns."""
     handoffs: HandoffSummary | None
-    """None if its workload tells of none, or there was nobody to hand to."""
+    """None if the workload records none, or there is only one member."""
     timer_step_ns: float
-    """Latencies below it cannot be told."""
+    """Latencies below this step cannot be distinguished."""
     speedup: Interval
-    """Throughput over that of the fewest threads in the same series; of those themselves exactly 1."""
+    """Throughput over that of the fewest threads in the same series; exactly 1 for the fewest threads."""
     findings: list[Pattern]
-    """What its valid trials show together: two modes, a drift."""
+    """Patterns over its valid trials: two modes, a drift."""
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """Cells that differ in their thread count alone, ascending: a scaling curve."""
+    """Cells that differ only in their thread count, ascending: a scaling curve."""
 
     cells: list[CellSummary]
     points: list[tuple[int, float]]
-    """Threads and throughput (ops/s) of each valid trial; without those whose threads share CPUs."""
+    """Threads and throughput (ops/s) of each valid trial; without cells whose threads share CPUs."""
     borders: tuple[Border, ...]
     """Thread counts at which the placement crosses a border of the topology."""
 
     @property
     def levels(self) -> int:
-        """How many thread counts have a figure."""
+        """Return the number of thread counts with a valid trial."""
         return len({threads for threads, _ in self.points})
 
     def best(self) -> "BestFit | None":
@@ -76,7 +76,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cell(self) -> Cell:
-        """The first cell, which stands for what all have in common."""
+        """Return the first cell, for the settings that all have in common."""
         return self.cells[0].cell
 
 
@@ -89,9 +89,9 @@ def _best(points: tuple[tuple[int, float], ...], borders: tuple[Border, ...]) ->
 
 
 def unsupported_of(trials: Iterable[Trial]) -> str:
-    """What this host cannot do, and would need, if that is all that these trials show; `` otherwise.
+    """Return what this host does not support, and what it needs, if all trials show only that; `` otherwise.
 
-    A cell that could not be measured at first (by an ordinary user) may be when its sweep goes on (as root).
+    A cell that an ordinary user could not measure may be measured when root resumes its sweep.
     """
     outcomes = [trial.outcome for trial in trials]
     if not outcomes or any(outcome.status != "unsupported" for outcome in outcomes):
@@ -105,10 +105,10 @@ def summarize(
     topology: Mapping[str, Any] | None = None,
     findings: list[Pattern] | None = None,
 ) -> list[Series]:
-    """All series of a file, in the order of its plan. Cells without a trial are in it, with no figures.
+    """Return all series of a file, in the order of its plan; cells without trials are included.
 
     ``topology`` is the header's; without it no borders are known, and no model has knees. ``findings`` are those
-    of `cell_patterns`, which are looked for if they are not given.
+    of `cell_patterns`, which are computed if they are not given.
     """
     by_cell: dict[int, list[Trial]] = defaultdict(list)
     for trial in trials:
@@ -139,7 +139,7 @@ def _series(
     topology: Mapping[str, Any] | None,
     findings: list[Pattern],
 ) -> Series:
-    # Threads that share CPUs say nothing of how more CPUs scale.
+    # Threads that share CPUs do not show how more CPUs scale.
     hardware = [i for i in indices if not cells[i].oversubscribed]
     points = [(cells[i].threads, x) for i in hardware for x in _throughputs(by_cell[i]) if x > 0]
     base = next((i for i in indices if (x := _throughputs(by_cell[i])) and min(x) > 0), None)

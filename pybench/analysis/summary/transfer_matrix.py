@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The matrix of transfers, as fine as can be seen: by CPU, by core, or by groups of neighbouring cores."""
+"""The matrix of line transfers: by CPU, by core, or by groups of adjacent cores."""
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -14,29 +14,29 @@ from pybench.results.latency_summary import PairLatency
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows, and columns, of a matrix: groups of CPUs that lie next to each other."""
+    """The rows and columns of a matrix: groups of adjacent CPUs."""
 
     groups: tuple[tuple[int, ...], ...]
     of: str
-    """What one is: `CPU`, `core`, `group of up to 4 cores`, `L3 domain`."""
+    """The kind of group: `CPU`, `core`, `group of up to 4 cores`, `L3 domain`."""
     sockets: tuple[int, ...]
-    """A socket for each group, that of its first CPU."""
+    """The socket of each group's first CPU."""
 
     @property
     def names(self) -> list[str]:
-        """Each group by its first CPU."""
+        """Return the first CPU of each group."""
         return [str(group[0]) for group in self.groups]
 
 
 def _near(cpu: Cpu) -> tuple[int, int, int, int]:
-    """Where a CPU sits, so that sorting puts neighbours side by side; what is unknown comes last."""
+    """Return a key that sorts adjacent CPUs side by side; unknown places come last."""
     last = 1 << 30
     l3, core = (last if known is None else known for known in (cpu.l3, cpu.core))
     return cpu.socket or 0, l3, core, cpu.number
 
 
 def _split(units: Iterable[list[Cpu]], key: Callable[[Cpu], Hashable], size: int) -> list[list[Cpu]]:
-    """Merge up to `size` neighbouring units, none across a border of `key` of their first CPUs."""
+    """Merge up to `size` adjacent units, none across a border of `key` of their first CPUs."""
     merged = []
     for _, inside in groupby(units, key=lambda unit: key(unit[0])):
         run = list(inside)
@@ -47,10 +47,10 @@ def _split(units: Iterable[list[Cpu]], key: Callable[[Cpu], Hashable], size: int
 
 
 def axis(topology: Topology, cpus: Sequence[int], most: int) -> Axis:
-    """The finest grouping of these CPUs into at most `most` groups (1 or more), neighbours side by side.
+    """Return the finest grouping of CPUs into at most `most` groups (1 or more), adjacent ones side by side.
 
-    CPUs, else cores, else equal groups of cores within an L3 domain, up to whole domains, else within a
-    socket, else anyhow.
+    It is of CPUs, else cores, else equal groups of cores within an L3 domain, up to whole domains, else within a
+    socket, else of any CPUs.
     """
     known = topology.by_number()
     ordered = sorted((known[number] for number in cpus), key=_near)
@@ -90,13 +90,15 @@ def _socket_of(cpu: Cpu) -> Hashable:
 
 
 def finest(pairs: int) -> int:
-    """The most groups that so many sampled pairs can fill, about two pairs to a cell."""
+    """Return the number of groups that this many sampled pairs can fill, about two pairs per cell."""
     return max(2, math.isqrt(pairs))
 
 
 def matrix(rows: Axis, figures: Iterable[PairLatency]) -> NDArray[np.float64]:
-    """Shape (groups, groups), ns, symmetric: the median over the pairs between two groups, or inside one on the
-    diagonal. NaN where there is no valid figure."""
+    """Return the transfer times between groups, (groups, groups) in ns, symmetric; NaN without a valid pair.
+
+    Each is the median over the pairs between two groups, or inside one group on the diagonal.
+    """
     place = {cpu: index for index, group in enumerate(rows.groups) for cpu in group}
     cells: dict[tuple[int, int], list[float]] = {}
     for figure in figures:
@@ -106,6 +108,6 @@ def matrix(rows: Axis, figures: Iterable[PairLatency]) -> NDArray[np.float64]:
     size = len(rows.groups)
     result = np.full((size, size), np.nan)
     for (a, b), values in cells.items():
-        # The lower middle: one that was measured, where siblings and others fall into one cell.
+        # The lower of two middle values is a measured one; a mean would mix siblings with other pairs.
         result[a, b] = result[b, a] = sorted(values)[(len(values) - 1) // 2]
     return result

@@ -102,7 +102,7 @@ def command(
     if fail_if_unsure and not fail_if:
         raise UsageError("--fail-if-unsure needs a condition; add --fail-if 'p99 > 5%'")
     if len(sides) < 2 and not axis:
-        raise UsageError("one side is no comparison; name another file, or an --axis of this one")
+        raise UsageError("a comparison needs two sides; name another file, or an --axis of this one")
     wanted = metrics(metric_text) if metric_text is not None else DEFAULT
     conditions = [parse_condition(text) for text in fail_if]
     files = [[read_columns(path) for path in paths] for paths in expand(sides)]

@@ -148,7 +148,7 @@ def _print_table(answer: "Answer") -> None:
         table.add_row(*(Text(_shown(value)) for value in row))
     console = make_console()
     if not sys.stdout.isatty():
-        # What is piped is searched and cut: no row is folded.
+        # Piped output is searched and cut by other tools, so no row is folded.
         console = Console(highlight=False, width=max(80, console.measure(table).maximum))
     console.print(table)
     click.echo(f"{len(answer.rows)} row{'' if len(answer.rows) == 1 else 's'}", err=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `pybench fit` is given, turned into curves."""
+"""Turn the arguments of `pybench fit` into curves."""
 
 import csv
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from pybench.results.emulated import NOTE, check_emulated
 from pybench.results.names import text_of
 from pybench.results.store import read
 
-# What is beyond these is a slip, and no model's arithmetic takes it.
+# Rates beyond these are typing errors, and overflow the arithmetic of models.
 LEAST_RATE, MOST_RATE = 1e-30, 1e30
 
 
 class CurveInput(msgspec.Struct, frozen=True):
-    """One curve to fit: a trial an entry of ``threads`` and ``rates`` (ops/s)."""
+    """One curve to fit: an entry per trial in ``threads`` and ``rates`` (ops/s)."""
 
     name: str
     settings: dict[str, str]
@@ -32,11 +32,11 @@ class CurveInput(msgspec.Struct, frozen=True):
     borders: Sequence[Border]
     notes: list[str]
     source: str = "measured"
-    """Or `simulated`."""
+    """`measured` or `simulated`."""
 
 
 def names(text: str | None) -> list[str]:
-    """Return the models named in a comma list, or all. UsageError for one that is not there."""
+    """Return the models named in a comma list, or all. UsageError for an unknown one."""
     if text is None:
         return list(MODELS)
     wanted = [word.strip().lower() for word in text.split(",")]
@@ -61,7 +61,7 @@ def thread_list(text: str, option: str) -> list[int]:
 def curves_of_results(path: Path, where: Sequence[str], emulated: bool = False) -> list[CurveInput]:
     """Return the curves of a result file that have the settings ``where`` (NAME=V,... each).
 
-    UsageError: no such file, setting or curve; or it is of an emulated machine, and that is not allowed.
+    UsageError: no such file, setting or curve; a file of an emulated machine, unless that is allowed.
     """
     results = read(path)
     caution = [NOTE] if check_emulated([(path, results.header.host)], emulated) else []
@@ -86,12 +86,12 @@ def curves_of_results(path: Path, where: Sequence[str], emulated: bool = False) 
         kept = [i for i, own in enumerate(all_settings) if own.get(name) in wanted]
         series, all_settings = [series[i] for i in kept], [all_settings[i] for i in kept]
     if not series:
-        raise UsageError("no curve has all of these settings; leave one --where out")
+        raise UsageError("no curve has all settings; leave one --where out")
     curves = [_curve(one, own, shown, caution) for one, own in zip(series, all_settings, strict=True)]
-    told = results.header.simulated
-    if told is None:
+    model = results.header.simulated
+    if model is None:
         return curves
-    note = f"{SIMULATED} on {told.machine}, not measured: intervals are over {told.draws} draws of its inputs."
+    note = f"{SIMULATED} on {model.machine}, not measured: intervals are over {model.draws} draws of its inputs."
     return [
         msgspec.structs.replace(
             curve, name=f"{SIMULATED} {curve.name}", notes=[note, *curve.notes], source="simulated"
@@ -122,9 +122,10 @@ def _curve(series: Series, own: dict[str, str], shown: Sequence[str], caution: S
 
 
 def curves_of_table(path: Path) -> list[CurveInput]:
-    """Return the curve of a CSV table with columns threads and throughput; a row a trial, others are ignored.
+    """Return the curve of a CSV table with columns threads and throughput; a row per trial, other columns are
+    ignored.
 
-    Lines that begin with # are comments. UsageError, naming the line, for what is not such a table.
+    Lines that begin with # are comments. UsageError, naming the line, for a file that is not such a table.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -136,7 +137,7 @@ def curves_of_table(path: Path) -> list[CurveInput]:
         (number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")
     ]
     reader = csv.reader(line for _, line in numbered)
-    # A row may go over several lines; it is told by its last.
+    # A row may span several lines; messages name its last line.
     rows: list[tuple[int, list[str]]] = []
     try:
         for row in reader:

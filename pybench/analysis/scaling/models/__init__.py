@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scaling models. A model is a file here with one class; the class is found by being there."""
+"""The scaling models. A model is a file in this folder with one class, which is found by itself."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -23,4 +23,4 @@ def _found() -> dict[str, type[Model]]:
 
 
 MODELS = _found()
-"""Name -> class, in the order in which they are listed."""
+"""Name -> class, in the order in which models are listed."""

@@ -24,7 +24,7 @@ class Amdahl(CostModel):
         return np.asarray(threads - 1)[:, None]
 
     def says(self, facts: Facts) -> list[str]:
-        """The serial share; the ceiling it sets."""
+        """Return the serial share and the ceiling it sets."""
         alpha = facts.parameters["alpha"]
         said = [says_serial(alpha)]
         if alpha.low > 0:
@@ -36,7 +36,7 @@ class Amdahl(CostModel):
         return said
 
     def caveats(self, facts: Facts) -> list[str]:
-        """At its bound it is a flat line."""
+        """Return a caveat if alpha is at its bound, where the curve is a flat line."""
         if facts.parameters["alpha"].value >= 1:
             return ["alpha is at its bound of 1: throughput falls, and this law cannot fall"]
         return []

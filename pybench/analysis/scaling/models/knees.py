@@ -14,7 +14,7 @@ and with a knee of coherency, m = min(N, b),
 The curve is continuous, and equal rates give back the USL.
 
 Which borders, and which of the two costs, is chosen by AICc among the topology's borders that lie within the
-measured thread counts; the number of forms it was chosen from is held against it (see `ranking`).
+measured thread counts; AICc charges for the number of forms it was chosen from (see `akaike`).
 """
 
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ class KneedUsl(CostModel):
         return np.column_stack([*parts("contention"), *parts("coherency")])
 
     def fit(self, levels: LevelMeans, near: Sequence[Floats] = ()) -> tuple[Model, Floats, float]:
-        """Try one knee at each candidate, of both kinds, then a second beside the best; take the least AICc."""
+        """Try one knee of either kind at each candidate, then a second next to the best; return the least AICc."""
         choices = {count: 2 * len(list(combinations(self.borders, count))) for count in range(1, MOST_KNEES + 1)}
         best: tuple[float, KneedUsl, Floats, float] | None = None
         for count in range(1, MOST_KNEES + 1):
@@ -97,7 +97,7 @@ class KneedUsl(CostModel):
                         continue
                     theta, least = LogProblem(form, levels).solve(form.starts(levels))
                     score = aicc(least, levels, form)
-                    # With too few thread counts for AICc, the fit alone decides where one knee is.
+                    # With too few thread counts for AICc, the fit alone decides where the knee is.
                     score = (1e6 + least) if score is None else score
                     if best is None or score < best[0]:
                         best = (score, form, theta, least)
@@ -107,22 +107,22 @@ class KneedUsl(CostModel):
 
     @property
     def choices(self) -> int:
-        """The number of forms with as many knees."""
+        """Return the number of forms with the same number of knees."""
         return self._choices
 
     @property
     def label(self) -> str:
-        """Name the knees."""
+        """Return the title with the knees."""
         where = " and ".join(str(b) for b, _ in self.at)
         return f"the USL with {'a knee' if len(self.at) == 1 else 'knees'} of {self.kind} at {where}"
 
     @property
     def knees(self) -> list[tuple[int, str]]:
-        """The chosen borders."""
+        """Return the chosen borders."""
         return list(self.at)
 
     def says(self, facts: Facts) -> list[str]:
-        """The first segment as the USL; then how each border changes it."""
+        """Return the first segment's costs as for the USL, then how each border changes them."""
         symbol = SYMBOLS[self.kind]
         said = []
         alpha, beta = facts.parameters["alpha"], facts.parameters["beta"]
@@ -135,19 +135,17 @@ class KneedUsl(CostModel):
         return said
 
     def caveats(self, facts: Facts) -> list[str]:
-        """Knees that an interval does not bear out."""
+        """Return a caveat for each knee whose intervals overlap."""
         symbol = SYMBOLS[self.kind]
         said = []
         for segment, (b, _) in enumerate(self.at, start=2):
             previous = symbol if segment == 2 else f"{symbol}{segment - 1}"
             one, two = facts.parameters[previous], facts.parameters[f"{symbol}{segment}"]
             if one.low <= two.high and two.low <= one.high:
-                said.append(
-                    f"{self.kind} beyond {b} threads cannot be told from that before: the knee may be none"
-                )
+                said.append(f"{self.kind} beyond {b} threads may equal that before: there may be no knee")
         if self._choices > 1:
             said.append(
-                f"the knee was chosen among {self._choices} forms, and its intervals hold that choice for right"
+                f"the knee was chosen among {self._choices} forms, and its intervals take that choice as given"
             )
         return said
 

@@ -19,7 +19,7 @@ import numpy as np
 from pybench.analysis.scaling.model import Facts, LevelMeans, Model, ModelParameter
 from pybench.stats.estimate import Floats, Interval
 
-DECADES = 9 * math.log(10)  # a time this much shorter than an operation's cannot be told from 0
+DECADES = 9 * math.log(10)  # a time shorter than an operation's by this factor cannot be distinguished from 0
 SERIAL = (0.001, 0.01, 0.03, 0.1, 0.3, 0.6, 0.9, 0.99)  # s / (a + s) to start from
 HOME = (1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)  # c / (a + s)
 
@@ -78,7 +78,7 @@ class Queueing(Model):
         return [theta for _, theta in scored[:3]]
 
     def says(self, facts: Facts) -> list[str]:
-        """Work between acquisitions, section, and what each waiter costs."""
+        """Return work between acquisitions, serial section, and the cost of each waiter."""
         a, s, c = (facts.parameters[name] for name in ("a", "s", "c"))
         said = [
             f"A core works for {_time(a)} between acquisitions, and holds the lock for {_time(s)}."
@@ -86,7 +86,9 @@ class Queueing(Model):
             else f"Work between acquisitions {_time(a)}, serial section {_time(s)}: only their sum may be known."
         ]
         if c.low <= 0:
-            said.append(f"No cost of waiters can be told from none: c is at most {_ns(c.high)} a request.")
+            said.append(
+                f"A cost of waiters cannot be distinguished from none: c is at most {_ns(c.high)} a request."
+            )
         else:
             said.append(
                 f"Each waiter slows a hand-over by c/2 = {_ns(c.value / 2)} "
@@ -99,7 +101,7 @@ class Queueing(Model):
         return said
 
     def caveats(self, facts: Facts) -> list[str]:
-        """Assumptions that a closed benchmark loop may break."""
+        """Return a caveat if a closed benchmark loop breaks an assumption of the model."""
         said = []
         if facts.parameters["a"].value < facts.parameters["s"].value:
             said.append(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Universal Scalability Law: Amdahl's, and a cost of keeping every pair of threads coherent."""
+"""The Universal Scalability Law: Amdahl's law with a cost of keeping every pair of threads coherent."""
 
 import math
 
@@ -26,7 +26,7 @@ class Usl(CostModel):
         return np.column_stack((threads - 1, threads * (threads - 1)))
 
     def says(self, facts: Facts) -> list[str]:
-        """Contention; coherency."""
+        """Return contention and coherency; the peak if it lies beyond the measured counts."""
         alpha, beta = facts.parameters["alpha"], facts.parameters["beta"]
         said = [says_serial(alpha), says_coherency(beta)]
         if beta.low > 0 and alpha.value < 1:
@@ -38,11 +38,11 @@ class Usl(CostModel):
         return said
 
     def caveats(self, facts: Facts) -> list[str]:
-        """Parameters on a bound."""
+        """Return caveats for parameters on a bound."""
         capped = [name for name in ("alpha", "beta") if facts.parameters[name].value >= 1]
         said = []
         if capped:
             said.append(f"{' and '.join(capped)} at the bound of 1: throughput falls faster than the law allows")
         if facts.parameters["beta"].value <= 0:
-            said.append("beta is at its bound of 0: this is Amdahl's law, and its lack of a peak is no finding")
+            said.append("beta is at its bound of 0: this is Amdahl's law, and its lack of a peak is not a finding")
         return said
