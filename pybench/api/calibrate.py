@@ -33,7 +33,7 @@ def calibrate(
         path.write_text(to_toml(done.machine), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; name another -o") from None
-    # What was written is what will be read.
+    # Simulations read the file, so it must read well.
     try:
         machine = read_machine(path)
     except UsageError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of this host makes measurements invalid: its settings, and a short real trial."""
+"""The facts of this host that make measurements invalid: its settings, and a short real trial."""
 
 from pathlib import Path
 

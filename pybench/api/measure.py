@@ -76,8 +76,8 @@ def measure(
 
     Axes: threads, place, smt, crew, and any parameter of the workload, each a value or a list. How: duration
     ("50ms"), warmup ("10ms"), target (0.05), trials ((6, 20), or the minimum), budget, operations, seed,
-    oversubscribe. What this host lacks (SMT siblings, a second socket, CPUs for more threads) is left out and
-    named in `missing`.
+    oversubscribe. Values that this host lacks (SMT siblings, a second socket, CPUs for more threads) are left out
+    and named in `missing`.
 
     Raises UsageError for what cannot be meant, UnsupportedError if this host can do none of it, MeasurementError
     if every trial failed, and Interrupted (a KeyboardInterrupt), with the results so far, on Ctrl-C.

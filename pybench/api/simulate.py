@@ -34,9 +34,9 @@ def simulate(
 
     `machine` is one of `pybench machine list`, or a machine file. Axes and parameters are those of `measure()`;
     by default those of `pybench simulate`. Each of `draws` trials per cell is one draw of the machine's
-    uncertain inputs, so intervals are the central 95 % of those. The same call gives the same results to the bit,
-    whatever the number of `workers` (processes; None: one per CPU). What the machine lacks is left out and
-    named in `results[0].header.plan.left_out`.
+    uncertain inputs, so intervals are the central 95 % of draws. The same call gives the same results to the bit,
+    whatever the number of `workers` (processes; None: one per CPU). Values that the machine lacks are left
+    out and named in `results[0].header.plan.left_out`.
 
     Raises UsageError for what cannot be meant or is not modelled, MeasurementError if every simulation failed, and
     Interrupted (a KeyboardInterrupt), with the results so far, on Ctrl-C.

@@ -110,7 +110,7 @@ Exit status:
     help='Print the completion script of a shell; in ~/.bashrc: eval "$(pybench --completion bash)".',
 )
 def cli() -> None:
-    """How a Linux host behaves when every CPU wants the same lock, and what to do about it."""
+    """Measure how a Linux host behaves when every CPU wants the same lock, and what to do about it."""
 
 
 def _point_to_left_switches() -> None:
@@ -128,7 +128,7 @@ class _Lasting(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            # What is left in buffers must not fail again at the end.
+            # The rest in the buffers must not fail again at the end.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
@@ -138,10 +138,10 @@ class _Lasting(io.FileIO):
 
 
 def outlast() -> None:
-    """From now on drop what is printed to a reader that went away; a full disk is a UsageError."""
+    """Drop output to a reader that went away: a sweep piped to `head -1` goes on. UsageError: the disk is full."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        # Not what somebody put in its place.
+        # A stream that a test or a program put in its place stays.
         if stream is None or stream is not getattr(sys, f"__{name}__"):
             continue
         stream.flush()
@@ -153,7 +153,7 @@ def _lasting(stream: TextIO) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(_Lasting(stream.fileno(), "wb", closefd=False)),
         encoding=stream.encoding,
-        # A name of a file that is no UTF-8 goes out as it came in.
+        # A file name that is not UTF-8 goes out as it came in.
         errors="surrogateescape" if stream.errors == "strict" else stream.errors,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,

@@ -11,6 +11,10 @@ from pybench.workloads import WORKLOADS
 
 AnyFunction = Callable[..., Any]
 
+path = click.Path(path_type=Path)
+threads_option = click.option(
+    "--threads", metavar="LIST", help="Run with these thread counts: 1,2,4..max or 1..8. [1,2,4..max]"
+)
 place_option = click.option(
     "--place",
     "places",
@@ -18,14 +22,31 @@ place_option = click.option(
     metavar="WORDS,...",
     help="Run on these placements (see pybench topology). [single-socket, and dual-socket if there are two]",
 )
-
-
+smt_option = click.option(
+    "--smt",
+    metavar="on,off,off:kernel",
+    help="Use SMT siblings, leave them idle, or turn SMT off by the kernel's switch. [on, and off if any]",
+)
+param_option = click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=V,...",
+    help="Vary any parameter; mount.NAME only that of one workload.",
+)
+oversubscribe_option = click.option(
+    "--oversubscribe", is_flag=True, help="Allow more threads than CPUs; mark those cells."
+)
+seed_option = click.option(
+    "--seed", type=int, metavar="N", help="Seed the order of trials. [random, and recorded]"
+)
+report_option = click.option(
+    "--report/--no-report",
+    default=None,
+    help="Write an HTML page of the results next to them. [yes, unless -o names the file]",
+)
 output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write results to FILE, a new one. [results/...jsonl]",
+    "-o", "--output", type=path, metavar="FILE", help="Write results to FILE, a new one. [results/...jsonl]"
 )
 
 
@@ -37,7 +58,7 @@ def option_of(name: str) -> str:
 def parameter_options(
     kinds: Sequence[str] = tuple(WORKLOADS),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that adds an option for each parameter of these workloads, one per name."""
+    """Return a decorator that adds an option for each parameter of the workloads `kinds`, one per name."""
 
     def decorate(function: AnyFunction) -> AnyFunction:
         for name in {p.name: p for kind in kinds for p in WORKLOADS[kind].parameters}:

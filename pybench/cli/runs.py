@@ -133,7 +133,7 @@ def print_measured(measure: Callable[[], Results]) -> Results:
         results, interrupted = stop.results, True
     if results.trials:
         click.echo(err=True)
-        # The libraries of the fits take longer to load than a first figure to measure.
+        # The libraries of the fits take longer to load than a first result to measure.
         from pybench.cli.read.show import print_results
 
         print_results(results)

@@ -1,34 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What compare-smt and compare-sockets share: options, the run, and the verdict."""
+"""The options, the run and the verdict that compare-smt and compare-sockets share."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import click
 
-from pybench.cli.options import output_option, parameter_options
+from pybench.cli.options import output_option, param_option, parameter_options, path, seed_option
 
 
 def sides_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a sweep that both verbs have."""
-    path = click.Path(path_type=Path)
     for option in reversed(
         (
-            click.option(
-                "--param", "params", multiple=True, metavar="NAME=V", help="Set a parameter of a workload."
-            ),
+            param_option,
             click.option("--duration", metavar="TIME", help="Run each trial for TIME. [200ms]"),
             click.option(
-                "--target", type=click.FloatRange(0.001, 1), help="Repeat until the interval is this share. [0.03]"
+                "--target",
+                type=click.FloatRange(0.001, 1),
+                metavar="SHARE",
+                help="Repeat a cell until its 95 % interval is within SHARE of its median. [0.03]",
             ),
-            click.option("--min-trials", type=click.IntRange(6), help="Run at least N trials per cell. [6]"),
-            click.option("--max-trials", type=click.IntRange(6), help="Run at most N valid trials per cell. [30]"),
+            click.option(
+                "--min-trials", type=click.IntRange(6), metavar="N", help="Run at least N trials per cell. [6]"
+            ),
+            click.option(
+                "--max-trials",
+                type=click.IntRange(6),
+                metavar="N",
+                help="Run at most N trials per cell. [30]",
+            ),
             click.option("--budget", metavar="TIME", help="End the sweep after TIME. [3m]"),
-            click.option("--seed", type=int, metavar="N", help="Seed the order of trials. [random, and recorded]"),
+            seed_option,
             output_option,
             click.option("--dry-run", is_flag=True, help="Print the cells, and measure nothing."),
-            click.option("--sysroot", type=path, help="Plan for the host in this tree, with --dry-run."),
+            click.option("--sysroot", type=path, metavar="DIR|FILE", help="Plan for the host in this tree."),
         )
     ):
         function = option(function)

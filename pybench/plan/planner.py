@@ -282,7 +282,7 @@ def _off(cpu: Cpu) -> Cpu:
 
 def member_domains(topology: Topology, cpus: Sequence[int], by: str) -> tuple[int, ...]:
     """Return the domain of each member by its CPU's `socket`, `node` or `l3`, counted from 0 in the order of the
-    members; by socket where the host does not know all of those, and one domain if it does not know sockets."""
+    members; by socket where the host does not know all, and one domain if it does not know sockets."""
     known = topology.by_number()
     for level in (by, "socket"):
         numbers = [getattr(known[cpu], level) for cpu in cpus]

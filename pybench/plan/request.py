@@ -26,7 +26,7 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to sweep and how; None and empty mean the default. The keys of a TOML file are these names.
+    """A sweep as it is asked for; None and empty mean the default. The keys of a TOML file are these names.
 
     `workloads`, `threads`, `place`, `smt`, `crew`, `param` and `offline` are axes: every combination is a cell.
     """

@@ -22,7 +22,7 @@ TRIES = 4
 
 
 def pairs_by_class(topology: Topology, cpus: Sequence[int]) -> dict[Distance, list[Pair]]:
-    """Return every pair of these CPUs, each once, by distance class from near to far; without empty classes."""
+    """Return every pair of the CPUs, each once, by distance class from near to far; without empty classes."""
     known = topology.by_number()
     found: dict[Distance, list[Pair]] = {name: [] for name in DISTANCES}
     for i, a in enumerate(cpus):

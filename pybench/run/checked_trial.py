@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One trial with what the host counted around it: run, and run again if a signal got in between."""
+"""One trial with the host's counters around it, and what a host needs for a trial that it cannot do."""
 
 import errno
 import time
@@ -11,7 +11,7 @@ from pybench.host.meters import HostCounts, HostMeter
 from pybench.native.outcome import Outcome, TrialSpec
 from pybench.results.records import Cell, Evidence
 from pybench.run.checks import flags
-from pybench.run.figures import Usual, evidence
+from pybench.run.figures import Baseline, evidence
 
 NAMESPACES = (
     "mounts need root (CAP_SYS_ADMIN) or unprivileged user namespaces (sysctl user.max_user_namespaces, "
@@ -43,12 +43,12 @@ StartMeters = Callable[[Sequence[int]], Callable[[], HostCounts]]
 
 
 def start_meters(cpus: Sequence[int]) -> Callable[[], HostCounts]:
-    """Read this host's counters now, and again when what is returned is called."""
+    """Read this host's counters now, and again when the returned function is called."""
     return HostMeter(cpus).around
 
 
 class CheckedTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """How a trial ended. Evidence only if it ended well, and flags, unless its CPUs were gone."""
+    """The end of a trial. It has evidence only if it ended well, and flags then or if its CPUs were gone."""
 
     outcome: Outcome
     started: float
@@ -59,23 +59,23 @@ class CheckedTrial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(
-    cell: Cell, spec: TrialSpec, run_trial: RunTrial, meters: StartMeters, usual: Usual | None = None
+    cell: Cell, spec: TrialSpec, run_trial: RunTrial, meters: StartMeters, baseline: Baseline | None = None
 ) -> CheckedTrial:
-    """Run one trial of a cell; `usual` is what its valid trials showed so far."""
+    """Run one trial of a cell; `baseline` is of its valid trials so far."""
     started, clock = time.time(), time.monotonic()
     around = meters(cell.cpus)
     outcome = run_trial(spec)
     while outcome.status == "interrupted":
-        # A signal whose handler let us go on (a resized window): the trial is done again.
+        # The handler of a signal let the program go on (a resized window): the trial is run again.
         around = meters(cell.cpus)
         outcome = run_trial(spec)
     counted = around()
     measured = CheckedTrial(outcome=outcome, started=round(started, 3), seconds=round(time.monotonic() - clock, 4))
     if outcome.members is None:
-        # Whose CPU is gone cannot even start: the trial is invalid like one that was hit under way.
+        # A member whose CPU is gone cannot start: the trial is invalid, as if its CPU went away later.
         gone = outcome.status == "failed" and (counted.topology or counted.barred)
         return msgspec.structs.replace(measured, flags=["topology"]) if gone else measured
-    seen = evidence(cell, outcome, counted, usual or Usual(), by_time=not spec.operations)
+    seen = evidence(cell, outcome, counted, baseline or Baseline(), by_time=not spec.operations)
     return msgspec.structs.replace(measured, evidence=seen, flags=flags(cell, seen))
 
 

@@ -98,7 +98,7 @@ def _speed_changed(_: Cell, seen: Evidence, threshold: float) -> bool:
 CHECKS: tuple[Check, ...] = (
     Check(
         name="overlap",
-        # All members must be at the lock nearly all the time, or the thread count does not mean what it says.
+        # All members must be at the lock nearly all the time, or the trial has fewer threads than its cell.
         evidence=("overlap",),
         threshold=0.98,
         fails=lambda _, seen, threshold: seen.overlap < threshold,
@@ -202,7 +202,7 @@ CHECKS: tuple[Check, ...] = (
         evidence=("interrupts",),
         threshold=4000.0,
         fails=_interrupted,
-        reason="a CPU had more than 4000 interrupts a second besides its timer's",
+        reason="a CPU had more than 4000 interrupts a second without its timer's",
         next_step="move interrupts elsewhere (/proc/irq/*/smp_affinity_list), or choose other CPUs with --place",
         blind="hosts so wide that reading /proc/interrupts takes too long: there only softirqs count",
     ),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the outcome of one trial to its figures and evidence."""
+"""The results and the evidence of one trial, computed from its outcome."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,8 +14,8 @@ from pybench.stats.histograms import percentiles_ns
 from pybench.workloads import workload
 
 
-class Usual(msgspec.Struct, frozen=True, kw_only=True):
-    """What valid trials of a cell usually show, to hold others against; empty or None where that is not known."""
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """Medians over the valid trials of a cell so far, to compare the next with; empty or None: not known yet."""
 
     work_ns: Sequence[float] = ()
     """Each member's time for the fixed chain of work."""
@@ -23,11 +23,11 @@ class Usual(msgspec.Struct, frozen=True, kw_only=True):
     """`Evidence.waited`."""
 
 
-NOTHING_USUAL = Usual()
+NO_BASELINE = Baseline()
 
 
 def figures(members: Members, phases: Mapping[str, Phase], latency: str) -> Figures:
-    """The figures of a trial. `latency` names the phase whose percentiles are meant."""
+    """Return the results of a trial. `latency` names the phase whose percentiles are reported."""
     main = _main(members)
     operations = [members.operations[i] for i in main]
     total = sum(operations)
@@ -47,9 +47,9 @@ def figures(members: Members, phases: Mapping[str, Phase], latency: str) -> Figu
 def handoffs_by_distance(
     handoffs: Handoffs, between: Sequence[Sequence[Distance]], transfer_ns: Mapping[Distance, float] | None = None
 ) -> list[HandoffFigure]:
-    """Sums of a trial's handoffs by distance, near to far.
+    """Return the sums of a trial's handoffs by distance, near to far.
 
-    `between` has shape (members, members); `transfer_ns` is what moving one line took shortly before.
+    `between` has shape (members, members); `transfer_ns` is the time of one line transfer shortly before, in ns.
     """
     limits = transfer_ns or {}
     sums: dict[Distance, list[int]] = {}
@@ -77,12 +77,12 @@ def _main(members: Members) -> list[int]:
 
 
 def evidence(
-    cell: Cell, outcome: Outcome, around: HostCounts, usual: Usual = NOTHING_USUAL, *, by_time: bool = True
+    cell: Cell, outcome: Outcome, around: HostCounts, baseline: Baseline = NO_BASELINE, *, by_time: bool = True
 ) -> Evidence:
-    """The evidence of a trial that ended well.
+    """Return the evidence of a trial that ended well.
 
-    `usual` is what the cell's valid trials showed so far; `by_time` tells
-    that the trial was ended by time, not by a count of operations.
+    `baseline` is of the cell's valid trials so far; `by_time` is True if the trial was ended by time, rather than
+    by a count of operations.
     """
     members = outcome.members
     assert members is not None
@@ -92,7 +92,7 @@ def evidence(
     waited = sum(ns / span for ns, span in zip(members.waited_ns, spans, strict=False))
     involuntary = (n * 1e9 / span for n, span in zip(members.involuntary_switches, spans, strict=True))
     offset_ns, drift = _clock(members.clock_offset_ns, spans)
-    change, loss = _speed(members.work_ns, usual.work_ns)
+    change, loss = _speed(members.work_ns, baseline.work_ns)
     main = _main(members)
     total = sum(members.operations[i] for i in main)
     own_end = workload(cell.workload).ends_by_itself
@@ -105,7 +105,7 @@ def evidence(
         off_cpu=round(max(off), 6),
         off_cpu_sum=round(sum(off), 6),
         waited=round(waited, 6),
-        waited_more=round(max(waited - usual.waited, 0.0), 6) if usual.waited is not None else 0.0,
+        waited_more=round(max(waited - baseline.waited, 0.0), 6) if baseline.waited is not None else 0.0,
         steal=round(around.steal, 6),
         load=round(around.load, 2),
         running=around.running,
@@ -133,20 +133,20 @@ def evidence(
 
 
 def _miss(achieved: Sequence[float], asked: Sequence[float]) -> float:
-    """Largest share by which a time missed what was asked; what was not asked cannot be missed."""
+    """Return the largest share by which a time missed what was asked; times that were not asked are left out."""
     misses = (abs(got / want - 1) for got, want in zip(achieved, asked, strict=False) if want > 0)
     return round(max(misses, default=0.0), 6)
 
 
-def _speed(work_ns: Sequence[Sequence[float]], usual: Sequence[float]) -> tuple[float, float]:
-    """(largest change over the trial, largest loss against the usual), as shares."""
+def _speed(work_ns: Sequence[Sequence[float]], baseline: Sequence[float]) -> tuple[float, float]:
+    """Return (largest change over the trial, largest loss against the baseline), as shares."""
     change = max((max(pair) / min(pair) - 1 for pair in work_ns if min(pair) > 0), default=0.0)
-    losses = (max(pair) / want - 1 for pair, want in zip(work_ns, usual, strict=False) if want > 0)
+    losses = (max(pair) / want - 1 for pair, want in zip(work_ns, baseline, strict=False) if want > 0)
     return round(change, 6), round(max([*losses, 0.0]), 6)
 
 
 def _clock(offsets: Sequence[Sequence[float]], spans: Sequence[int]) -> tuple[float, float]:
-    """(largest distance from the first member's clock at the start, largest share a clock ran fast or slow)."""
+    """Return (largest distance from the first member's clock at the start in ns, largest drift)."""
     distance = max((abs(start) for start, _ in offsets), default=0.0)
     drift = max(
         (abs(stop - start) / span for (start, stop), span in zip(offsets, spans, strict=False)), default=0.0
@@ -155,7 +155,7 @@ def _clock(offsets: Sequence[Sequence[float]], spans: Sequence[int]) -> tuple[fl
 
 
 def _misplaced(cell: Cell, outcome: Outcome, members: Members) -> int:
-    """Pieces of memory known to be elsewhere than asked: the contended line, and each member's own."""
+    """Return how many pieces of memory are known to be elsewhere than asked: the contended line, members' own."""
     wrong = 0
     line, after = outcome.line_node, outcome.line_node_after
     if line >= 0:

@@ -38,7 +38,7 @@ class Backend(Protocol[AnyTrial]):
         """Return the record of why the run stopped."""
 
     def raise_if_nothing(self, trials: Sequence[AnyTrial]) -> None:
-        """Raise UnsupportedError or MeasurementError if no trial gave a figure."""
+        """Raise UnsupportedError or MeasurementError if no trial gave a result."""
 
 
 class Observer:

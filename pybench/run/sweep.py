@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a plan: rounds of trials in seeded order, each cell repeated until it is sure."""
+"""The measuring backend of the run loop: rounds of trials in seeded order, until each cell is sure."""
 
 import statistics
 import time
@@ -18,7 +18,7 @@ from pybench.native.outcome import Members, Outcome, TrialSpec
 from pybench.plan.order import block_order, host_state, round_order, rounds_in_block, states_of, trial_ns
 from pybench.results.records import Cell, End, Plan, Trial, trial_of
 from pybench.run.checked_trial import RunTrial, StartMeters, measure, start_meters, unsupported_words
-from pybench.run.figures import Usual, figures, handoffs_by_distance
+from pybench.run.figures import Baseline, figures, handoffs_by_distance
 from pybench.run.line_transfers import quick_look
 from pybench.stats.estimate import median_interval
 from pybench.workloads import workload
@@ -26,27 +26,27 @@ from pybench.workloads import workload
 if TYPE_CHECKING:
     from pybench.host.switches.controls import Controls
 
-# Bound of a trial that ends by itself; what is not done by then counts as not done.
+# Bound of a trial that ends by itself; the rest of its work counts as not done.
 LONGEST_OWN_NS = 60 * 10**9
 # All pairs of 32 members.
 MOST_HANDOFF_PAIRS = 1024
 
-# What switching stirs up (balancing, parked kernel threads, clocks) gets so long to lie down.
+# Switching starts balancing and moves kernel threads and clocks; wait until they are done.
 SETTLE_S = 0.2
 
-# Clean trials of a cell from whose medians on others can be told to be unusual.
-LEAST_FOR_USUAL = 3
+# Valid trials of a cell that make a baseline for the next.
+LEAST_FOR_BASELINE = 3
 
 
 class CellState:
-    """What is known of one cell so far."""
+    """The trials of one cell so far."""
 
     def __init__(self) -> None:
         self.throughputs: list[float] = []
         self.repeats = 0
         self.invalid = 0
         self.unsupported = False
-        """Its last trial in this run was not to be had on this host."""
+        """True if this host could not do its last trial in this run."""
         self._never_ran = 0
         self._work_ns: list[list[float]] = []
         self._waited: list[float] = []
@@ -66,23 +66,23 @@ class CellState:
 
     @property
     def counted(self) -> int:
-        """Trials that count towards the most of a cell: invalid ones are run again."""
+        """Return how many trials count towards the maximum of a cell: invalid ones are run again."""
         return self.repeats - self.invalid - self._never_ran
 
-    def usual(self) -> Usual:
-        """What the cell's valid trials usually show; nothing until that is known."""
-        if len(self.throughputs) < LEAST_FOR_USUAL:
-            return Usual()
+    def baseline(self) -> Baseline:
+        """Return medians over the cell's valid trials; an empty baseline while they are few."""
+        if len(self.throughputs) < LEAST_FOR_BASELINE:
+            return Baseline()
         work = [statistics.median(column) for column in zip(*self._work_ns, strict=True)]
-        return Usual(work_ns=work, waited=statistics.median(self._waited) if self._waited else None)
+        return Baseline(work_ns=work, waited=statistics.median(self._waited) if self._waited else None)
 
     def done(self, plan: Plan) -> bool:
-        """True if no more trials are wanted: sure enough, at its limits, or not to be had on this host."""
+        """Return True if no more trials are wanted: sure enough, at its limits, or not possible on this host."""
         full = self.counted >= plan.max_trials or self.invalid >= max(plan.max_invalid, 1)
         return self.unsupported or full or self.sure(plan)
 
     def sure(self, plan: Plan) -> bool:
-        """True if the interval of the median is within the target."""
+        """Return True if the interval of the median is within the target."""
         if len(self.throughputs) < plan.min_trials:
             return False
         interval = median_interval(self.throughputs)
@@ -90,7 +90,7 @@ class CellState:
 
 
 class Sweep:
-    """A plan under way. Iterate over `trials()`; what was measured before (a resumed file) is counted."""
+    """A plan that is being measured. Iterate over `trials()`; trials `before`, of a resumed file, are counted."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Sweep:
         self._slowest: dict[int, float] = defaultdict(float)
         for trial in before:
             self._count(trial)
-        # Who could not do it then may now: as root, or with a module loaded.
+        # This host may do now what it could not do then: as root, or with a module loaded.
         for state in self.states:
             state.unsupported = False
 
@@ -132,7 +132,7 @@ class Sweep:
         return [i for i, state in enumerate(self.states) if not state.done(self.plan)]
 
     def _block(self, state: HostState, until: int) -> Iterator[Trial]:
-        """Rounds of the cells that want the host in one state, until each has so many trials."""
+        """Run rounds of the cells that want the host in one state, until each has `until` trials."""
         while not self._used_up:
             open_cells = [i for i in self._open() if self._state_of[i] == state and self.states[i].repeats < until]
             if not open_cells:
@@ -159,7 +159,7 @@ class Sweep:
             time.sleep(SETTLE_S)
 
     def _meters(self, cpus: Sequence[int]) -> Callable[[], HostCounts]:
-        """The meters, which also tell if the host is not in the state that was set."""
+        """Start the meters, which also report if the host is not in the state that was set."""
         around = self._read_meters(cpus)
 
         def with_state() -> HostCounts:
@@ -170,13 +170,13 @@ class Sweep:
         return with_state
 
     def end(self, interrupted: bool = False) -> End:
-        """The record of why the sweep stopped."""
+        """Return the record of why the sweep stopped."""
         sure = all(state.sure(self.plan) or state.unsupported for state in self.states)
         reason = "interrupted" if interrupted else "sure" if sure else "limit"
         return End(reason=reason, seconds=round(time.monotonic() - self._started, 3))
 
     def progress(self) -> float:
-        """Share of the work done, 0 to 1: by time if there is a budget, by trials otherwise."""
+        """Return the share of the work done, 0 to 1: by time if there is a budget, by trials otherwise."""
         plan = self.plan
         wanted = [1.0 if s.done(plan) else _progress(s, plan) for s in self.states]
         by_trials = sum(wanted) / len(wanted)
@@ -195,7 +195,7 @@ class Sweep:
         raise MeasurementError(f"every trial failed: {'; '.join(reasons)}")
 
     def _look_at_transfers(self, indices: Sequence[int]) -> None:
-        """What a line transfer takes now, by distance, if cells of this round will hand a lock over."""
+        """Measure a line transfer by distance, if cells of this round will hand a lock over."""
         cells = [self.plan.cells[i] for i in indices]
         handing = (cell for cell in cells if cell.threads > 1 and workload(cell.workload).hands_over)
         cpus = sorted({cpu for cell in handing for cpu in cell.cpus})
@@ -203,7 +203,7 @@ class Sweep:
             self._transfer_ns = quick_look(self._topology, cpus, self._run_trial, self._meters)
 
     def _with_handoffs(self, trial: Trial, cell: Cell) -> Trial:
-        """The trial with its handoffs by distance, if it has any and the host's distances are known."""
+        """Return the trial with its handoffs by distance, if it has any and the host's distances are known."""
         handoffs = trial.outcome.handoffs
         if handoffs is None or self._topology is None:
             return trial
@@ -224,7 +224,7 @@ class Sweep:
     def _trial(self, index: int) -> Trial:
         cell, state = self.plan.cells[index], self.states[index]
         spec = trial_spec(self.plan, cell, state.repeats)
-        measured = measure(cell, spec, self._run_trial, self._meters, state.usual())
+        measured = measure(cell, spec, self._run_trial, self._meters, state.baseline())
         outcome = measured.outcome
         trial = trial_of(
             cell,
@@ -241,21 +241,21 @@ class Sweep:
             return trial
         trial = self._with_handoffs(trial, cell)
         if not any(count for i, count in enumerate(outcome.members.operations) if outcome.members.is_main(i)):
-            # Every launch of it failed: there is no latency to tell.
+            # Every launch failed, so there is no latency.
             return trial
         latency = workload(cell.workload).latency
         return msgspec.structs.replace(trial, figures=figures(outcome.members, outcome.phases, latency))
 
 
 def lean(outcome: Outcome) -> Outcome:
-    """Without the pairs of so many members that they would dwarf all else; their sums by distance stay."""
+    """Return the outcome without pairs of handoffs if they are too many to keep; sums by distance stay."""
     if outcome.handoffs is None or len(outcome.handoffs.count) <= MOST_HANDOFF_PAIRS:
         return outcome
     return msgspec.structs.replace(outcome, handoffs=None)
 
 
 def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:
-    """What the core is asked for one repeat of a cell."""
+    """Return what the core runs for one repeat of a cell."""
     own_end = workload(cell.workload).ends_by_itself
     return TrialSpec(
         workload=cell.workload,
@@ -273,13 +273,13 @@ def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:
 
 
 def _work(members: Members) -> list[float]:
-    """Each member's mean time for the fixed chain of work, before and after the trial."""
+    """Return each member's mean time for the fixed chain of work, before and after the trial, in ns."""
     return [statistics.fmean(pair) for pair in members.work_ns]
 
 
 def _progress(state: CellState, plan: Plan) -> float:
-    """Share of a cell's trials that are done: of the least, then of a few more each time that was not enough; or
-    of the invalid ones that it may have."""
+    """Return the share of a cell's trials that are done: of the minimum, then of a few more each time that it was
+    not enough; or of the invalid ones that it may have."""
     done = state.counted
     expected = plan.min_trials if done < plan.min_trials else min(plan.max_trials, done + 4)
     return max(done / expected, state.invalid / max(plan.max_invalid, 1))

@@ -19,7 +19,7 @@ from pybench.present.caveats import finding_words
 from pybench.results.records import Cell, Evidence, Figures, HandoffFigure, Trial
 from pybench.run import checks as validity
 from pybench.run.checks import CHECKS, THRESHOLDS, explain, flags
-from pybench.run.figures import Usual, evidence
+from pybench.run.figures import Baseline, evidence
 from pybench.stats.modes import drift, two_modes
 from pybench.workloads import workload
 
@@ -161,13 +161,13 @@ def test_clocks_that_warp_or_run_wrong(offset_ns: float, rate: float) -> None:
 def test_speed_over_a_trial_and_against_the_usual(during: float, before: float) -> None:
     """A whole slow trial is seen by what the cell usually takes, one that became slow by itself."""
     work = [[1000.0 * before, 1000.0 * before * during], [1000.0, 1000.0]]
-    got = evidence(SPIN, outcome(work_ns=work), HostCounts(), Usual(work_ns=[1000.0, 1000.0]))
+    got = evidence(SPIN, outcome(work_ns=work), HostCounts(), Baseline(work_ns=[1000.0, 1000.0]))
     assert got.speed_change == pytest.approx(during - 1, abs=1e-6)
     assert got.speed_loss == pytest.approx(during * before - 1, abs=1e-6)
     assert evidence(SPIN, outcome(work_ns=work), HostCounts()).speed_loss == 0
     for unknown in (outcome(), outcome(work_ns=[])):
-        assert evidence(SPIN, unknown, HostCounts(), Usual(work_ns=[1000.0, 1000.0])).speed_loss == 0
-    assert evidence(SPIN, outcome(work_ns=work), HostCounts(), Usual(work_ns=[0.0, 0.0])).speed_loss == 0
+        assert evidence(SPIN, unknown, HostCounts(), Baseline(work_ns=[1000.0, 1000.0])).speed_loss == 0
+    assert evidence(SPIN, outcome(work_ns=work), HostCounts(), Baseline(work_ns=[0.0, 0.0])).speed_loss == 0
 
 
 def test_where_memory_was(monkeypatch: pytest.MonkeyPatch) -> None:

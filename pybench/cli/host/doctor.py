@@ -21,9 +21,9 @@ from pybench.present.views.doctor import doctor
     metavar="DIR|FILE",
     help="Read another host: a folder with its sys and proc, or a file from `pybench topology --capture`.",
 )
-@click.option("--place", "words", default="all", metavar="WORDS", help="The CPUs that will be measured. [all]")
+@click.option("--place", "words", default="all", metavar="WORDS", help="Check these CPUs. [all]")
 @click.option("--quick", is_flag=True, help="Leave out the short trial on these CPUs.")
-@click.option("--strict", is_flag=True, help="Exit 1 if there is a problem that would disturb a measurement.")
+@click.option("--strict", is_flag=True, help="Exit 1 if there is a problem.")
 @click.option("--restore", is_flag=True, help="Put switches back that a dead run left turned, and nothing else.")
 @click.option("--dry-run", is_flag=True, help="With --restore: print what would be put back, and change nothing.")
 @click.option("--forget", is_flag=True, help="With --restore: delete the journal and leave the host as it is.")

@@ -12,18 +12,19 @@ from pybench.workloads import WORKLOADS
 
 @click.command(cls=SectionedCommand)
 @click.argument("workloads", nargs=-1, metavar=f"[{'|'.join(WORKLOADS)}]...")
-@click.option("--place", metavar="WORDS", help="CPUs to compare on: socket:0, all, core:0-3. [the first socket]")
+@click.option("--place", metavar="WORDS", help="Compare on these CPUs: socket:0, all, core:0-3. [socket:0]")
 @click.option("--kernel", is_flag=True, help="Turn SMT off by the kernel's switch, not leave siblings idle.")
 @click.option("--allow-host-changes", is_flag=True, help="Allow --kernel. SMT is put back, whatever happens.")
 @sides_options
 def command(
     workloads: tuple[str, ...], place: str | None, kernel: bool, allow_host_changes: bool, **options: Any
 ) -> None:
-    """Compare this host with and without SMT, and end in a verdict.
+    """Compare this host with and without SMT, and give a verdict.
 
-    Two questions, both answered: what the siblings add on the same cores (twice the threads), and what packing
-    the same threads on half the cores costs. One thread a core against all siblings, at 1, 2, 4, ... cores of one
-    socket, interleaved in one sweep; mount, spin and stat unless told. By placement: siblings are left idle.
+    Answers two questions: what the siblings add on the same cores (twice the threads), and what packing the same
+    threads on half the cores costs. Measures one thread per core and all siblings, at 1, 2, 4, ... cores of one
+    socket, interleaved in one sweep; by default the workloads mount, spin and stat. Without --kernel, siblings are
+    left idle.
 
     \b
     pybench compare-smt

@@ -14,11 +14,11 @@ from pybench.workloads import WORKLOADS
 @click.argument("workloads", nargs=-1, metavar=f"[{'|'.join(WORKLOADS)}]...")
 @sides_options
 def command(workloads: tuple[str, ...], **options: Any) -> None:
-    """Compare one socket of this host with two, and end in a verdict.
+    """Compare one socket of this host with two, and give a verdict.
 
-    Two questions, both answered: what spreading the same threads over two sockets does, and what the second
-    socket adds with as many threads again. One thread a core, so that SMT is left out of it, at 1, 2, 4, ...
-    threads a socket, interleaved in one sweep; mount, spin and stat unless told.
+    Answers two questions: what spreading the same threads over two sockets does, and what the second socket adds
+    with twice the threads. Measures one thread per core, which excludes SMT, at 1, 2, 4, ... threads per socket,
+    interleaved in one sweep; by default the workloads mount, spin and stat.
 
     \b
     pybench compare-sockets

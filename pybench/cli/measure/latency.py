@@ -14,36 +14,36 @@ from pybench.cli.options import output_option
 @click.option(
     "--place",
     metavar="WORDS",
-    help="The CPUs to pair, as `pybench topology --place` takes them. [all]",
+    help="Pair these CPUs (see pybench topology). [all]",
 )
-@click.option("--method", "methods", metavar="cas,store,lines", help="How the line is passed. [cas,store]")
+@click.option("--method", "methods", metavar="cas,store,lines", help="Pass the line by these methods. [cas,store]")
 @click.option(
     "--rounds",
     type=click.IntRange(1),
     metavar="N",
-    help="Measurements of each pair. [3 to 7, as fit the budget]",
+    help="Measure each pair N times. [3 to 7, as fit the budget]",
 )
-@click.option("--duration", metavar="TIME", help="Length of a measurement. [10ms]")
+@click.option("--duration", metavar="TIME", help="Measure for TIME. [10ms]")
 @click.option(
     "--budget",
     metavar="TIME",
-    help="Measure all pairs if they fit, else as many of each class as do. [1m]",
+    help="Measure all pairs if that takes TIME at most, else a sample of each class. [1m]",
 )
 @click.option("--all", "every_pair", is_flag=True, help="Measure all pairs, however long it takes.")
-@click.option("--seed", type=int, metavar="N", help="Seed of order and sample. [random, and recorded]")
+@click.option("--seed", type=int, metavar="N", help="Seed the order and the sample. [random, and recorded]")
 @output_option
 @click.option(
     "--chart",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Draw the heat map into FILE, .svg or .png, as well.",
+    help="Also draw the heat map into FILE, .svg or .png.",
 )
 def command(chart: Path | None, **options: Any) -> None:
     """Measure how long a cache line takes from each CPU to each other one.
 
-    Two pinned threads pass a line back and forth; a transfer is half a round trip. It is the least that handing
-    over a lock can take between these CPUs. Shown as a heat map and by what the CPUs share: a core, an L3 cache,
-    a socket; and kept in a JSON Lines file.
+    Two pinned threads pass a line back and forth; a transfer is half a round trip. No handoff of a lock between
+    these CPUs can be faster. Results are printed as a heat map and by what the CPUs share (a core, an L3 cache, a
+    socket), and written to a JSON Lines file.
 
     \b
     Methods
@@ -75,7 +75,7 @@ def _measure(
 
     path = output or new_name("latency")
     interrupted = False
-    # A trial takes some ms, less than drawing.
+    # A trial takes some ms, less than drawing the bar.
     bar = Bar("measuring", lambda header: [plan_words(header.plan)], every_s=0.2)
     try:
         file = latency(

@@ -6,78 +6,81 @@ from typing import Any
 
 import click
 
-from pybench.cli.options import SectionedCommand, output_option, parameter_options, place_option
+from pybench.cli.options import (
+    SectionedCommand,
+    output_option,
+    oversubscribe_option,
+    param_option,
+    parameter_options,
+    path,
+    place_option,
+    report_option,
+    seed_option,
+    smt_option,
+    threads_option,
+)
 from pybench.errors import UsageError
 from pybench.workloads import WORKLOADS
 
 
 @click.command(cls=SectionedCommand)
 @click.argument("workloads", nargs=-1, metavar=f"[{'|'.join(WORKLOADS)}]...")
-@click.option("--threads", metavar="LIST", help="Thread counts: 1,2,4..max or 1..8. [1,2,4..max]")
+@threads_option
 @place_option
-@click.option(
-    "--smt",
-    metavar="on,off,off:kernel",
-    help="With SMT siblings; siblings left idle; or SMT turned off by the kernel's switch. [on, and off if any]",
-)
+@smt_option
 @click.option(
     "--offline",
     multiple=True,
     metavar="CPUS",
-    help="Turn these CPUs off: 4-7,12. May be given again; `none` for a set of its own.",
+    help="Turn these CPUs off: 4-7,12. Repeat it for more sets; `none` is the set without any.",
 )
 @click.option(
     "--allow-host-changes",
     is_flag=True,
-    help="Allow --smt off:kernel and --offline. All is put back, whatever happens.",
+    help="Allow --smt off:kernel and --offline. The host is put back, whatever happens.",
 )
-@click.option("--crew", metavar="threads,processes", help="What the members of a crew are. [threads]")
-@click.option(
-    "--param",
-    "params",
-    multiple=True,
-    metavar="NAME=V,...",
-    help="Any parameter as an axis; mount.NAME for one workload's alone.",
-)
+@click.option("--crew", metavar="threads,processes", help="Make the crew of threads or of processes. [threads]")
+@param_option
 @parameter_options()
-@click.option("--duration", default=None, metavar="TIME", help="Length of a trial. [200ms]")
-@click.option("--warmup", default=None, metavar="TIME", help="Run before each trial, not counted. [20ms]")
+@click.option("--duration", metavar="TIME", help="Run each trial for TIME. [200ms]")
+@click.option("--warmup", metavar="TIME", help="Run for TIME before each trial, without counting. [20ms]")
 @click.option(
     "--operations",
     type=click.IntRange(min=1),
-    help="Stop each thread after so many operations (or --duration).",
+    metavar="N",
+    help="Stop each thread after N operations, or after --duration.",
 )
-@click.option("--target", type=click.FloatRange(0.001, 1), help="Wanted interval, as a share. [0.03]")
-@click.option("--min-trials", type=click.IntRange(1), help="Trials a cell at the least. [6]")
-@click.option("--max-trials", type=click.IntRange(1), help="Trials a cell at the most, invalid ones apart. [30]")
-@click.option("--max-invalid", type=click.IntRange(1), help="Invalid trials a cell; each is run again. [20]")
-@click.option("--budget", metavar="TIME", help="Bound on the whole sweep. [none; 45s without arguments]")
-@click.option("--seed", type=int, help="Seed of the order of trials. [random, and recorded]")
-@click.option("--oversubscribe", is_flag=True, help="Allow more threads than CPUs; they are marked.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A sweep from a TOML file.")
+@click.option(
+    "--target",
+    type=click.FloatRange(0.001, 1),
+    metavar="SHARE",
+    help="Repeat a cell until its 95 % interval is within SHARE of its median. [0.03]",
+)
+@click.option("--min-trials", type=click.IntRange(1), metavar="N", help="Run at least N trials per cell. [6]")
+@click.option(
+    "--max-trials", type=click.IntRange(1), metavar="N", help="Run at most N valid trials per cell. [30]"
+)
+@click.option(
+    "--max-invalid", type=click.IntRange(1), metavar="N", help="Repeat at most N invalid trials per cell. [20]"
+)
+@click.option("--budget", metavar="TIME", help="End the sweep after TIME. [none; 45s without arguments]")
+@seed_option
+@oversubscribe_option
+@click.option("--config", type=path, metavar="FILE", help="Read the sweep from a TOML file; options win.")
 @output_option
-@click.option(
-    "--resume",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Go on with a sweep that was interrupted or killed.",
-)
-@click.option(
-    "--report/--no-report",
-    default=None,
-    help="Make a page of the results, beside them. [yes, but where --output names the file]",
-)
-@click.option("--dry-run", is_flag=True, help="Show the cells and the time they take, and measure nothing.")
-@click.option("--sysroot", type=click.Path(path_type=Path), help="With --dry-run: plan for another host's tree.")
+@click.option("--resume", type=path, metavar="FILE", help="Go on with a sweep that was interrupted or killed.")
+@report_option
+@click.option("--dry-run", is_flag=True, help="Print the cells and the time they take, and measure nothing.")
+@click.option("--sysroot", type=path, metavar="DIR|FILE", help="Plan for the host in this tree, with --dry-run.")
 def command(
     workloads: tuple[str, ...], config: Path | None, resume: Path | None, report: bool | None, **options: Any
 ) -> None:
     """Measure workloads over thread counts, placements and parameters.
 
-    Without arguments: a representative sweep of this host in under a minute. Every option that takes a list is
-    an axis; all combinations are measured, in a seeded, interleaved order, each repeated until the 95 %
-    interval of its median throughput is within the target. Mounts are made in a private mount namespace, and
-    every trial is kept in a JSON Lines file as it ends.
+    Without arguments, measure a representative sweep of this host in under a minute. Every option that takes a
+    list is an axis; each combination of axes is a cell. Cells run in a seeded, interleaved order, each repeated
+    until the 95 % interval of its median throughput is within the target. Mounts are made in a private mount
+    namespace, and every trial is written to a JSON Lines file as it ends.
 
     \b
     pybench sweep spin --lock ticket,mcs --threads 1..max

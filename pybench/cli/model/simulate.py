@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pybench.cli.options import SectionedCommand, output_option, parameter_options, place_option
+from pybench.cli.options import (
+    SectionedCommand,
+    output_option,
+    oversubscribe_option,
+    param_option,
+    parameter_options,
+    place_option,
+    threads_option,
+)
 from pybench.errors import UsageError
 from pybench.workloads import SIMULATED
 
@@ -37,32 +45,35 @@ class SimulateCommand(SectionedCommand):
     metavar="NAME|FILE,...",
     help="Simulate this machine: see `pybench machine list`, or a machine file. Several: a result file each.",
 )
-@click.option("--threads", metavar="LIST", help="Thread counts: 1,2,4..max or 1..8. [1,2,4..max]")
+@threads_option
 @place_option
-@click.option("--smt", metavar="on,off", help="With SMT siblings, or one a core. [on, and off if there are any]")
-@click.option("--param", "params", multiple=True, metavar="NAME=V,...", help="Any parameter as an axis.")
+@click.option("--smt", metavar="on,off", help="Use SMT siblings, or one thread per core. [on, and off if any]")
+@param_option
 @parameter_options(SIMULATED)
-@click.option("--draws", type=click.IntRange(1, 100_000), metavar="N", help="Draws of the uncertain inputs. [10]")
 @click.option(
-    "--sensitivity", is_flag=True, help="Say which uncertain number decides the answer; makes it 40 draws or more."
+    "--draws", type=click.IntRange(1, 100_000), metavar="N", help="Draw the uncertain inputs N times. [10]"
 )
-@click.option("--duration", metavar="TIME", help="Simulated time of a trial. [1ms]")
-@click.option("--warmup", metavar="TIME", help="Simulated before it, not counted. [100us]")
-@click.option("--seed", type=click.IntRange(0, 2**53), default=1, help="Seed of draws and simulation. [1]")
-@click.option("--steps", metavar="NAME|FILE", help="launch: machine file with the durations of its steps.")
-@click.option("--oversubscribe", is_flag=True, help="Allow more threads than CPUs; they are marked.")
-@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes. [one a CPU]")
+@click.option(
+    "--sensitivity", is_flag=True, help="Print which uncertain input decides the result; draws 40 times or more."
+)
+@click.option("--duration", metavar="TIME", help="Simulate TIME of each trial. [1ms]")
+@click.option("--warmup", metavar="TIME", help="Simulate TIME before each trial, without counting. [100us]")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**53), default=1, metavar="N", help="Seed draws and simulation. [1]"
+)
+@click.option("--steps", metavar="NAME|FILE", help="Take the durations of a launch's steps from this machine.")
+@oversubscribe_option
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Use N processes. [one per CPU]")
 @output_option
-@click.option("--dry-run", is_flag=True, help="Show the cells, and simulate nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the cells, and simulate nothing.")
 def command(workloads: tuple[str, ...], **options: Any) -> None:
-    """Simulate workloads on a MACHINE, over thread counts, placements and parameters.
+    """Simulate a sweep on another machine; output is marked SIMULATED.
 
-    The axes are those of `pybench sweep`, and so are the records: show, compare, fit, report, export and query
-    take them. They are no measurement, and everything made of them says so. Each trial is one draw of the
-    machine's uncertain inputs, so the interval of a figure is what those leave open: the central 95 % of draws.
-    The same command gives the same figures to the bit.
+    Axes and records are those of `pybench sweep`: show, compare, fit, report and export read them, and mark all
+    that they write. Each trial is one draw of the machine's uncertain inputs, so the interval of a result is the
+    central 95 % of draws. The same command gives the same results to the bit.
 
-    Placements that a machine does not have, and thread counts beyond its CPUs, are left out and named.
+    Placements that the machine lacks, and thread counts beyond its CPUs, are left out and named.
 
     \b
     pybench simulate --machine r5.metal spin --place single-socket,dual-socket
@@ -103,7 +114,7 @@ def _machines(texts: Sequence[str]) -> "list[Machine]":
     machines = [load_machine(name) for name in dict.fromkeys(names)]
     known = [machine.name for machine in machines]
     if len(set(known)) < len(known):
-        raise UsageError(f"two of these machines have one name ({', '.join(known)}); change it in a file")
+        raise UsageError(f"two machines have one name ({', '.join(known)}); change it in a file")
     return machines
 
 
