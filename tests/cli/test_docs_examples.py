@@ -11,7 +11,9 @@ from pathlib import Path
 import click
 import pytest
 
+from pybench import native
 from pybench.cli import cli
+from pybench.run.checks import CHECKS
 from tests.cli.cli_runs import here
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +84,15 @@ def test_each_command_parses_and_runs_if_it_measures_nothing(words: tuple[str, .
         ran = here(*words, cwd=examples)
         assert ran.returncode in (0, 1 if "--fail-if" in left else 0), ran.stderr
         assert ran.stdout or "-o" in left
+
+
+def test_readme_counts_locks_and_checks_right() -> None:
+    text = (ROOT / "README.md").read_text()
+    locks = [one for one in native.locks().values() if one.family != "control"]
+    assert re.findall(r"(\d+) (locks|checks)\b", text) == [
+        (str(len(locks)), "locks"),
+        (str(len(CHECKS)), "checks"),
+    ]
 
 
 def test_python_blocks_run_on_stored_files(examples: Path) -> None:

@@ -103,7 +103,7 @@ def test_fits_are_the_same(path: Path, expected: list[dict[str, Any]]) -> None:
             for one in model.parameters:
                 for name in ("value", "low", "high"):
                     known = numbers["parameters"][one.name][name]
-                    assert getattr(one.interval, name) == pytest.approx(known, rel=1e-5, abs=1e-9), (
+                    assert getattr(one.interval, name) == pytest.approx(known, rel=1e-5, abs=1e-6), (
                         one.name,
                         name,
                     )
