@@ -219,18 +219,19 @@ class Run:
         return target
 
     def chart(self, kind: str = "scaling") -> Any:
-        """Return an Altair chart: `scaling`, throughput over threads with intervals.
+        """Return an Altair chart of a report by its short name: `scaling`, `latency`, `fairness`, `trials`, ...
 
         Raises UsageError for another kind, or without a valid trial; UnsupportedError if Altair is not installed.
         """
-        if kind != "scaling":
-            raise UsageError(f"no chart {kind!r}; there is scaling")
         try:
             import altair  # noqa: F401 - so that the message is ours
         except ImportError:
             raise UnsupportedError("charts need Altair: pip install 'pybench-locks[report]'") from None
+        charts = importlib.import_module("pybench.present.charts")
+        if kind not in charts.kinds():
+            raise UsageError(f"no chart {kind!r}", fix=f"choose from {', '.join(charts.kinds())}")
         try:
-            chart = importlib.import_module("pybench.present.charts").draw(kind, self.results)
+            chart = charts.draw(kind, self.results)
         except ValueError as error:
             raise UsageError(f"no chart of {', '.join(self.paths)}: {error}") from None
         labelled = any(is_emulated(one.header.host) for one in self.results)
