@@ -11,7 +11,7 @@ pytest.importorskip("vl_convert")
 from pybench.api.report import write_chart
 from pybench.errors import UsageError
 from pybench.present import charts
-from pybench.present.report.report import make_report
+from pybench.present.report.contents import make_report
 from pybench.results.store import Results
 from tests.unit.synthetic import cell, noisy
 
