@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pybench import workloads
+from pybench import native, workloads
 
 ROOT = Path(__file__).parents[2]
 LINE = '    LOCK(spare, "spare", "spin", exclusive, plain, "none", "spin", 0, 0, "4 bytes", "a test") \\\n'
@@ -50,3 +50,7 @@ def test_a_workload_is_one_python_file(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "spare.py").write_text(text.replace('name="stat"', 'name="spare"'))
     monkeypatch.setattr(workloads, "__path__", [*workloads.__path__, str(tmp_path)])
     assert set(workloads._registered()) == {*workloads.WORKLOADS, "spare"}
+
+
+def test_every_workload_has_both_its_halves() -> None:
+    assert set(workloads.WORKLOADS) == set(native.workloads())
