@@ -2,5 +2,5 @@
 """Validations: studies too long for the test suite that hold pybench against something independent of it.
 
 Each is a module in one of the folders here, named after the validation, with a constant VALIDATION. Run them with
-`scripts/validate`; docs/contributing lists what they show.
+`scripts/validate`; docs/guides/validation.md describes what they show.
 """
