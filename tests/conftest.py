@@ -13,16 +13,17 @@ import pytest
 
 pytest_plugins = ["tests.lab.pytest_lab"]
 
-# Nothing here depends on how busy the machine is, so no example is too slow.
-hypothesis.settings.register_profile("pybench", deadline=None)
+# No test depends on the load of the machine, so no example is too slow.
+hypothesis.settings.register_profile("pybench", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)  # --hypothesis-profile=thorough
 hypothesis.settings.load_profile("pybench")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep temporary files of tests that run side by side apart, as some look for what was left behind."""
-    # Ignored in what a shell starts behind itself, and inherited by the commands that are to be interrupted here.
+    """Give each worker its own folder for temporary files, as some tests look for what was left behind."""
+    # A shell's background jobs ignore SIGINT, and commands that are to be interrupted here would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.addinivalue_line("markers", "alone: it needs the machine for itself: scripts/test runs it last")
+    config.addinivalue_line("markers", "alone: the test needs the machine for itself; scripts/test runs it last")
     if hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="pybench-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
@@ -30,26 +31,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """An emulated machine takes all the CPUs there are."""
+    """Mark tests in emulated machines as alone: as many machines boot at once as there are CPUs."""
     for item in items:
-        if item.path.parent.name == "lab":
+        if item.get_closest_marker("lab"):
             item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(scope="session")
 def cpus() -> tuple[int, ...]:
-    """The CPUs that this process may use, ascending."""
+    """Return the CPUs that this process may use, ascending."""
     return tuple(sorted(os.sched_getaffinity(0)))
 
 
 @pytest.fixture(scope="session")
 def two_cpus(cpus: tuple[int, ...]) -> tuple[int, int]:
-    """CPUs for two members: the same one twice if there is no other."""
+    """Return CPUs for two members: the same one twice if there is no other."""
     return cpus[0], cpus[-1]
 
 
 @pytest.fixture
 def disk_path() -> Iterator[Path]:
-    """A folder on a disk, wherever other temporary files are: scripts/test keeps those in memory."""
+    """Return a folder on a disk; scripts/test keeps other temporary files in memory."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         yield Path(folder)

@@ -215,8 +215,8 @@ def test_kills_leave_the_machine_as_it_was(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PYBENCH_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(runner, "SETTLE_S", 0.02)
     before = switches()
-    monkeypatch.setattr(switches_study, "WATCHDOG_TOO", 3)
-    assert switches_study.kills(3, 1, tmp_path).holds
+    monkeypatch.setattr(switches_study, "WATCHDOG_TOO", 2)
+    assert switches_study.kills(2, 1, tmp_path).holds
     assert switches() == before
 
 
