@@ -148,7 +148,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 VALIDATION = Validation(
-    shows="a wheel built from the sdist runs every verb in a clean environment elsewhere",
+    shows="a wheel runs every verb outside the checkout",
     run=run,
     seconds=90,
     quick_seconds=20,
