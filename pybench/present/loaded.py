@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from pybench.analysis.diagnosis.patterns import Pattern, cell_patterns
-from pybench.analysis.scaling.curve_fits import BestFit, CurveFits
+from pybench.analysis.scaling.best_fit import BestFit
+from pybench.analysis.scaling.curve_fits import CurveFits
 from pybench.analysis.summary.launches import LaunchSummary, summarize_launches
 from pybench.analysis.summary.series import Series, summarize
 from pybench.present.labels import BARE, is_storm

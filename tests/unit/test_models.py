@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from pybench.analysis.scaling import models
 from pybench.analysis.scaling.akaike import aicc, weights
+from pybench.analysis.scaling.best_fit import BestFit, best_fit
 from pybench.analysis.scaling.borders import candidates
-from pybench.analysis.scaling.curve_fits import BestFit, CurveFits, best_fit, fit_curve
+from pybench.analysis.scaling.curve_fits import CurveFits, fit_curve
 from pybench.analysis.scaling.fit_caveats import runs_probability
 from pybench.analysis.scaling.held_out import held_out
 from pybench.analysis.scaling.model import ROUGH, ROUGH_STEPS, LevelMeans, LogProblem, Model

@@ -13,7 +13,8 @@ from scipy.optimize import least_squares
 from scipy.stats import binom
 from scipy.stats import f as f_distribution
 
-from pybench.analysis.scaling.curve_fits import ModelFit, best_fit, fit_curve
+from pybench.analysis.scaling.best_fit import best_fit
+from pybench.analysis.scaling.curve_fits import ModelFit, fit_curve
 from pybench.analysis.scaling.model import LevelMeans, LogProblem
 from pybench.analysis.scaling.models.amdahl import Amdahl
 from pybench.analysis.scaling.models.usl import Usl

@@ -125,22 +125,6 @@ class CurveFits(msgspec.Struct, frozen=True, kw_only=True):
     """Models that were not fitted and why; notes that hold for every model."""
 
 
-class BestFit(msgspec.Struct, frozen=True):
-    """The model that describes a curve best."""
-
-    fits: CurveFits
-    """The fit of that model alone."""
-    weight: float | None
-    """Its Akaike weight among all models; None where they cannot be ranked."""
-    second: str
-    """The title of the next best; empty where they cannot be ranked."""
-
-    @property
-    def fit(self) -> ModelFit:
-        """Return the fit of the model."""
-        return self.fits.models[0]
-
-
 def fit_curve(
     n: ArrayLike,
     x: ArrayLike,
@@ -163,7 +147,7 @@ def fit_curve(
         return CurveFits(measured=[], borders=[], models=[], best=None, verdict=too_few(0), notes=[])
     levels = LevelMeans.of(n, x)
     inside = candidates(borders, levels.threads)
-    kinds, notes = _fittable(levels, inside, models)
+    kinds, notes = fittable(levels, inside, models)
     fits = [_fit(kind, levels, predict, level, seed) for kind in kinds]
     shares = weights({fit.name: fit.aicc for fit in fits if fit.aicc is not None})
     fits = [msgspec.structs.replace(fit, weight=shares.get(fit.name)) for fit in fits]
@@ -184,31 +168,7 @@ def fit_curve(
     )
 
 
-def best_fit(n: ArrayLike, x: ArrayLike, borders: Sequence[Border] = ()) -> BestFit | None:
-    """Return the best model by AICc of throughput ``x`` (ops/s) at ``n`` threads, both (trials,).
-
-    If fewer than two models can be ranked, it is the USL, or Amdahl's law if the USL lacks thread counts; None if
-    that does too. ValueError as `fit_curve`.
-    """
-    if np.size(n) == 0 and np.size(x) == 0:
-        return None
-    levels = LevelMeans.of(n, x)
-    scores, titles = {}, {}
-    for kind in _fittable(levels, candidates(borders, levels.threads), MODELS)[0]:
-        form, _, least = kind.fit(levels)
-        score = aicc(least, levels, form)
-        if score is not None:
-            scores[kind.name], titles[kind.name] = score, form.label
-    shares = weights(scores) if len(scores) > 1 else {}
-    names = sorted(shares, key=lambda name: -shares[name]) or ["usl", "amdahl"]
-    for name in names:
-        fits = fit_curve(n, x, borders=borders, models=(name,))
-        if fits.models:
-            return BestFit(fits, shares.get(name), titles[names[1]] if shares else "")
-    return None
-
-
-def _fittable(levels: LevelMeans, inside: Sequence[Border], names: Iterable[str]) -> tuple[list[Model], list[str]]:
+def fittable(levels: LevelMeans, inside: Sequence[Border], names: Iterable[str]) -> tuple[list[Model], list[str]]:
     """Return the models that can be fitted, and a note for each that cannot."""
     kinds, notes = [], []
     for name in names:

@@ -20,7 +20,7 @@ from pybench.stats.estimate import NOTHING, Interval, interval_of
 from pybench.stats.ratios import ratio_interval
 
 if TYPE_CHECKING:
-    from pybench.analysis.scaling.curve_fits import BestFit
+    from pybench.analysis.scaling.best_fit import BestFit
 
 
 class CellSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 # A report needs the same curve's fit in several places.
 @lru_cache(maxsize=512)
 def _best(points: tuple[tuple[int, float], ...], borders: tuple[Border, ...]) -> "BestFit | None":
-    from pybench.analysis.scaling.curve_fits import best_fit
+    from pybench.analysis.scaling.best_fit import best_fit
 
     return best_fit([n for n, _ in points], [x for _, x in points], borders)
 
