@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -84,6 +85,21 @@ def test_each_command_parses_and_runs_if_it_measures_nothing(words: tuple[str, .
         ran = here(*words, cwd=examples)
         assert ran.returncode in (0, 1 if "--fail-if" in left else 0), ran.stderr
         assert ran.stdout or "-o" in left
+
+
+def test_the_architecture_names_every_package_in_the_order_of_its_layer() -> None:
+    text = (ROOT / "docs/architecture/index.md").read_text()
+    table = text[text.index("| package |") : text.index("The C core")]
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        layers = tomllib.load(file)["tool"]["importlinter"]["contracts"][0]["layers"]
+    first = " ".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))
+    named = re.findall(r"`(\w+)/?`", first)
+    every = {name for layer in layers for name in re.split(r" [|:] ", layer)} - {"__main__", "_version"}
+    assert set(named) == every
+    place = {name: -index for index, layer in enumerate(layers) for name in re.split(r" [|:] ", layer)}
+    assert sorted(named, key=lambda name: place[name]) == named
+    for folder in (path.name for path in (ROOT / "csrc").iterdir() if path.is_dir()):
+        assert f"`{folder}/`" in text
 
 
 def test_readme_counts_locks_and_checks_right() -> None:
