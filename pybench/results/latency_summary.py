@@ -3,14 +3,13 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 import numpy as np
 
-from pybench.errors import UsageError
 from pybench.host.topology import DISTANCES, Distance
-from pybench.results.latency_file import Pair, PairTrial, TransferFile
+from pybench.results.latency_file import Pair, PairTrial
 from pybench.stats.estimate import Interval, median_interval
 
 
@@ -89,16 +88,3 @@ def summarize(trials: Iterable[PairTrial], method: str) -> Transfers:
             )
         )
     return Transfers(method=method, classes=tuple(classes))
-
-
-def fastest(every: Sequence[Transfers]) -> Transfers:
-    """Return the method with the shortest transfer between the nearest CPUs: the lower bound of the hardware."""
-    return min(every, key=lambda one: one.classes[0].median_ns.value if one.classes else math.inf)
-
-
-def transfers_of(file: TransferFile, method: str | None = None) -> Transfers:
-    """Return the transfers of one method of a file, or of the fastest. UsageError if the file does not have it."""
-    methods = file.header.plan.methods
-    if method is not None and method not in methods:
-        raise UsageError(f"method {method!r} was not measured there; {', '.join(methods)} were")
-    return fastest([summarize(file.trials, name) for name in ([method] if method else methods)])

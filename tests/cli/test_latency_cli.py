@@ -14,7 +14,7 @@ from pybench.api.latency import measure_transfers
 from pybench.host.topology import read_topology
 from pybench.plan.transfer_pairs import TRIES
 from pybench.results.latency_file import read_transfers
-from pybench.results.latency_summary import transfers_of
+from pybench.results.latency_summary import summarize
 from pybench.run import checked_trial
 from tests.cli.cli_runs import ALL_VALID, ENVIRONMENT, MAIN, PYBENCH, here, pybench, python
 
@@ -42,7 +42,7 @@ def test_a_matrix_is_printed_kept_and_printed_again(tmp_path: Path) -> None:
     assert rounds == {(method, n) for method in ("cas", "lines") for n in range(3)}
     assert all(t.p5_ns and t.transfer_ns and t.p95_ns for t in file.trials)
     assert all((t.p5_ns or 0) <= (t.transfer_ns or 0) <= (t.p95_ns or 0) for t in file.trials)
-    assert transfers_of(file).classes[0].median_ns.value > 0
+    assert summarize(file.trials, "cas").classes[0].median_ns.value > 0
     told = json.loads(here("show", path, "--json").stdout)
     assert told["blocks"]
 

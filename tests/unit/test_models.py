@@ -1,6 +1,7 @@
 """The scaling models: oracles, planted curves, published curves, and what is said of them."""
 
 import csv
+import dataclasses
 import importlib
 import math
 import sys
@@ -450,7 +451,7 @@ def test_problems_side_by_side_are_solved_as_one_by_one(name: str, alpha: float,
 
     found = minimise_all(residuals, np.tile(theta, (6, 1)), box, 0.0, ROUGH, ROUGH_STEPS)
     for y, one in zip(drawn, found, strict=True):
-        alone = LogProblem(kind, levels.with_y(y))
+        alone = LogProblem(kind, dataclasses.replace(levels, y=y))
         assert alone.totals(np.array([one]))[0] == pytest.approx(
             minimise(alone.residuals, theta, box, 0.0, ROUGH, ROUGH_STEPS)[1], rel=1e-6
         )

@@ -92,10 +92,6 @@ class LevelMeans:
         """Return the levels where ``keep`` (m,) is true, on the same scale, without the trials' scatter."""
         return LevelMeans(self.threads[keep], self.y[keep], self.trials[keep], 0.0, self.scale)
 
-    def with_y(self, y: Floats) -> "LevelMeans":
-        """Return the same thread counts with other means."""
-        return LevelMeans(self.threads, y, self.trials, self.within, self.scale)
-
     @cached_property
     def root(self) -> Floats:
         """Return the square roots of the weights, (m,)."""
