@@ -16,16 +16,20 @@ from typing import TYPE_CHECKING, Any
 from pybench import _version
 
 if TYPE_CHECKING:
+    from pybench.api.calibrate import calibrate
     from pybench.api.comparison import Comparison
+    from pybench.api.latency import latency
     from pybench.api.measure import Measured, measure
     from pybench.api.run import Ratio, Run, load
     from pybench.api.simulate import simulate
     from pybench.errors import BusyError, MeasurementError, PybenchError, UnsupportedError, UsageError
+    from pybench.run.loop import Interrupted
     from pybench.stats.estimate import Interval
 
 __all__ = [
     "BusyError",
     "Comparison",
+    "Interrupted",
     "Interval",
     "Measured",
     "MeasurementError",
@@ -35,6 +39,8 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "calibrate",
+    "latency",
     "load",
     "measure",
     "simulate",
@@ -43,11 +49,14 @@ __all__ = [
 __version__ = _version.VERSION
 
 _MODULES = {
+    "pybench.api.calibrate": ("calibrate",),
     "pybench.api.comparison": ("Comparison",),
+    "pybench.api.latency": ("latency",),
     "pybench.api.measure": ("Measured", "measure"),
     "pybench.api.run": ("Ratio", "Run", "load"),
     "pybench.api.simulate": ("simulate",),
     "pybench.errors": ("BusyError", "MeasurementError", "PybenchError", "UnsupportedError", "UsageError"),
+    "pybench.run.loop": ("Interrupted",),
     "pybench.stats.estimate": ("Interval",),
 }
 

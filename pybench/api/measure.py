@@ -99,5 +99,5 @@ def _trials(asked: Any) -> tuple[Any, Any]:
     if isinstance(asked, int):
         return asked, max(asked, TRIALS[1])
     if not isinstance(asked, (tuple, list)) or len(asked) != 2:
-        raise UsageError(f"trials={asked!r}: write the least, or (least, most)")
+        raise UsageError(f"trials={asked!r}: write the minimum, or (minimum, maximum)")
     return asked[0], asked[1]

@@ -185,7 +185,7 @@ class Sweep:
         return max(by_trials, min((time.monotonic() - self._started) * 1e9 / plan.budget_ns, 1.0))
 
     def raise_if_nothing(self, trials: Sequence[Trial]) -> None:
-        """Raise UnsupportedError or MeasurementError if there are trials, and none gave a figure."""
+        """Raise UnsupportedError or MeasurementError if there are trials, and none gave a result."""
         if not trials or any(trial.figures for trial in trials):
             return
         if all(trial.outcome.status == "unsupported" for trial in trials):

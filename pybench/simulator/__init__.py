@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulator: CPUs, caches and contended lines as a discrete-event model. It measures nothing."""
+"""The simulator: a discrete-event model of CPUs, caches and contended lines. It measures nothing."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Uncertain inputs drawn from their ranges: a draw is a quantile of each input, the same in every cell."""
+"""Draws of the uncertain inputs from their ranges: a quantile of each input, the same in every cell."""
 
 import random
 from collections.abc import Mapping
@@ -10,24 +10,24 @@ Shares = dict[str, float]
 
 
 def uncertain(machine: Machine, launch: bool = False) -> list[str]:
-    """Names of the inputs that have a range. The percentiles of a transfer are one input."""
+    """Return the names of the inputs that have a range. The percentiles of a transfer are one input."""
     names = [
         f"transfer.{distance}"
         for distance, spread in machine.transfer.items()
         if not (spread.p5.exact and spread.median.exact and spread.p95.exact)
     ]
     wanted = machine.times | (machine.launch if launch else {})
-    # What the engine does not use decides nothing.
+    # The engine does not use these.
     unused = {"core.clock_ghz"} | (set() if launch else {"core.speed"})
     return names + [name for name, number in wanted.items() if not number.exact and name not in unused]
 
 
 def draw(names: list[str], draws: int, seed: int) -> list[Shares]:
-    """So many draws of a share from 0 to 1, a quantile, for each of these inputs.
+    """Return `draws` draws of a quantile, 0 to 1, for each input in `names`.
 
     A Latin hypercube: over the draws each input takes every one of as many equally likely slices of its range once
     (McKay, Beckman, Conover, Technometrics 21 (1979) 239-245), so that few draws cover it. Each input has a stream
-    of its own by its name: one input more changes none of the others. A single draw has every input as it stands.
+    of its own by its name: one input more changes no other. A single draw leaves every input at its value.
     """
     if draws == 1:
         return [{}]

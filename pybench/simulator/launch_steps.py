@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pybench.errors import UsageError
 from pybench.native.engine_spec import Launch, Step
 
-# Key of [launch] -> what it is; times in ns.
+# Key of [launch] -> its meaning; times in ns.
 STEPS = {
     "bind_ns": "on-CPU time of one layer's open_tree, mount_setattr and move_mount",
     "fd_ns": "on-CPU time of one layer's open_tree and mount_setattr, given to overlay by descriptor",
@@ -29,14 +29,14 @@ STEPS = {
     "spread": "sigma of the log-normal spread of a step around its duration",
 }
 DEFAULT_STEPS = "vm-epyc-2"
-"""The shipped machine whose steps stand in for those of a machine on which nobody measured them."""
+"""The shipped machine whose steps stand in for those of a machine without measured ones."""
 STRATEGIES = ("plain", "binds", "fds", "parent", "parentfd")
 # Components of a path to a layer and to a place where one is mounted, as the launch workload has them.
 COMPONENTS = 4
 
 
 class _Durations:
-    """Steps made of durations by name; on-CPU time of the host where they were measured, times `scale`."""
+    """Steps from durations by name; on-CPU time, of the host that measured them, is multiplied by `scale`."""
 
     def __init__(self, values: Mapping[str, float], scale: float) -> None:
         self._values = values
@@ -58,8 +58,8 @@ class _Durations:
         return Step(kind="sleep", ns=self.wait(name), spread=self._values["spread"], phase=phase)
 
     def operation(self, ns: float, phase: str) -> list[Step]:
-        """A mount operation of so much on-CPU time: part of it as namespace_sem's writer, in that part of it as
-        mount_lock's, the rest outside."""
+        """Return the steps of a mount operation of `ns` on-CPU time: a share of it as namespace_sem's writer, a
+        share of that as mount_lock's, the rest outside."""
         section = ns * self._values["section_share"]
         inner = section * self._values["mount_lock_share"]
         spread = self._values["spread"]
@@ -83,7 +83,7 @@ def launch(
     deadline_ns: float = 30e9,
     scale: float = 1.0,
 ) -> Launch:
-    """The launch workload of the engine for a strategy; `values` are STEPS by name.
+    """Return the launch workload of the engine for a strategy; `values` are STEPS by name.
 
     An unmount of a layer stands right after its mount instead of after the overlay's: the same work in another
     order. Raises UsageError for a strategy that is not modelled.
@@ -125,6 +125,6 @@ def launch(
 
 
 def mount_operations(strategy: str, layers: int, passes: int) -> int:
-    """Mount operations of one launch, without its clean-up: attaching, detaching, the overlay (C*2*(1+L+L))."""
+    """Return the mount operations of one launch without clean-up: attach, detach, overlay (C*2*(1+L+L))."""
     attached = {"binds": 2 * layers, "parent": 2}.get(strategy, 0)
     return passes * (1 + attached)

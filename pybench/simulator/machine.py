@@ -32,16 +32,16 @@ class Number(msgspec.Struct, frozen=True):
 
     @property
     def assumed(self) -> bool:
-        """True if nobody measured it."""
+        """Return True if it is not measured."""
         return self.source.startswith(ASSUMED)
 
     @property
     def exact(self) -> bool:
-        """True if there is nothing to draw."""
+        """Return True if there is nothing to draw."""
         return self.low == self.high
 
     def at(self, share: float) -> float:
-        """Quantile of a triangular distribution from low to high with its mode at the value; share is 0 to 1."""
+        """Return the quantile `share`, 0 to 1, of a triangular distribution on low to high with mode at value."""
         width = self.high - self.low
         if width <= 0:
             return self.value
@@ -59,12 +59,12 @@ class Spread(msgspec.Struct, frozen=True):
     p95: Number
 
     def at(self, share: float) -> Latency:
-        """All three at one quantile of their ranges, which keeps their order."""
+        """Return all three at one quantile of their ranges, which keeps their order."""
         return Latency(p5=self.p5.at(share), median=self.median.at(share), p95=self.p95.at(share))
 
     @property
     def value(self) -> Latency:
-        """As they stand in the file."""
+        """Return their values in the file."""
         return Latency(p5=self.p5.value, median=self.median.value, p95=self.p95.value)
 
 
@@ -110,7 +110,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """Of the file's text: sha256, 12 hex digits."""
 
     def numbers(self) -> dict[str, Number]:
-        """Every number of the machine by its dotted name, in the order of the file's description."""
+        """Return every number of the machine by its dotted name, in the order of the file's description."""
         found: dict[str, Number] = {}
         for distance, spread in self.transfer.items():
             for part in ("p5", "median", "p95"):
@@ -118,12 +118,12 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         return found | self.times | self.launch
 
     def topology(self) -> Topology:
-        """The machine as a host: what placements, pictures and distances work on."""
+        """Return the machine as a host, for placements, pictures and distances."""
         return topology_of(self.shape)
 
 
 def topology_of(shape: Shape) -> Topology:
-    """A shape as a host's topology, everything online and allowed."""
+    """Return a shape as a host's topology, everything online and allowed."""
     l3_order = {key: i for i, key in enumerate(dict.fromkeys(c.l3 for c in shape.cpus if c.l3 >= 0))}
     seen: dict[int, int] = {}
     cpus = []
@@ -169,7 +169,7 @@ def grid(
     threads: int,
     numbering: Numbering,
 ) -> tuple[CpuPlace, ...]:
-    """The CPUs of a regular machine in the order of their numbers.
+    """Return the CPUs of a regular machine in the order of their numbers.
 
     cores-first: all cores, socket after socket, then their siblings in the same order (Linux on most servers);
     siblings-adjacent: 0 and 1 are siblings; sockets-alternate: cores in turn from each socket, then siblings.
@@ -197,7 +197,7 @@ def grid(
 
 
 def sim_threads(topology: Topology, cpus: Sequence[int], domains: Sequence[int] = ()) -> tuple[SimThread, ...]:
-    """Return a simulated thread for each of these CPUs in turn; a CPU may occur several times."""
+    """Return a simulated thread for each CPU in turn; a CPU may occur several times."""
     known = topology.by_number()
     found = []
     for index, number in enumerate(cpus):
@@ -208,7 +208,7 @@ def sim_threads(topology: Topology, cpus: Sequence[int], domains: Sequence[int] 
                 cpu=number,
                 socket=socket,
                 node=cpu.node or 0,
-                # Cores whose L3 is unknown are near nobody; the engine tells clusters apart by number.
+                # A core whose L3 is unknown is in a cluster of its own, by number.
                 l3=cpu.l3 if cpu.l3 is not None else 1_000_000 + (cpu.core or 0),
                 core=cpu.core or 0,
                 sibling=cpu.smt or 0,
@@ -219,8 +219,8 @@ def sim_threads(topology: Topology, cpus: Sequence[int], domains: Sequence[int] 
 
 
 def with_machine(spec: EngineSpec, machine: Machine, shares: Mapping[str, float]) -> EngineSpec:
-    """The spec with the machine's numbers in it, each at its share of its range (`inputs.draw`); without a share
-    as it stands in the file."""
+    """Return the spec with the machine's numbers, each at its share of its range (`draws.draw`), or at its value
+    without a share."""
 
     def transfer(distance: str, spread: Spread) -> Latency:
         share = shares.get(f"transfer.{distance}")

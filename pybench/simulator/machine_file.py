@@ -30,7 +30,7 @@ from pybench.simulator.machine import (
 FORMAT = 1
 HEAD = "# Written by pybench machine calibrate. Format: docs/reference/machine-files.md. Numbers have a source.\n"
 DISTANCES = ("smt", "l3", "socket", "cross-socket")
-# What stands in each table, and the bounds of each number: (least, most).
+# The keys of each table, and the bounds of each number.
 CORE = {
     "clock_ghz": (0.1, 10.0),
     "local_ns": (0.0, 1e4),
@@ -56,18 +56,18 @@ SERVICE = {
 TRANSFER_NS = (0.1, 1e6)
 STEP_NS = (0.0, 1e10)
 GRID_KEYS = ("sockets", "nodes_per_socket", "l3_per_socket", "cores_per_socket", "threads_per_core", "numbering")
-# A file longer than this is none.
+# A longer file is not a machine file.
 MOST_BYTES = 4 << 20
 
 
 def shipped() -> dict[str, Path]:
-    """The machines that come with pybench: name -> its file."""
+    """Return the machines that come with pybench: name -> file."""
     folder = Path(str(package_files("pybench.simulator"))) / "machines"
     return {path.name.removesuffix(".toml"): path for path in sorted(folder.glob("*.toml"))}
 
 
 def load_machine(text: str | Path) -> Machine:
-    """A shipped machine by its name, or a file. Raises UsageError, in one line."""
+    """Read a shipped machine by its name, or a file. Raises UsageError, in one line."""
     name, known = str(text), shipped()
     if name in known:
         return read_machine(known[name])
@@ -85,7 +85,7 @@ def read_machine(path: Path) -> Machine:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     if len(raw) > MOST_BYTES:
-        raise UsageError(f"{path}: {len(raw)} bytes is no machine file; it has a few thousand")
+        raise UsageError(f"{path}: {len(raw)} bytes is not a machine file; it has a few thousand")
     try:
         data = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -102,7 +102,7 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 class _Reader:
-    """Turns a file's tables into a machine; every complaint names the file and the dotted key."""
+    """Turns a file's tables into a machine; every error names the file and the dotted key."""
 
     def __init__(self, path: str, data: Mapping[str, Any]) -> None:
         self._path = path
@@ -197,7 +197,7 @@ class _Reader:
         threads = self._count(table, "threads_per_core", 1)
         total = sockets * cores * threads
         if total > MOST_CPUS:
-            raise self._wrong("shape", f"makes {total:,} CPUs; {MOST_CPUS:,} are the most")
+            raise self._wrong("shape", f"makes {total:,} CPUs; at most {MOST_CPUS:,} are possible")
         for name, parts in (("nodes_per_socket", nodes), ("l3_per_socket", l3s)):
             if cores % parts:
                 raise self._wrong(f"shape.{name}", f"= {parts} does not divide cores_per_socket = {cores}")
@@ -221,7 +221,7 @@ class _Reader:
         if not isinstance(rows, list) or not rows:
             raise self._wrong("cpus", "must be a list of [number, socket, node, l3, core]")
         if len(rows) > MOST_CPUS:
-            raise self._wrong("cpus", f"lists {len(rows):,} CPUs; {MOST_CPUS:,} are the most")
+            raise self._wrong("cpus", f"lists {len(rows):,} CPUs; at most {MOST_CPUS:,} are possible")
         places = []
         for index, row in enumerate(rows):
             whole = isinstance(row, list) and all(isinstance(n, int) and not isinstance(n, bool) for n in row)
@@ -308,7 +308,7 @@ class _Reader:
         return Spread(**parts)
 
     def _check_transfers(self, shape: Shape) -> None:
-        """Every distance that two CPUs can have needs a time."""
+        """Raise UsageError if a distance that two CPUs have is without a time."""
         given = self._table("transfer")
         cores: dict[int, set[int]] = {}
         for place in shape.cpus:
@@ -343,7 +343,7 @@ class _Reader:
 
 
 def to_toml(machine: Machine) -> str:
-    """The text; reading it back gives the same machine, but for its digest. CPUs are listed one by one."""
+    """Return the text; reading it gives the same machine but for its digest. CPUs are listed one by one."""
     lines = [HEAD + f"format = {FORMAT}"]
     for key in ("name", "title", "cpu_model", "architecture"):
         lines.append(f"{key} = {_quoted(getattr(machine, key))}")
@@ -376,5 +376,5 @@ def _number_text(number: Number) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are TOML's too, and DEL needs one."""
+    """Return a TOML basic string: JSON's escapes are TOML's too, and DEL needs one."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

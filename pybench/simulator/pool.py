@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worker processes for simulations: they die with the program, and nobody ever waits for what is not wanted."""
+"""Worker processes for simulations: they die with the program, and are killed when their answers are unwanted."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ from typing import Any
 from pybench.errors import MeasurementError
 
 PR_SET_PDEATHSIG = 1
-# Given to a worker at once: the next is there when it has done one.
+# Jobs that a worker has at once: the next is there when it has done one.
 AHEAD = 2
 
 Work = Callable[[Any], bytes]
@@ -22,11 +22,11 @@ Work = Callable[[Any], bytes]
 def in_order(
     count: int, make: Callable[[], Work], jobs: Iterable[Any], *, until: float | None = None
 ) -> Generator[bytes, None, None]:
-    """What each job gives, in the order of the jobs, of which `count` processes work on several at once.
+    """Yield the answer to each job, in the order of the jobs; `count` processes work on several at once.
 
-    Each process calls `make` for what does its jobs. Answers end at the time `until` (of time.monotonic(), s),
-    whatever is under way. However this is left, the processes are killed. Raises MeasurementError if one dies, and
-    what a job raised.
+    Each process calls `make` for the function that does its jobs. Answers end at the time `until` (of
+    time.monotonic(), s), whatever is running. However this is left, the processes are killed. Raises
+    MeasurementError if one dies, and the error that a job raised.
     """
     context = get_context("fork")
     workers: dict[Connection, Any] = {}
@@ -35,7 +35,7 @@ def in_order(
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, make, os.getpid()), daemon=True)
             process.start()
-            # Or the end of a worker would not be seen.
+            # Otherwise the end of a worker would not be seen.
             theirs.close()
             workers[ours] = process
         yield from _answers(list(workers), jobs, until)
@@ -51,7 +51,7 @@ def _answers(workers: list[Connection], jobs: Iterable[Any], until: float | None
     waiting, given, taken = enumerate(jobs), 0, 0
     busy = dict.fromkeys(workers, 0)
     ready: dict[int, bytes] = {}
-    # Nobody runs far ahead of what is taken: answers are large.
+    # No worker runs far ahead of the consumer: answers are large.
     most = 4 * len(workers)
     while True:
         for worker in [one for _ in range(AHEAD) for one in workers]:
@@ -82,17 +82,17 @@ def _answers(workers: list[Connection], jobs: Iterable[Any], until: float | None
 
 
 def _serve(parent: Connection, make: Callable[[], Work], parent_pid: int) -> None:
-    # Ctrl-C is the parent's to deal with.
+    # The parent handles Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:  # it died before
+    if os.getppid() != parent_pid:  # it died already
         os._exit(1)
     work = make()
     while True:
         index, job = parent.recv()
         try:
             answer: bytes | Exception = work(job)
-        except Exception as error:  # the parent's to tell
+        except Exception as error:  # the parent raises it
             answer = error
         parent.send((index, answer))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which uncertain input of a simulation decides its figures: rank correlations over the draws."""
+"""The uncertain inputs of a simulation that decide its results, by rank correlations over the draws."""
 
 import math
 from collections.abc import Sequence
@@ -18,24 +18,24 @@ LEAST_DRAWS = 10
 
 
 class Influence(msgspec.Struct, frozen=True, kw_only=True):
-    """One input on one figure of one cell."""
+    """The influence of one input on one result of one cell."""
 
     name: str
     rho: float
-    """Spearman's rank correlation of the input and the figure."""
+    """Spearman's rank correlation of the input and the result."""
     share: float
-    """Of the squares of all inputs' correlations: about which share of the figure's spread is this input's."""
+    """Of the squares of all inputs' correlations: about this input's share of the result's spread."""
     effect: float
-    """Median figure of the third of all draws with most of the input over that of the third with least."""
+    """Median result of the third of draws with the largest input over that of the third with the smallest."""
     told: bool
-    """False if so small a correlation may be chance."""
+    """False if a correlation this small may be chance."""
     assumed: bool
     range: tuple[float, float]
     """Of the input; of a transfer its median's."""
 
 
 class CellSensitivity(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell: its figure's spread over the draws, and what makes it, most first."""
+    """One cell: its result's spread over the draws, and the inputs that make it, the strongest first."""
 
     index: int
     cell: Cell
@@ -48,7 +48,7 @@ class CellSensitivity(msgspec.Struct, frozen=True, kw_only=True):
 def sensitivity(
     results: Results, cells: Sequence[int] | None = None, metric: str = "throughput"
 ) -> list[CellSensitivity]:
-    """What decides `metric` (a field of Figures) in these cells of a simulated file; all of them by default.
+    """Return the inputs that decide `metric`, a field of `trial.figures`, in `cells` (None: all) of a simulation.
 
     The draws are made again from the header's seed. UsageError: a measured file, too few draws.
     """
@@ -56,7 +56,9 @@ def sensitivity(
     if told is None:
         raise UsageError(f"{results.path} was measured: only a simulation has inputs to draw")
     if told.draws < LEAST_DRAWS:
-        raise UsageError(f"{told.draws} draws tell of no input; simulate with --draws {LEAST_DRAWS} or more")
+        raise UsageError(
+            f"{told.draws} draws are too few to rank inputs; simulate with --draws {LEAST_DRAWS} or more"
+        )
     shares = draw(told.drawn, told.draws, told.seed)
     wanted = range(len(results.header.plan.cells)) if cells is None else cells
     found = []
@@ -112,7 +114,7 @@ def _rho(x: Floats, y: Floats) -> float:
 
 
 def _chance(draws: int, inputs: int) -> float:
-    """Correlation that one of so many inputs without influence exceeds one time in twenty (Bonferroni, normal)."""
+    """Return the correlation that one of `inputs` without influence exceeds in 5 % (Bonferroni, normal)."""
     from scipy.special import ndtri
 
     return float(ndtri(1 - 0.05 / (2 * max(inputs, 1)))) / math.sqrt(max(draws - 1, 1))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A study: a sweep planned on a machine of the simulator, with all that decides what is simulated."""
+"""A study: a sweep planned on a machine of the simulator, with all inputs of its simulation."""
 
 import datetime
 import sys
@@ -24,7 +24,7 @@ DRAWS = 10
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True):
-    """All that decides what is simulated."""
+    """A plan on a machine, with all inputs of its simulation."""
 
     plan: Plan
     machine: Machine
@@ -38,21 +38,21 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def launches(self) -> bool:
-        """True if some cell is a launch."""
+        """Return True if some cell is a launch."""
         return any(map(is_launch, self.plan.cells))
 
     @property
     def inputs(self) -> Machine:
-        """The machine with the launch steps that are used."""
+        """Return the machine with the launch steps that are used."""
         given = self.steps_from.launch if self.steps_from else {}
         return msgspec.structs.replace(self.machine, launch=dict(given))
 
     def drawn(self) -> list[str]:
-        """The inputs that are drawn; none for a single draw."""
+        """Return the inputs that are drawn; none for a single draw."""
         return uncertain(self.inputs, self.launches) if self.draws > 1 else []
 
     def shares(self) -> list[Shares]:
-        """The draws, each a share of the range of each uncertain input."""
+        """Return the draws, each a share of the range of each uncertain input."""
         return draw(uncertain(self.inputs, self.launches), self.draws, self.plan.seed)
 
 
@@ -101,7 +101,7 @@ def _steps_from(machine: Machine, request: Request, steps: str | None) -> Machin
 
 
 def check(study: Study) -> None:
-    """Raise UsageError, in one line, for a plan that the model has nothing for."""
+    """Raise UsageError, in one line, for a plan that the model does not cover."""
     for cell in study.plan.cells:
         kind = workload(cell.workload)
         if kind.simulation is None:

@@ -111,7 +111,7 @@ def test_sensitivity_is_told(tmp_path: Path) -> None:
     ran = pybench(*words, "--output", str(tmp_path / "s.jsonl"))
     assert ran.returncode == 0, ran.stderr
     text = " ".join(ran.stdout.split())
-    assert "which uncertain number decides the answer" in text
+    assert "sensitivity of throughput to the uncertain inputs" in text
     assert re.search(r"Decides most over these cells: [a-z0-9._-]+\*? \([0-9.e+]+ to [0-9.e+]+\), \d+% of", text)
     assert len(read(tmp_path / "s.jsonl").trials) == 40
 

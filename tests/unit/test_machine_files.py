@@ -79,7 +79,7 @@ WRONG = {
     "missing number": (("atomic_ns =", "#"), "core.atomic_ns is missing"),
     "missing high": (("low = 11.4, high = 17.6,", "low = 11.4,"), "pause_ns.high is missing"),
     "bare number": (("sockets = 2", "sockets = 2.5"), "shape.sockets is 2.5; it must be a whole number"),
-    "a million CPUs": (("cores_per_socket = 24", "cores_per_socket = 250000"), "makes 1,000,000 CPUs; 4,096 are"),
+    "a million CPUs": (("cores_per_socket = 24", "cores_per_socket = 250000"), "CPUs; at most 4,096 are"),
     "no sockets": (("sockets = 2\n", "sockets = 0\n"), "shape.sockets is 0; it must be a whole number, 1 or more"),
     "does not divide": (("l3_per_socket = 1", "l3_per_socket = 5"), "l3_per_socket = 5 does not divide"),
     "numbering": (('"cores-first"', '"core-first"'), "did you mean cores-first?"),

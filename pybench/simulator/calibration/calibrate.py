@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""This host as a machine: short measurements of what the simulator's model needs, each checked like a trial.
+"""This host as a machine: short measurements of the numbers of the simulator's model, each checked like a trial.
 
-A number is the median of valid repeats, its range from the least to the largest of them, and never narrower than
-NARROWEST. What cannot be measured here is taken from elsewhere and marked assumed, with a range.
+A number is the median of valid repeats; its range reaches from the smallest to the largest, and at least NARROWEST
+either way. Numbers that cannot be measured here are taken from elsewhere and marked assumed, with a range.
 """
 
 import platform
@@ -35,12 +35,12 @@ Say = Callable[[str], None]
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it."""
+    """A machine measured on this host, and how well it fits."""
 
     machine: Machine
     seconds: float
     misses: dict[str, float]
-    """Lone operations: the model's time over the measured, less one. Of primitives near 0 by construction."""
+    """Operations of one thread: the model's time over the measured one, less 1; of primitives near 0 by design."""
 
 
 @undisturbed()
@@ -85,7 +85,7 @@ def _virtual(virtual: bool) -> list[str]:
 
 
 def _transfers(topology: Topology, budget_ns: int) -> dict[str, Spread]:
-    """Percentiles over pairs of each class; their ranges are over the rounds."""
+    """Measure percentiles over the pairs of each class; their ranges are over the rounds."""
     cpus = [cpu.number for cpu in topology.usable]
     if len(cpus) < 2:
         return {"socket": _no_transfer()}
@@ -103,7 +103,7 @@ def _transfers(topology: Topology, budget_ns: int) -> dict[str, Spread]:
             1 for pair in pair_latencies(trials, "cas") if pair.distance == distance and pair.transfer_ns.n
         )
         how = f"measured: compare-and-swap ping-pong, {count} of {pairs} pairs, {len(seen)} rounds"
-        # Of a pair that was always invalid in some round, that round tells nothing: it is not among these.
+        # A round in which all trials of a pair were invalid is not among these columns.
         columns = [measured(column, how, 0.1) for column in zip(*seen, strict=True)]
         found[distance] = Spread(*ascending(columns))
     missing = [name for name in plan.pairs_there if name not in found]
@@ -128,7 +128,7 @@ def _percentiles(trials: list[PairTrial]) -> dict[str, list[float]]:
 
 
 def ascending(numbers: list[Number]) -> list[Number]:
-    """Percentiles whose medians and bounds ascend, as medians over rounds of each need not quite."""
+    """Return percentiles whose medians and bounds ascend, which medians over rounds of each need not."""
     kept = [numbers[0]]
     for one in numbers[1:]:
         last = kept[-1]
@@ -170,7 +170,7 @@ def _clock() -> dict[str, Number]:
 
 
 def _vendor(model: str) -> dict[str, Number]:
-    """What two threads do not show, as shipped machines of the vendor have it."""
+    """Return the numbers that two threads do not show, from shipped machines of the vendor."""
     vendor = model.upper()
     if "AMD" in vendor:
         overlap = migratory = assumed(1.0, 0.5, 1.0, "as seen on an EPYC")

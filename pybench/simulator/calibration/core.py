@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one thread alone tells of a core: the times of the machine file that its operations are made of."""
+"""The times of a core, from the operations of one thread that are made of them."""
 
 import os
 import statistics
@@ -14,24 +14,23 @@ from pybench.native.outcome import Outcome
 from pybench.simulator.calibration.trials import measured, ns_an_operation, valid_outcomes
 from pybench.simulator.machine import Number
 
-# Their lone operations are a turn of the loop, an atomic beside it, three hits beside it, and an atomic behind a
-# store, in the model as in fact.
+# Their operations by one thread are an iteration of the loop; with an atomic; with three hits; and with an atomic
+# after a store, in the model and in fact.
 PRIMITIVES = ("empty", "atomic-add", "seqlock", "tas")
-# Another one, which enters no number and shows how well they fit.
+# Another lock, which enters no number and shows how well they fit.
 CHECK = "ticket"
 ROUNDS = 9
 
 
 def lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
-    """Loop, hit, atomic and drain from the lone operations of primitives; pause, mispredicted branch and timer by
-    themselves.
+    """Measure loop, hit, atomic and drain by operations of one thread; pause, mispredicts and timer directly.
 
-    And how far the model is off for each of them and for CHECK. Raises MeasurementError on a busy host.
+    Also returns the model's relative error for each primitive and CHECK. Raises MeasurementError on a busy host.
     """
     outcomes: dict[str, list[Outcome]] = {lock: [] for lock in (*PRIMITIVES, CHECK)}
     pauses, exits = [], []
     before = os.sched_getaffinity(0)
-    # What is solved together is measured together: a core's speed may change within a second.
+    # A core's speed may change within a second: the primitives of one equation system run together.
     for _ in range(ROUNDS):
         for lock in outcomes:
             outcomes[lock] += valid_outcomes("spin", (cpu,), 1, lock=lock)
@@ -68,7 +67,7 @@ def lone(cpu: int) -> tuple[dict[str, Number], dict[str, float]]:
 
 
 def made_of(lock: str) -> tuple[float, ...]:
-    """Turns of the loop, hits, atomics and atomics behind a store that the model makes of a lone operation."""
+    """Return the iterations, hits, atomics and atomics after a store in one thread's operation in the model."""
 
     def ns(loop: float, local: float, atomic: float, drain: float) -> float:
         spec = EngineSpec(

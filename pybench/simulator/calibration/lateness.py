@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How late single transfers come, from round trips that were timed one by one."""
+"""The lateness of single transfers, from round trips that are timed one by one."""
 
 import math
 
@@ -14,11 +14,11 @@ from pybench.simulator.machine import Number
 from pybench.stats.histograms import counted_ns
 
 SLOWEST, LEFT_OUT = 0.1, 0.001
-"""Share of the round trips that lateness is told from, and of them those that something interrupted."""
+"""Share of the slowest round trips, which show lateness, and of round trips left out as interrupted."""
 
 
 def singles(topology: Topology) -> dict[str, Number]:
-    """core.late, and core.jitter. Raises MeasurementError on a busy host."""
+    """Measure core.late, and assume core.jitter. Raises MeasurementError on a busy host."""
     cores = place(topology, "all", "off").cpus[:2]
     if len(cores) < 2:
         late = assumed(0.0, 0.0, 0.6, "this host has one core, and nothing to transfer to")
@@ -33,7 +33,7 @@ def singles(topology: Topology) -> dict[str, Number]:
 
 
 def lateness(ns: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]) -> float:
-    """`EngineSpec.late`, from half round trips: `counts` of each of the rising `ns`.
+    """Return `EngineSpec.late` from half round trips: `counts` of each of the rising `ns`.
 
     Each of the two transfers is late with chance LATE_SHARE, by an exponential time: the share u of round trips is
     late by more than mean ln(2 LATE_SHARE / u), of which mean u (ln(2 LATE_SHARE / u) + 1) is the integral over u.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the steps of a launch take on one CPU of this host, and what of them is serial, on two cores."""
+"""The durations of the steps of a launch on one CPU of this host, and their serial share, on two cores."""
 
 import statistics
 
@@ -15,9 +15,9 @@ LAUNCH_LAYERS, LAUNCH_CONTAINERS = 50, 10
 
 
 def launch_steps(topology: Topology) -> tuple[dict[str, Number], list[str]]:
-    """Durations of the steps of a launch, on one CPU; none, with a note, where this host cannot mount."""
+    """Measure the steps of a launch on one CPU; return none, and a note, where this host cannot mount."""
     try:
-        # Siblings would share a core beside the lock, and what that takes would pass for serial.
+        # Siblings share a core as well as the lock, and that cost would pass for serial.
         steps = _steps(place(topology, "single-socket", "off").cpus[:2])
     except UnsupportedError as error:
         return {}, [f"no launch steps: this host cannot do them ({plain(str(error))})"]
@@ -73,7 +73,7 @@ def _steps(cores: tuple[int, ...]) -> dict[str, Number]:
 
 
 def _section_share(cores: tuple[int, ...]) -> Number:
-    """Share of a mount's work that is serial, by Amdahl's law from one thread and two on cores of their own."""
+    """Return the serial share of a mount's work, by Amdahl's law from one thread and two, each on its own core."""
     if len(cores) < 2:
         return assumed(0.4, 0.2, 0.7, "the first socket of this host has one core to mount on")
     rates = [

@@ -20,7 +20,7 @@ NARROWEST = 0.02
 
 
 def measured(values: Sequence[float], source: str, least: float = 0.0) -> Number:
-    """The median of repeats and their range, at least NARROWEST either way."""
+    """Return the median of repeats and their range, at least NARROWEST either way."""
     middle = statistics.median(values)
     low = min(*values, middle * (1 - NARROWEST))
     high = max(*values, middle * (1 + NARROWEST))
@@ -35,7 +35,7 @@ def assumed(value: float, low: float, high: float, why: str) -> Number:
 def valid_outcomes(
     workload_name: str, cpus: tuple[int, ...], repeats: int, own_end: bool = False, **params: int | str
 ) -> list[Outcome]:
-    """Clean trials of a workload, each checked as a sweep's. MeasurementError if too few come out so."""
+    """Run trials of a workload, each checked as a sweep's; return valid ones. MeasurementError if too few are."""
     kind = workload(workload_name)
     cell = Cell(
         workload=workload_name, params=kind.complete(params), threads=len(cpus), place="", smt="on", cpus=cpus
@@ -74,5 +74,5 @@ def ns_an_operation(outcome: Outcome) -> float:
 
 
 def plain(text: str) -> str:
-    """One line that a machine file takes."""
+    """Return text as one line that a machine file takes."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:120]
