@@ -75,7 +75,11 @@ class SectionedCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verb's own options, then the parameters of each workload."""
-        own = [p for p in self.get_params(ctx) if not (p.name or "").startswith("param_")]
+        own = [
+            p
+            for p in self.get_params(ctx)
+            if isinstance(p, click.Option) and not (p.name or "").startswith("param_")
+        ]
         with formatter.section("Options"):
             formatter.write_dl([r for p in own if (r := p.get_help_record(ctx))], col_max=26)
         for kind in (WORKLOADS[name] for name in self.kinds):

@@ -16,7 +16,7 @@ def duration_ns(text: str) -> int:
     """`200ms`, `2m`, `1.5s` in ns, from 1 to LONGEST_NS. Raises UsageError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h)", text.strip())
     if not match or float(match[1]) == 0:
-        raise UsageError(f"{text!r} is no duration; write 200ms, 1.5s or 2m")
+        raise UsageError(f"invalid duration {text!r}; write 200ms, 1.5s or 2m")
     ns = float(match[1]) * UNITS_NS[match[2]]
     if not 1 <= ns <= LONGEST_NS:
         raise UsageError(f"{text!r} is out of range: write 1ns to {LONGEST_NS // UNITS_NS['h']}h")

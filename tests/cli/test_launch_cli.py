@@ -142,7 +142,7 @@ def test_what_cannot_go_together_is_left_out_and_said(tmp_path: Path) -> None:
         (["--param", "lock=tas"], 2, "launch has no parameter 'lock'"),
         (["--param", "prober_place=socket:9"], 2, "socket"),
         (["--threads", "4096"], 2, "--oversubscribe"),
-        (["--budget", "soon"], 2, "is no duration"),
+        (["--budget", "soon"], 2, "invalid duration"),
         (["--place", "999"], 2, "CPU 999 does not exist"),
         (["--no-such-option"], 2, "No such option"),
         (["--strategy", "plain", "--param", "fs=/none/such", *SMALL], 4, "open: /none/such: No such file"),

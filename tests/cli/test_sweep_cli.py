@@ -130,7 +130,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
         (["sweep", "--threads", "4096"], 2, "--oversubscribe"),
         (["sweep", "spin", "--param", "lock"], 2, "write NAME=VALUE"),
         (["sweep", "spin", "--smt", "maybe"], 2, "--smt 'maybe' is not known"),
-        (["sweep", "spin", "--duration", "soon"], 2, "is no duration"),
+        (["sweep", "spin", "--duration", "soon"], 2, "invalid duration"),
         (["sweep", "spin", "--min-trials", "9", "--max-trials", "8"], 2, "below --min-trials"),
         (["sweep", "--resume", "x.jsonl", "--seed", "1"], 2, "leave out the other options"),
         (["sweep", "--resume", "x.jsonl", "--seed", "0"], 2, "leave out the other options"),

@@ -62,7 +62,7 @@ def test_durations(text: str, ns: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "5", "0s", "fast", "-1s", "1d", "1e3s"])
 def test_what_is_no_duration_is_told(text: str) -> None:
-    with pytest.raises(UsageError, match="no duration"):
+    with pytest.raises(UsageError, match="invalid duration"):
         duration_ns(text)
 
 

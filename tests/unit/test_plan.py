@@ -202,7 +202,7 @@ def test_a_config_names_files_as_text_and_cpus_as_numbers(tmp_path: Path) -> Non
     [
         (Request(threads=""), "--threads ''"),
         (Request(offline=("",)), "--offline '': no CPU is named"),
-        (Request(budget=""), "'' is no duration"),
+        (Request(budget=""), "invalid duration ''"),
         (Request(threads="5000", oversubscribe=True), "write 1 to 4096"),
     ],
 )
