@@ -3,6 +3,7 @@
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -70,7 +71,7 @@ def show(document: Document) -> None:
     with console.capture() as drawn:
         for part in render(document.blocks, width):
             console.print(part, width=width)
-    sys.stdout.write(drawn.get())
+    sys.stdout.write(_trimmed(drawn.get()))
 
 
 def to_text(document: Document, width: int = WIDTH) -> str:
@@ -78,7 +79,12 @@ def to_text(document: Document, width: int = WIDTH) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False, color_system=None)
     for part in render(document.blocks, width):
         console.print(part)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return _trimmed(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def _trimmed(text: str) -> str:
+    """Return text without the blanks that Rich fills lines with."""
+    return re.sub(" +$", "", text, flags=re.MULTILINE)
 
 
 def render(blocks: Sequence[Block], width: int) -> Iterator[RenderableType]:
