@@ -1,4 +1,4 @@
-"""The page of findings: what evidence says stays text, and every verdict and figure is on it."""
+"""The page of findings: what evidence says stays text, and every verdict and value is on it."""
 
 import re
 from html import unescape
