@@ -80,8 +80,8 @@ def command(
     approximate number of further trials per side. Latencies are also compared as whole distributions.
 
     A --fail-if condition holds if the whole interval of some cell, corrected for all cells, lies beyond the bound.
-    If an interval contains the bound, there is not enough evidence, which the output reports, and the exit status is 0.
-    With --fail-if-unsure it is 1, also for a cell without a partner.
+    If an interval contains the bound, there is not enough evidence: the output reports it, and the exit status is
+    0. With --fail-if-unsure it is 1, also for a cell without a partner.
 
     \b
     Exit status: 0  no condition holds
