@@ -62,5 +62,5 @@ def test_a_killed_worker_is_told(tmp_path: Path) -> None:
 def test_advice_that_does_not_fit_its_budget_is_refused_in_time() -> None:
     began = time.monotonic()
     ran = pybench("advise", "--machine", "r5.metal", "--budget", "1s", "--containers", "1000000")
-    assert ran.returncode == 2 and "longer than the 1 s given" in said(ran.stderr)
+    assert ran.returncode == 2 and "longer than 1 s: " in said(ran.stderr)
     assert "--budget" in ran.stderr and time.monotonic() - began < 20
