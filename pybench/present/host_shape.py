@@ -33,7 +33,7 @@ def _shape(topology: Topology) -> str:
     kinds = f" ({', '.join(f'{n} {kind}' for kind, n in types.items())})" if types else ""
     low, high = min(threads), max(threads)
     span = plural(low, "thread") if low == high else f"{low}-{high} threads"
-    return f"{plural(len(sockets), 'socket')}, {plural(len(cores), 'core')}{kinds}, {span} a core"
+    return f"{plural(len(sockets), 'socket')}, {plural(len(cores), 'core')}{kinds}, {span} per core"
 
 
 def size(count: int) -> str:

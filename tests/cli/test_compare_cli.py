@@ -93,7 +93,7 @@ def test_output_that_does_not_fit_is_one_line(files: dict[str, Path], tmp_path: 
             stderr=subprocess.PIPE,
             text=True,
             preexec_fn=full,
-            # Byte code would be cut short too, and be left for everybody to stumble over.
+            # Byte code would be cut short too, and break every later import.
             env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         )
     assert (ran.returncode, ran.stderr) == (2, "pybench: cannot write: File too large\n")

@@ -49,7 +49,7 @@ def test_a_matrix_is_printed_kept_and_printed_again(tmp_path: Path) -> None:
 
 @needs_two
 def test_a_quick_look_at_the_limit_gives_every_class_of_these_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checked_trial, "flags", lambda *_: [])  # a busy host is no reason to know nothing
+    monkeypatch.setattr(checked_trial, "flags", lambda *_: [])  # valid on a busy host too
     cpus = sorted(os.sched_getaffinity(0))[:2]
     told = measure_transfers(read_topology(), cpus, "store", 5_000_000)
     assert told.method == "store" and len(told.classes) == 1

@@ -215,7 +215,7 @@ def test_launches_that_all_fail_are_status_4_with_the_reason(result_file: Path) 
 
 @pytest.fixture
 def open_folder(disk_path: Path) -> Iterator[Path]:
-    """A folder on a file system of the host's that anybody may write to."""
+    """A folder on a file system of the host's that any user may write to."""
     disk_path.chmod(0o777)
     yield disk_path
     assert list(disk_path.iterdir()) == []
@@ -229,7 +229,7 @@ def test_who_may_not_map_a_host_s_file_system_learns_what_it_takes(open_folder: 
     ran = measured("--param", f"fs={open_folder}", *words, start=["unshare", "-rm", *ALL_VALID])
     text = said(ran.stdout)
     if "unsupported here" not in text:
-        pytest.skip("this file system of the host's may be mapped by anybody")
+        pytest.skip("this file system of the host's may be mapped by any user")
     assert "binds, fds, parent, parentfd: unsupported here: mount_setattr(MOUNT_ATTR_IDMAP)" in text
     assert "(EPERM); id-mapping a file system needs CAP_SYS_ADMIN" in text
     assert {heading("plain"), heading("chown")} <= set(lines_of(ran.stdout))

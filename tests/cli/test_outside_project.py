@@ -20,7 +20,7 @@ def test_stat(sweep):
     assert sweep.figure(threads=1).low > 0
 """
 
-# A busy host spoils no trial there, so that all have their figures; the checks have tests of their own.
+# Every trial is valid there, on a busy host too; the checks have their own tests.
 ALL_VALID = """
 from pybench.run import checked_trial
 

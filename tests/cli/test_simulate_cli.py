@@ -32,7 +32,7 @@ def pybench(*words: str, cwd: Path | None = None) -> "subprocess.CompletedProces
 
 
 def inside(*words: str) -> str:
-    """What a command prints that needs no process of its own."""
+    """Return the output of a command, run in this process."""
     ran = CliRunner(env={"COLUMNS": "80"}).invoke(cli, words, catch_exceptions=False)
     assert ran.exit_code == 0
     return ran.output

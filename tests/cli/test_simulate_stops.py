@@ -1,4 +1,4 @@
-"""Simulations end when they are told to, however long the one under way takes, and leave no process behind."""
+"""Test that simulations end when asked to, however long the current one takes, and leave no process behind."""
 
 import os
 import signal

@@ -50,7 +50,7 @@ def test_records_add_up(tmp_path: Path, workload: str) -> None:
         assert len(members.cpu) == trial.threads
         assert figures.throughput == pytest.approx(sum(members.operations) / max(members.stop_ns) * 1e9)
         for phase in trial.outcome.phases.values():
-            # A batched call is there once, a sample as often as it stands for an operation.
+            # A batched call counts once, a sample once for each operation that it represents.
             counted = sum(phase.histogram[1::2])
             assert counted == (phase.calls if trial.workload == "mount" else phase.operations)
             if counted == phase.calls:
@@ -188,7 +188,7 @@ def test_completion_scripts(shell: str) -> None:
 
 
 def test_no_verb_waits_for_scipy_to_load() -> None:
-    """Which takes longer than all the rest of most commands; who fits something imports it then."""
+    """Check that SciPy is not imported: that takes longer than the rest of most commands."""
     modules = [*VERBS.values(), "pybench.api.sweep", "pybench.cli.runs", "pybench.api.latency"]
     code = f"import importlib, sys; [importlib.import_module(m) for m in {modules}]; print(*sys.modules)"
     ran = subprocess.run(python(code), text=True, capture_output=True, check=True, timeout=100)

@@ -43,7 +43,7 @@ def pybench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def left_journal(state: Path) -> StateFolder:
-    """What a dead run leaves that had turned nothing that is still turned."""
+    """Write the journal of a dead run whose switches are all back."""
     files, store = SwitchFiles(), StateFolder(state)
     online = files.online()
     store.save(

@@ -113,7 +113,7 @@ def latencies(text: str) -> TransferFile:
 
 
 class Tags(HTMLParser):
-    """Collects elements with the names of their attributes, and the text of those that hold code or style."""
+    """Collects elements with the names of their attributes, and the text of elements that hold code or style."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -78,7 +78,7 @@ class KernelModel(SwitchFiles):
         self._show()
 
     def _look(self) -> None:
-        """What another process's copy of the model did is in the files."""
+        """Read from the files what another process's copy of the model did."""
         self.on, self.control = set(self.online()), self.smt() or ""
         self.sets = {path: self.read(path) or "" for path in self.sets}
         self._shown = {}

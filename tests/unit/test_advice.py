@@ -1,4 +1,4 @@
-"""Advice on planted results: who meets a workload, how far figures are taken, and what gains most."""
+"""Test advice on planted results: what meets a workload, how far results are extrapolated, what gains most."""
 
 import msgspec
 import pytest

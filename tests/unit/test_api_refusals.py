@@ -1,4 +1,4 @@
-"""What Python callers get wrong is a PybenchError of one line, before anything is measured."""
+"""Test that mistakes of Python callers are a PybenchError of one line, before anything is measured."""
 
 from typing import Any
 

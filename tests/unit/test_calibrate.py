@@ -1,4 +1,4 @@
-"""Which CPUs a calibration measures on, on hosts that are not here, and what it makes of round trips."""
+"""Test which CPUs a calibration measures on other hosts, and what it makes of round trips."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def test_how_late_transfers_come_is_told_from_round_trips(
     ends = starts + transfer_ns * chance.choice(transfer_paces(0.03, late), (2, 100_000)).sum(axis=0)
     seen = (ends // clock_step_ns - starts // clock_step_ns) * clock_step_ns
     ns, counts = np.unique(np.round(seen / 2), return_counts=True)
-    # One step of the clock in the tail is so much of a transfer.
+    # The share of a transfer that one step of the clock in the tail is.
     assert lateness(ns, counts) == pytest.approx(late, rel=0.1, abs=clock_step_ns / transfer_ns / 3)
 
 

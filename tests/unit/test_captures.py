@@ -141,7 +141,7 @@ def test_a_file_that_is_no_capture(tmp_path: Path, temporary: None, damage: str)
 # Taken with `pybench topology --capture` in emulated guests (Linux 6.1, two sockets, two nodes).
 
 
-# What a person says of them: sockets, cores, L3 domains and nodes, each as its online CPUs, and nodes' distances.
+# As described by a person: sockets, cores, L3 domains and nodes, each as its online CPUs, and nodes' distances.
 PARTS = {
     "lab-2x2x2": (
         ["0-3", "4-7"],

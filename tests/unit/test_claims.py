@@ -237,7 +237,7 @@ def test_the_kernels_trace_tells_layers_from_roots_and_members_from_others() -> 
     pybench-crew-11 [000] ..... 1.4: sys_mount -> 0x0
     pybench-crew-11 [000] ..... 1.5: sys_umount -> 0x0
     pybench-crew-11 [000] ..... 1.6: sys_umount -> 0x0
-    somebody-99 [000] ..... 1.7: sys_umount -> 0x0
+    bash-99 [000] ..... 1.7: sys_umount -> 0x0
     """.strip().splitlines()
     assert kernel_counts(lines, bound=True) == {
         "leader": 1,

@@ -50,7 +50,7 @@ def test_streamed_and_listed_trials_give_the_same_columns(tmp_path: Path) -> Non
     made.trials[2] = msgspec.structs.replace(made.trials[2], figures=None)
     path = write(tmp_path / "f.jsonl", made)
     whole = read(path)
-    # Without `trials` the file is streamed; afterwards its trials are at hand.
+    # Without `trials` the file is streamed; afterwards its trials are in memory.
     fast, listed = read_columns(path), len(whole.trials)
     slow, made_columns = columns_of(whole), columns_of(made)
     assert fast.header == slow.header == made_columns.header and listed == len(made.trials)

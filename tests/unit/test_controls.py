@@ -161,7 +161,7 @@ def test_what_another_turns_is_told_and_not_fought(
         ours = {cpu for one in asked for cpu in one.offline} | (
             kernel.secondary if any(one.smt_off for one in asked) else set()
         )
-        # What is not as it was is what the other one did, and was never ours.
+        # Only the other run's changes remain, which were never ours.
         changed = kernel.on ^ began[1]
         assert changed <= {cpu for cpu, _ in other}
         assert not (began[1] - kernel.on) & ours
@@ -169,7 +169,7 @@ def test_what_another_turns_is_told_and_not_fought(
 
 
 class FullDisk(StateFolder):
-    """A journal that can be written so many times."""
+    """A journal that can be written a limited number of times."""
 
     writes = 10**9
 
@@ -306,7 +306,7 @@ def test_a_cpu_without_a_switch_is_refused(cpu: int) -> None:
 
 def test_one_run_at_a_time_turns_switches_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
     store = StateFolder(tmp_path)
-    assert store.share() is None  # nobody ever turned one
+    assert store.share() is None  # no run ever turned one
     pid = os.fork()
     if pid == 0:
         store.hold()

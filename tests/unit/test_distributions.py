@@ -13,7 +13,7 @@ from tests.unit.synthetic import cell, columns, noisy
 
 
 def paired(factor: float, sweeps: int, seed: int = 0) -> Distribution:
-    """Two locks in each of so many sweeps; sweeps differ by 30 %, the second lock by the factor in each."""
+    """Return sweeps of two locks; sweeps differ by 30 %, and the second lock by the factor in each."""
     levels = np.exp(0.3 * np.random.default_rng(seed).standard_normal(sweeps))
     cells = [cell(lock=lock, threads=2) for lock in ("ticket", "mcs")]
     files = [

@@ -1,4 +1,4 @@
-"""What the doctor says of other machines."""
+"""Test the doctor on other machines."""
 
 import json
 from pathlib import Path

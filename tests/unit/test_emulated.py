@@ -1,4 +1,4 @@
-"""Files of emulated machines: known by what the machine says of itself, kept from verdicts, and labelled."""
+"""Test files of emulated machines: detected from the host facts, kept from verdicts, and labelled."""
 
 import contextlib
 import io

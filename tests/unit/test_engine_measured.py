@@ -43,7 +43,7 @@ MEASURED = {
     ("seqlock", 124.4): (3.5, 600),
 }
 NEAR, MOST_NEAR, MOST_FAR = 50, 1.25, 1.6
-# Measured, they run on longer; simulated, whoever waits is handed the lock more often.
+# Measured, streaks are longer; simulated, waiting threads get the lock more often.
 FURTHER_OFF = {
     ("tas", 28.5): 1.5,
     ("tas", 121.2): 1.7,

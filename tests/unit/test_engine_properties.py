@@ -1,4 +1,4 @@
-"""What must hold of any simulation, whatever the machine: the lock programs exclude, queue, count and repeat."""
+"""Test properties of every simulation on any machine: lock programs exclude, queue, count and repeat."""
 
 from typing import Any
 
@@ -133,7 +133,7 @@ def test_fair_locks_serve_all_alike(lock: str, count: int, machine: Any) -> None
     seed=st.integers(0, 99),
 )
 def test_more_distance_is_never_faster(lock: str, count: int, near: float, seed: int) -> None:
-    """With everybody in the queue; two alone may do several sections before the other's request arrives."""
+    """All threads queue; two alone may do several sections before the other's request arrives."""
 
     def throughput(factor: float) -> int:
         latency = Latency(near * factor, near * factor, near * factor)
@@ -185,7 +185,7 @@ def test_a_numa_aware_lock_stays_in_its_socket() -> None:
 
 
 def test_a_preempted_holder_stalls_all() -> None:
-    """Twice as many threads as CPUs: while the holder is off its CPU nobody gets anywhere."""
+    """Twice as many threads as CPUs: while the holder is off its CPU no thread makes progress."""
     latency = {"l3": Latency(40, 45, 50)}
     alone = EngineSpec(
         threads=placed(8, cores=8, per_socket=8, per_l3=8),

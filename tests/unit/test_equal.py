@@ -54,7 +54,7 @@ def test_smt_is_compared_on_the_same_cores_and_with_the_same_threads(name: str, 
         return
     one, more = planned(topology, sides)
     for count in sides.counts:
-        # A thread a core; all siblings of those same cores; the same threads on fewer cores.
+        # One thread per core; all siblings of the same cores; the same threads on fewer cores.
         assert len(cores_of(topology, one[count])) == count
         assert cores_of(topology, more[sides.factor * count]) == cores_of(topology, one[count])
         assert len(set(more[sides.factor * count].cpus)) == sides.factor * count

@@ -27,7 +27,7 @@ FLAGGED = 3
 
 @pytest.fixture
 def file(tmp_path: Path) -> Results:
-    """Four cells of ten valid trials, and flagged ones of the first that would spoil any figure."""
+    """Return four cells of ten valid trials, and flagged trials of the first that would distort any result."""
     made = noisy("x", CELLS, factors=[1.0, 0.5, 1.0, 0.8])
     bad = [trial(0, CELLS[0], 1.0, repeat=10 + i, flags=["steal", "off-cpu"]) for i in range(FLAGGED)]
     return read(write(tmp_path / "a.jsonl", results("x", CELLS, [*made.trials, *bad])))

@@ -1,4 +1,4 @@
-"""From outcomes to figures: counts add up, percentiles come from the histogram."""
+"""Test the results of a trial: counts add up, percentiles come from the histogram."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Which of several is best: how often a wrong one is called so, how often the right one, and what must hold."""
+"""Test the ranking: how often a wrong choice is called best, how often the right one, and what must hold."""
 
 import numpy as np
 import pytest

@@ -76,7 +76,7 @@ def test_a_cell_tells_medians_over_its_clean_trials() -> None:
     assert (near.distance, far.distance) == ("l3", "cross-socket")
     assert near.share.value == pytest.approx(0.75) and far.share.value == pytest.approx(0.25)
     assert near.mean_ns.value == 43.0 and near.mean_ns.low <= 43.0 <= near.mean_ns.high
-    assert far.mean_ns.n == 0, "nobody timed one: there is no time to tell"
+    assert far.mean_ns.n == 0, "no handoff was timed: there is no mean"
     assert told.kept.value == pytest.approx(1 - 40 / 400)
     assert told.longest_streak.value == 103
     assert told.longest_wait_ns.value == 900 and told.longest_gap_ns.value == 1000

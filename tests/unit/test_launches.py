@@ -1,4 +1,4 @@
-"""What is said of launch storms: figures, drawings, conclusions and refusals, on made-up trials."""
+"""Test the presentation of launch storms on made-up trials: results, charts, conclusions and refusals."""
 
 import errno
 import math
@@ -67,7 +67,7 @@ def trial(
     flags: Sequence[str] = (),
     probes: int = 0,
 ) -> Trial:
-    """A storm of all of the cell's containers in so much time."""
+    """Return a storm of all of the cell's containers that takes `span_ns`."""
     wanted = int(of.params["containers"])
     launched = wanted - failed
     roles: dict[str, Any] = {"role": [0, 0, 4]} if probes else {}

@@ -287,7 +287,7 @@ def test_percentiles_of_rounds_make_a_spread_that_a_file_takes(rounds: list[list
 
 
 def test_the_model_tells_what_its_primitives_are_made_of() -> None:
-    """What calibration solves for must be told apart by these."""
+    """Each value that calibration solves for must change the trials' results."""
     assert made_of("empty") == (1, 0, 0, 0)
     assert made_of("atomic-add") == (1, 0, 1, 0)
     loop, hits, atomics, drains = made_of("seqlock")
@@ -298,5 +298,5 @@ def test_the_model_tells_what_its_primitives_are_made_of() -> None:
 
 def test_a_pause_and_a_mispredicted_branch_take_some_time() -> None:
     assert 0 < native.relax_ns() < 10_000
-    # More than the turn of a loop: 9 cycles at the least, on any core that runs ahead at all.
+    # More than one turn of a loop: at least 9 cycles, on any core that speculates.
     assert 1 < native.mispredict_ns() < 1000

@@ -1,4 +1,4 @@
-"""What the host counts, read from other machines' text, and the difference of two readings."""
+"""Test the host's counters, read from other machines' text, and the difference of two readings."""
 
 from pathlib import Path
 

@@ -34,7 +34,7 @@ LATENCY = FOLDER / "format-1-latency.jsonl"
 
 
 def same(found: float | None, expected: float | None) -> bool:
-    """Whether two numbers are one; the last bits of a fit depend on a host's linear algebra."""
+    """Return True if two numbers are equal but for the last bits, which depend on a host's linear algebra."""
     if expected is None or found is None:
         return found is None or math.isnan(found)
     return found == pytest.approx(expected, rel=1e-9)

@@ -53,7 +53,7 @@ def test_an_empty_placement_in_a_list(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        # one thread a core, then the siblings, then the next socket
+        # one thread per core, then the siblings, then the next socket
         ("r5_metal", "all", "0-23,48-71,24-47,72-95"),
         ("r5_metal", "all smt:off", "0-47"),
         ("r5_metal", "single-socket", "0-23,48-71"),

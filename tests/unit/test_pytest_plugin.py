@@ -14,7 +14,7 @@ from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
 from pybench.pytest_plugin import sweeps
 
 pytest_plugins = ["pytester"]
-# What a run in this process would import, and its end forget, cannot be imported twice.
+# A run in this process would import modules that cannot be imported twice after its end.
 IMPORTED_BEFORE = (scipy.stats, sweeps)
 SPAN_NS = 100_000_000
 RATES = {"ticket": 1000, "mcs": 2000}

@@ -1,4 +1,4 @@
-"""When a sweep repeats, stops and goes on: on made-up outcomes, since only their figures matter here."""
+"""Test when a sweep repeats, stops and resumes, on made-up outcomes, as only their results matter here."""
 
 import random
 from collections import Counter

@@ -229,7 +229,7 @@ def test_a_profile_finds_the_deeper_valley() -> None:
         assert least(alpha) <= min(dense) + 1e-12
 
 
-# ----------------------------------------------------------------------------------------- what cannot be told
+# ----------------------------------------------------------------------------------------- what stays unknown
 
 
 def test_no_peak_is_reported_where_beta_cannot_be_told_from_zero() -> None:

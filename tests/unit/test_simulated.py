@@ -104,7 +104,7 @@ def test_a_trial_is_a_draw_and_says_that_it_is_no_measurement(files: tuple[Path,
     assert all(trial.simulated and trial.valid and trial.evidence is None for trial in results.trials)
     for index in range(len(results.header.plan.cells)):
         assert [t.repeat for t in results.trials if t.cell == index] == list(range(12))
-    # Inputs differ from draw to draw, and with them the figures.
+    # Inputs differ from draw to draw, and the results with them.
     assert len({t.figures.throughput for t in results.trials if t.figures}) > 12
     assert told.inputs["core.pause_ns"].source
     assert "transfer.socket" in told.drawn
@@ -364,7 +364,7 @@ def test_a_ratio_of_draws_reaches_to_their_ends() -> None:
     ratio = draws_ratio(a * 3, a)
     assert ratio.interval().value == pytest.approx(3)
     assert ratio.interval().low == pytest.approx(3)
-    # So few draws cannot exclude what one in a million would.
+    # A few draws cannot exclude an event of one in a million.
     assert np.isinf(draws_side(a[:10]).up[-1])
 
 

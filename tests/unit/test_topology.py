@@ -68,9 +68,9 @@ SAID = {
     "rome": "64 CPUs: 1 socket x 32 cores x 2 threads, 1 NUMA node, 256 GiB",
     "naples": "96 CPUs: 2 sockets x 24 cores x 2 threads, 8 NUMA nodes, 256 GiB",
     "arm_server": "160 CPUs: 2 sockets x 80 cores x 1 thread, 2 NUMA nodes, 512 GiB",
-    "big_little": "8 CPUs: 1 socket, 8 cores (3 efficiency, 4 capacity 700, 1 performance), 1 thread a core",
+    "big_little": "8 CPUs: 1 socket, 8 cores (3 efficiency, 4 capacity 700, 1 performance), 1 thread per core",
     "hybrid": (
-        "22 CPUs: 1 socket, 16 cores (6 performance, 10 efficiency), 1-2 threads a core, 1 NUMA node, 32 GiB"
+        "22 CPUs: 1 socket, 16 cores (6 performance, 10 efficiency), 1-2 threads per core, 1 NUMA node, 32 GiB"
     ),
     "memory_only_node": "16 CPUs: 2 sockets x 4 cores x 2 threads, 3 NUMA nodes, 256 GiB",
     "sparse": "8 CPUs: 2 sockets x 4 cores x 1 thread, 2 NUMA nodes, 16 GiB",
@@ -87,7 +87,7 @@ SAID = {
     "swapped": "8 CPUs: 2 sockets x 4 cores x 1 thread, 2 NUMA nodes, 24 GiB",
     # Captured in emulated machines (Linux 6.1); scripts/lab makes more of them.
     "cgroup-v2-cpuset": "8 CPUs (3 not allowed): 2 sockets x 2 cores x 2 threads, 2 NUMA nodes, 1.9 GiB",
-    "one-offline": "8 CPUs (1 offline): 2 sockets, 4 cores, 1-2 threads a core, 2 NUMA nodes, 1.9 GiB",
+    "one-offline": "8 CPUs (1 offline): 2 sockets, 4 cores, 1-2 threads per core, 2 NUMA nodes, 1.9 GiB",
     "smt-off": "8 CPUs (4 offline, 1 not allowed): 2 sockets x 2 cores x 1 thread, 2 NUMA nodes, 1.9 GiB",
     "two-sockets-8": "8 CPUs: 2 sockets x 2 cores x 2 threads, 2 NUMA nodes, 1.9 GiB",
     "two-sockets-96": "96 CPUs: 2 sockets x 24 cores x 2 threads, 2 NUMA nodes, 3.8 GiB",
@@ -96,7 +96,7 @@ SAID = {
     "lab-four-sockets-smt-off": "16 CPUs (8 offline): 4 sockets x 2 cores x 1 thread, 4 NUMA nodes, 1.9 GiB",
     "lab-memory-only": "8 CPUs: 2 sockets x 2 cores x 2 threads, 3 NUMA nodes, 1.9 GiB",
     "lab-no-smt": "8 CPUs: 2 sockets x 4 cores x 1 thread, 2 NUMA nodes, 1.9 GiB",
-    "lab-server-offline": "8 CPUs (2 offline): 2 sockets, 4 cores, 1-2 threads a core, 2 NUMA nodes, 1.9 GiB",
+    "lab-server-offline": "8 CPUs (2 offline): 2 sockets, 4 cores, 1-2 threads per core, 2 NUMA nodes, 1.9 GiB",
     "lab-single": "1 CPU: 1 socket x 1 core x 1 thread, 1 NUMA node, 973 MiB",
 }
 

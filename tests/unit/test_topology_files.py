@@ -1,4 +1,4 @@
-"""What limits this process to some CPUs, and files that are not what they should be."""
+"""Test limits of this process to some CPUs, and host files with unexpected content."""
 
 from dataclasses import replace
 from pathlib import Path

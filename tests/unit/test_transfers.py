@@ -1,4 +1,4 @@
-"""Which pairs are measured, what becomes of invalid ones, and how a matrix is told, on hosts that are known."""
+"""Test which pairs are measured, what becomes of invalid trials, and how a matrix is shown, on known hosts."""
 
 import functools
 import math
@@ -72,7 +72,7 @@ def test_a_sample_is_even_over_classes(sizes: list[int], most: int, seed: int) -
     assert len(picked) >= min(most, sum(sizes))
     taken = Counter(a for a, _ in picked)
     assert all(taken[i] >= 1 for i in range(len(classes)))
-    # No class gets less than another, but for want of pairs.
+    # No class gets fewer pairs than another, unless it has fewer.
     for i, size in enumerate(classes.values()):
         assert taken[i] == len(size) or taken[i] >= max(taken.values()) - 1
 
@@ -177,7 +177,7 @@ def test_a_heat_map_never_wraps(machine: str, width: int) -> None:
     sizes = [len(one) for one in axis(file.topology, file.header.plan.cpus, 1000).groups]
     first = next(i for i, line in enumerate(lines) if line.split()[:1] == [str(file.header.plan.cpus[0])])
     rows = [line for line in lines[first:] if line.strip()][: len(sizes)]
-    # The first row has a mark or a figure for every column.
+    # The first row has a mark or a value for every column.
     assert len(rows[0]) > 3
 
 

@@ -89,7 +89,7 @@ def grid(
 
 
 def even_memory(cpus: Iterable[One], gib: int) -> dict[int, int]:
-    """Give every node of these CPUs `gib` GiB."""
+    """Give every node of the CPUs `gib` GiB."""
     return dict.fromkeys(sorted({cpu.node for cpu in cpus if cpu.node is not None}), gib)
 
 

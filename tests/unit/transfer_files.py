@@ -34,7 +34,7 @@ def topology_of(machine: str | Callable[[], Host]) -> Topology:
 
 
 def outcome(cpus: Sequence[int], ns: float, *, off_cpu: float = 0.0, batches: int = 20) -> Outcome:
-    """What the core reports of a trial of 10 ms in which every batch took `ns` a transfer."""
+    """Return the outcome of a trial of 10 ms in which every batch took `ns` per transfer."""
     span, transfers = 10_000_000, round(10_000_000 / ns)
     return Outcome(
         status="ok",
@@ -57,7 +57,7 @@ def outcome(cpus: Sequence[int], ns: float, *, off_cpu: float = 0.0, batches: in
 
 
 def true_ns(topology: Topology, a: int, b: int, method: str) -> float:
-    """What a pair of such a host takes: its class's time, within 5 %, the same each time."""
+    """Return the time of a pair: its class's time within 5 %, the same each time."""
     known = topology.by_number()
     near = random.Random(f"{a} {b}").uniform(0.95, 1.05)
     return NS[distance(known[a], known[b])] * near * (1 if method == "cas" else 1.8)
