@@ -108,7 +108,7 @@ def switch_words(plan: Plan, topology: Topology) -> list[str]:
         least, most = (math.ceil(n / a_block) * per_turn + 1 for n in (plan.min_trials, plan.max_trials))
         words = f"{least} switches" if least == most else f"{least} to {most} switches"
         lines.append(
-            f"  in blocks of {plural(a_block, 'trial')} a cell, first {' | '.join(s.words() for s in turn)}, "
+            f"  in blocks of {plural(a_block, 'trial')} per cell, first {' | '.join(s.words() for s in turn)}, "
             f"the next turn from where it ends: {words}"
         )
     woken = [cpu.number for cpu in topology.cpus if not cpu.online]

@@ -32,7 +32,7 @@ class CellColumns(msgspec.Struct, kw_only=True):
     failed: int
     """Trials without results."""
     figures: NDArray[np.float64]
-    """Recorded metrics, (valid trials, FIGURES)."""
+    """Recorded metrics, (valid trials, `FIGURES`)."""
     pairs: NDArray[np.int64]
     """Histograms of the main phase, one after the other: flat pairs (distance from the bucket before, count)."""
     lengths: NDArray[np.int64]

@@ -32,7 +32,7 @@ class TransferPlan(msgspec.Struct, frozen=True, kw_only=True):
     pairs: tuple[tuple[int, int], ...]
     """The pairs to measure, the lower place in `cpus` first."""
     pairs_there: dict[Distance, int]
-    """Number of pairs of these CPUs by class; larger than `pairs` if those are a sample."""
+    """Number of pairs of the plan's CPUs by class; larger than `pairs` if that is a sample."""
     rounds: int
     duration_ns: int
     warmup_ns: int

@@ -139,7 +139,7 @@ class HandoffFigure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What the host and the core counted around a trial; validity checks judge it."""
+    """The counts of the host and of the core around a trial, which the validity checks judge."""
 
     start_skew_ns: int
     topology: list[str] = []

@@ -202,7 +202,7 @@ def test_sockets_are_compared(tmp_path: Path, pybench: Pybench, lab_preset: str)
         ("dual-socket", "off", 4): cores[2],
     }
     verdict = ran.out.partition("Verdict")[2]
-    assert "spin, equal cores a socket (2): " in verdict
+    assert "spin, equal cores per socket (2): " in verdict
     assert "spin, equal threads (2): " in verdict
     assert "EMULATED" in ran.out
     made = pybench("report", str(file), "-o", str(page), "--emulated")

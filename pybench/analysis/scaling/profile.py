@@ -169,7 +169,7 @@ def edge(excess: Callable[[float], float], psi: float, step: float, bound: float
 
 
 class Problem(Protocol):
-    """What least squares needs of a model: a curve through the means of thread counts."""
+    """The part of a model that least squares needs: a curve through the means of thread counts."""
 
     @property
     def size(self) -> int:
