@@ -9,6 +9,7 @@ import msgspec
 
 from pybench.errors import MeasurementError, UsageError
 from pybench.host.topology import read_topology
+from pybench.outputs import check_output, write_whole
 from pybench.simulator.calibration.calibrate import Calibration, measure_host
 from pybench.simulator.machine_file import read_machine, to_toml
 
@@ -28,11 +29,9 @@ def calibrate(
         raise UsageError(f"{path} exists; name another -o, or give --force")
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent} is not a folder; make it, or name another -o")
+    check_output(path)
     done = measure_host(read_topology(), tell)
-    try:
-        path.write_text(to_toml(done.machine), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; name another -o") from None
+    write_whole(path, to_toml(done.machine))
     # Simulations read the file, so it must read well.
     try:
         machine = read_machine(path)

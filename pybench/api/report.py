@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pybench.errors import UnsupportedError, UsageError
+from pybench.outputs import check_output, write_whole
 from pybench.results.emulated import LABEL, check_emulated, is_emulated
 from pybench.results.latency_file import TransferFile, read_any
 from pybench.results.store import Results
@@ -43,7 +44,7 @@ def write_report(
         raise UsageError("a file is named twice", fix="name each file once")
     labelled = check_emulated(hosts, emulated)
     check_libraries()
-    check_page(target, force)
+    check_page(target, force, files)
     from altair.utils.schemapi import debug_mode
 
     from pybench.present.html.page import render
@@ -55,10 +56,13 @@ def write_report(
             [one for one in every if isinstance(one, Results)],
             [one for one in every if isinstance(one, TransferFile)],
         )
-    written = [write_whole(target, render(report).encode(errors="replace"))]
+    written = [write_whole(target, render(report), files)]
     for folder, kind in ((png, "png"), (svg, "svg")):
         if folder is not None:
-            written += [_write_picture(one.chart, folder / f"{one.id}.{kind}", labelled) for one in report.views]
+            written += [
+                _write_picture(one.chart, folder / f"{one.id}.{kind}", files, labelled=labelled)
+                for one in report.views
+            ]
     return written
 
 
@@ -73,10 +77,10 @@ def write_chart(results: Results | TransferFile, path: Path) -> Path:
 
     labelled = is_emulated(results.header.host)
     if isinstance(results, TransferFile):
-        return _write_picture(transfers_picture(results), path, False)
+        return _write_picture(transfers_picture(results), path)
     for name in ("scaling", "launch"):
         with suppress(ValueError):
-            return _write_picture(draw(name, [results]), path, labelled)
+            return _write_picture(draw(name, [results]), path, labelled=labelled)
     raise UsageError("there is nothing to draw", reason="no valid trial")
 
 
@@ -90,43 +94,28 @@ def check_libraries() -> None:
 
 
 def check_chart(path: Path) -> None:
-    """Raise UsageError for a kind of picture that cannot be drawn, UnsupportedError without the libraries."""
+    """Raise UsageError for a picture that cannot be drawn or written, UnsupportedError without the libraries."""
     if path.suffix.lower() not in PICTURES:
         raise UsageError("unknown kind of picture", subject=f"--chart {path}", fix="name a .svg or .png file")
+    check_output(path)
     check_libraries()
 
 
-def check_page(target: Path, force: bool) -> None:
-    """Raise UsageError if the page would replace a file that is not a page of pybench."""
+def check_page(target: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
+    """Raise UsageError if the page would replace an input or, without `force`, another file than a page."""
+    check_output(target, inputs)
     # Path.exists() raises for a name that is too long, which writing reports.
     if os.path.exists(target) and not force and 'content="pybench ' not in _beginning(target):  # noqa: PTH110
         raise UsageError(f"{target} exists and is not a pybench report", fix="name another file, or give --force")
 
 
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file whole or not at all. Raises UsageError."""
-    begun = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        begun.write_bytes(content)
-        begun.replace(path)
-    except OSError as error:
-        with suppress(OSError):  # of a name that is too long there is no file
-            begun.unlink()
-        raise UsageError(
-            f"cannot write {path}", reason=error.strerror or "", fix="name a writable place"
-        ) from None
-    return path
-
-
-def _write_picture(chart: Any, path: Path, labelled: bool) -> Path:
+def _write_picture(chart: Any, path: Path, inputs: Sequence[Path] = (), *, labelled: bool = False) -> Path:
     if labelled:
         chart = chart.properties(title=LABEL)
     kind = path.suffix[1:].lower()
     buffer = io.BytesIO() if kind == "png" else io.StringIO()
     chart.save(buffer, format=kind, scale_factor=2)
-    value = buffer.getvalue()
-    return write_whole(path, value if isinstance(value, bytes) else value.encode())
+    return write_whole(path, buffer.getvalue(), inputs)
 
 
 def _beginning(path: Path) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
+from pybench.outputs import write_whole
 from pybench.results.cells import cell_settings, varying
 from pybench.results.metrics import METRICS
 from pybench.results.names import text_of
@@ -50,10 +51,7 @@ def export(
         if isinstance(data, bytes):
             raise UsageError(f"{format_name} is binary; name a file with -o")
         return data
-    try:
-        target.write_bytes(data if isinstance(data, bytes) else data.encode())
-    except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror}; name a writable file") from None
+    write_whole(target, data, [file.path for file in files])
     return None
 
 

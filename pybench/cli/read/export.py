@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pybench.errors import UsageError
+from pybench.outputs import write_whole
 
 if TYPE_CHECKING:
     from pybench.results.sql import Answer
@@ -111,10 +112,7 @@ def _answer(files: tuple[Path, ...], sql: str, format_name: str | None, output: 
     if output is None:
         click.echo(text, nl=False)
         return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}; name a writable file") from None
+    write_whole(output, text, files)
 
 
 def _csv(answer: "Answer") -> str:

@@ -51,8 +51,8 @@ def command(
     pybench report sweep.jsonl --png charts/
     """
     target = output or files[0].with_suffix(".html")
-    if target.suffix == ".jsonl" or target in files:
-        raise UsageError(f"{target} is a result file; name the page with -o PAGE.html")
+    if target.suffix == ".jsonl":
+        raise UsageError(f"{target} ends as result files do; name the page with -o PAGE.html")
     written = write_report(files, target, force=force, png=png, svg=svg, emulated=emulated)
     for path in written:
         click.echo(path)

@@ -12,6 +12,7 @@ import msgspec
 from pybench.errors import UnsupportedError, UsageError
 from pybench.findings.claims import check_numbers, load_claims
 from pybench.host.switches.journal import undisturbed
+from pybench.outputs import write_whole
 from pybench.plan.lists import duration_ns
 
 # A shorter budget leaves every result without an interval.
@@ -88,13 +89,12 @@ def command(
     click.echo(err=True)
     show(verdicts(account, details=details))
     if output:
-        (output / "findings.json").write_bytes(msgspec.json.format(msgspec.json.encode(account)) + b"\n")
+        write_whole(output / "findings.json", msgspec.json.format(msgspec.json.encode(account)) + b"\n")
         click.echo(f"kept in {output}", err=True)
     if html:
-        from pybench.api.report import write_whole
         from pybench.findings.findings_page import render_account
 
-        write_whole(html, render_account(account).encode())
+        write_whole(html, render_account(account))
         click.echo(f"page: {html}", err=True)
     if account.interrupted:
         click.echo("interrupted", err=True)
