@@ -61,7 +61,9 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         cores = {cpu.core for cpu in cpus}
         parts = [
             f"{plural(len(cpus), 'CPU')} on {plural(len(cores), 'core')}",
-            named("socket", sorted({cpu.socket or 0 for cpu in cpus})),
+            named("socket", sorted({cpu.socket or 0 for cpu in cpus}))
+            if topology.sockets_known
+            else "sockets unknown",
             named("node", sorted({cpu.node for cpu in cpus if cpu.node is not None})),
             "SMT siblings left out" if self.smt == "off" else "",
             "filled as written" if self.fill == AS_WRITTEN else f"filled {self.fill}",
@@ -272,13 +274,19 @@ def _members(topology: Topology, group: str, chosen: list[int]) -> list[Cpu]:
     for number in chosen:
         if number not in known:
             raise UsageError(f"{name} {number} does not exist", fix=f"this host has {named(name, known)}")
-        online = [cpu for cpu in topology.online if _group_of(cpu, group) == number]
+        node = topology.node(number) if group == "node" else None
+        listed = node.cpus if node else ()  # a fake node shares its CPUs with others
+        online = [cpu for cpu in topology.online if _group_of(cpu, group) == number or cpu.number in listed]
         usable = [cpu for cpu in online if cpu.allowed]
+        if not online and node and not node.lists_cpus:
+            raise UsageError(
+                f"{name} {number} does not list its CPUs", fix="choose by all, socket, core or number"
+            )
         if not online:
             raise UsageError(f"{name} {number} has no online CPU, only memory", fix="choose another")
         if not usable:
             raise UsageError(f"{name} {number} has no usable CPU", reason=limits(topology))
-        picked += usable
+        picked += [cpu for cpu in usable if cpu not in picked]
     return picked
 
 
@@ -290,8 +298,8 @@ def _shorthand(topology: Topology, which: str) -> list[Cpu]:
     if which == "single-socket":
         sockets = [usable[0].socket or 0]
     elif len(sockets) < 2:
-        one = len(topology.sockets) == 1
-        reason = "there is one socket" if one else f"{limits(topology)}, all on one socket"
+        one = "there is one socket" if topology.sockets_known else "this host does not report its sockets"
+        reason = one if len(topology.sockets) == 1 else f"{limits(topology)}, all on one socket"
         raise UnsupportedError(f"{which} needs two sockets with usable CPUs", reason=reason)
     return [cpu for cpu in usable if (cpu.socket or 0) in sockets[:2]]
 

@@ -9,6 +9,8 @@ MAX_NUMBER = 1 << 16
 
 _LIST_ITEM = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9})/([0-9]{1,9}))?)?")
 
+_MASK = re.compile(r"[0-9a-fA-F]{1,16}(,[0-9a-fA-F]{8})*")
+
 
 def parse_list(text: str) -> tuple[int, ...]:
     """Return the numbers of a kernel list in the order written; `0-3,8-15:2/4` is 0 1 2 3 8 9 12 13.
@@ -42,6 +44,20 @@ def _list_item(item: str) -> Iterable[int]:
     if not 0 < used <= group:
         raise ValueError(f"{item!r} takes {used} of every {group}")
     return (number for number in range(first, last + 1) if (number - first) % group < used)
+
+
+def parse_mask(text: str) -> tuple[int, ...]:
+    """Return the numbers of the bits set in a kernel mask, ascending; `3,0000000f` is 0 1 2 3 32 33.
+
+    Words of 32 bits in hexadecimal, highest first. An empty mask is empty. Raises ValueError for anything else.
+    """
+    text = text.strip()
+    if text and not _MASK.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not a mask")
+    bits = int(text.replace(",", "") or "0", 16)
+    if bits.bit_length() > MAX_NUMBER:
+        raise ValueError(f"{text[:40]!r} is beyond bit {MAX_NUMBER - 1}")
+    return tuple(number for number in range(bits.bit_length()) if bits >> number & 1)
 
 
 def format_list(numbers: Iterable[int]) -> str:

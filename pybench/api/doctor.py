@@ -31,8 +31,11 @@ def examine(
         texts = parse_placements(words)
         if len(texts) != 1:
             raise UsageError(f"--place {words!r}: doctor looks at one placement")
-        cpus = place(topology_of(tree), texts[0]).cpus
+        topology = topology_of(tree)
+        cpus = place(topology, texts[0]).cpus
         found = doctor.examine(tree, cpus)
+        rule = "reported in full"
+        found += [Observation("topology", "note", line, rule) for line in topology.missing]
     if sysroot == Path("/") and not quick:
         found += rehearse(cpus)
     return cpus, found

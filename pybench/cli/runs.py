@@ -16,6 +16,7 @@ from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology
 from pybench.plan.order import expected_ns, switch_words
 from pybench.plan.request import Request
+from pybench.present.document import printable
 from pybench.present.provenance import describe_host
 from pybench.present.terminal.output import make_console, show
 from pybench.present.views.plan import budget_words, first_result, plan_view
@@ -105,12 +106,18 @@ class SweepBar(Bar):
 def _lines(header: Header) -> list[str]:
     topology = msgspec.convert(header.topology, Topology)
     words = budget_words(header.plan, *expected_ns(header.plan))
-    return [describe_host(header), words, *switch_words(header.plan, topology)]
+    return [describe_host(header), *_caveats(topology), words, *switch_words(header.plan, topology)]
+
+
+def _caveats(topology: Topology) -> list[str]:
+    """Return a line for each caveat of the host's topology, on which the placement of threads rests."""
+    return [f"caveat: {printable(caveat)}" for caveat in topology.caveats]
 
 
 def show_plan(made: Plan, topology: Topology) -> None:
     """Print the cells of a plan, the time they take, and the switches it turns."""
-    show(plan_view(made, [budget_words(made, *expected_ns(made)), *switch_words(made, topology)]))
+    words = [budget_words(made, *expected_ns(made)), *switch_words(made, topology), *_caveats(topology)]
+    show(plan_view(made, words))
 
 
 def run_request(request: Request, report: bool | None) -> None:

@@ -24,12 +24,13 @@ PATTERNS = (
     "sys/devices/system/cpu/cpuidle/*",
     "sys/devices/system/cpu/cpu[0-9]*/online",
     "sys/devices/system/cpu/cpu[0-9]*/cpu_capacity",
-    "sys/devices/system/cpu/cpu[0-9]*/topology/*_id",
-    "sys/devices/system/cpu/cpu[0-9]*/topology/*_list",
+    "sys/devices/system/cpu/cpu[0-9]*/topology/*",
     "sys/devices/system/cpu/cpu[0-9]*/cache/index[0-9]*/level",
     "sys/devices/system/cpu/cpu[0-9]*/cache/index[0-9]*/type",
     "sys/devices/system/cpu/cpu[0-9]*/cache/index[0-9]*/size",
-    "sys/devices/system/cpu/cpu[0-9]*/cache/index[0-9]*/shared_cpu_list",
+    "sys/devices/system/cpu/cpu[0-9]*/cache/index[0-9]*/id",
+    "sys/devices/system/cpu/cpu[0-9]*/cache/index[0-9]*/shared_cpu_*",
+    "sys/devices/system/cpu/cpu[0-9]*/cpufreq/base_frequency",
     "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor",
     "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_driver",
     "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_m*_freq",
@@ -38,6 +39,7 @@ PATTERNS = (
     "sys/devices/cpu_*/cpus",
     "sys/devices/system/node/*",
     "sys/devices/system/node/node[0-9]*/cpulist",
+    "sys/devices/system/node/node[0-9]*/cpumap",
     "sys/devices/system/node/node[0-9]*/distance",
     "sys/devices/system/node/node[0-9]*/meminfo",
     "sys/devices/system/clocksource/clocksource[0-9]*/*_clocksource",
@@ -58,6 +60,7 @@ PATTERNS = (
     "proc/sys/kernel/unprivileged_userns_clone",
     "proc/sys/user/max_user_namespaces",
     "proc/self/cgroup",
+    "proc/self/cpuset",
     "proc/self/mountinfo",
     "proc/self/status",
     "proc/sys/kernel/numa_balancing",
@@ -66,7 +69,7 @@ PATTERNS = (
 )
 # Write-only, or without meaning on another machine.
 LEFT_OUT = {"probe", "release", "uevent", "modalias"}
-MAX_CAPTURE_BYTES = 64 << 20
+MAX_CAPTURE_BYTES, MAX_CAPTURE_FILES = 64 << 20, 1 << 17
 
 
 def capture(target: Path, sysroot: Path = Path("/")) -> int:
@@ -123,9 +126,9 @@ def _write(stream: io.BufferedWriter, files: dict[str, bytes]) -> None:
 def open_sysroot(sysroot: Path) -> Iterator[Tree]:
     """Give the tree of `sys` and `proc` files in the folder or capture file `sysroot`.
 
-    A capture file is unpacked into a temporary folder, which is removed when the block ends. An archive with
-    one leading folder (other collectors make them) is accepted too.
-    Raises UsageError if `sysroot` is neither a folder nor a capture file.
+    A capture file is unpacked into a temporary folder, which is removed when the block ends. Archives of other
+    collectors may hold `sys` and `proc` in folders.
+    Raises UsageError if `sysroot` is neither a folder nor a capture file, or holds several hosts.
     """
     if sysroot.is_dir():
         yield Tree(sysroot)
@@ -140,32 +143,41 @@ def open_sysroot(sysroot: Path) -> Iterator[Tree]:
             raise UsageError(
                 "not a capture file", subject=str(sysroot), fix="make one with `pybench topology --capture FILE`"
             ) from None
-        yield Tree(root, shown=sysroot)
+        yield Tree(_host_in(root, sysroot), shown=sysroot)
 
 
 def _unpack(source: Path, root: Path) -> None:
-    """Write the regular files of an archive below `root`, without links, devices and other paths."""
+    """Write the regular files of an archive below `root`, without links, devices and paths that lead outside."""
     total = 0
     with tarfile.open(source, mode="r:*") as archive:
-        for member in archive:
+        for count, member in enumerate(archive):
             total += member.size
-            if total > MAX_CAPTURE_BYTES:
-                raise UsageError(f"{source} unpacks to more than {MAX_CAPTURE_BYTES >> 20} MiB")
-            path = _inside(member.name)
-            stream = archive.extractfile(member) if path and member.isreg() else None
-            if path is None or stream is None:
+            if total > MAX_CAPTURE_BYTES or count >= MAX_CAPTURE_FILES:
+                limit = f"{MAX_CAPTURE_BYTES >> 20} MiB or {MAX_CAPTURE_FILES:,} files"
+                raise UsageError(f"{source} unpacks to more than {limit}")
+            parts = [part for part in PurePosixPath(member.name).parts if part not in ("/", "//", ".")]
+            stream = archive.extractfile(member) if parts and member.isreg() else None
+            if stream is None or ".." in parts or "\0" in member.name:
                 continue
-            target = root / path
+            target = root.joinpath(*parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(stream.read())
 
 
-def _inside(name: str) -> PurePosixPath | None:
-    """Return an archive member's path from `sys` or `proc` on; None if it lies elsewhere."""
-    parts = [part for part in PurePosixPath(name).parts if part not in ("/", ".")]
-    if ".." in parts or "\0" in name:
-        return None
-    for start in (0, 1):
-        if parts[start : start + 1] in (["sys"], ["proc"]):
-            return PurePosixPath(*parts[start:])
-    return None
+def _host_in(root: Path, shown: Path) -> Path:
+    """Return the outermost folder below `root` that holds a host's `sys`, else its `proc`; else `root`."""
+    for inside in ("sys/devices/system/cpu", "sys", "proc"):
+        found = [path.parents[inside.count("/")] for path in root.rglob(inside) if path.is_dir()]
+        depth = min((len(path.parts) for path in found), default=0)
+        outermost = sorted(path for path in found if len(path.parts) == depth)
+        if len(outermost) > 1:
+            names = " and ".join(str(path.relative_to(root)) for path in outermost[:2])
+            raise UsageError(
+                f"holds {len(outermost)} hosts",
+                subject=str(shown),
+                reason=names,
+                fix="unpack it and name one folder",
+            )
+        if outermost:
+            return outermost[0]
+    return root

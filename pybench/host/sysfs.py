@@ -9,34 +9,43 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from pybench.errors import UsageError
-from pybench.text import parse_list
+from pybench.text import parse_list, parse_mask, plural
 
 
 class Tree:
     """The `sys` and `proc` files below one root; every path is relative to it, without a leading slash.
 
-    A missing file reads as None. A malformed file of a captured tree raises UsageError; on the live machine
-    (root `/`), where the user cannot mend the file, it reads as None and is listed in `odd`. Messages show the
-    root as `shown`: a capture file, which is unpacked elsewhere.
+    A missing file reads as None, and so does a malformed one, which `odd` lists: most files are not needed to
+    place threads, and others may hold the same. Messages show the root as `shown`: a capture file is unpacked
+    elsewhere.
     """
 
     def __init__(self, root: Path, shown: Path | None = None) -> None:
         self.root = root
         self.shown = root if shown is None else shown
         self.live = root == Path("/")
-        self.odd: list[str] = []
+        self._odd: dict[tuple[str, str], list[str]] = {}
 
     def is_dir(self, path: str) -> bool:
         """Return whether a folder of that name exists."""
         return (self.root / path).is_dir()
 
     def text(self, path: str) -> str | None:
-        """Return a file's text without surrounding white space, None if it cannot be read."""
+        """Return a file's text without surrounding white space and NULs, None if it cannot be read.
+
+        Some kernels end lists with a NUL, and some collectors fill files with them.
+        """
         try:
-            return (self.root / path).read_text(encoding="utf-8", errors="replace").strip()
+            return (self.root / path).read_text(encoding="utf-8", errors="replace").strip(" \t\r\n\0")
         except OSError:
             return None
+
+    def names(self, folder: str) -> set[str]:
+        """Return the names in a folder; none if there is no folder."""
+        try:
+            return {entry.name for entry in (self.root / folder).iterdir()}
+        except OSError:
+            return set()
 
     def integer(self, path: str) -> int | None:
         """Return the one whole number in a file."""
@@ -53,10 +62,15 @@ class Tree:
         text = self.text(path)
         return None if text is None else self.as_numbers(path, text)
 
-    def as_numbers(self, path: str, text: str) -> tuple[int, ...] | None:
-        """Return the numbers of a list found in the file at `path`, ascending, each once."""
+    def mask(self, path: str) -> tuple[int, ...] | None:
+        """Return the numbers of a file in the kernel's mask format, ascending."""
+        text = self.text(path)
+        return None if text is None else self.as_numbers(path, text, mask=True)
+
+    def as_numbers(self, path: str, text: str, mask: bool = False) -> tuple[int, ...] | None:
+        """Return the numbers of a list (or mask) found in the file at `path`, ascending, each once."""
         try:
-            return tuple(sorted(set(parse_list(text))))
+            return parse_mask(text) if mask else tuple(sorted(set(parse_list(text))))
         except ValueError as error:
             self.malformed(path, str(error)[:80])
             return None
@@ -64,10 +78,7 @@ class Tree:
     def numbered(self, folder: str, prefix: str) -> list[int]:
         """Return N of every entry `prefixN` of a folder, ascending; empty if there is no folder."""
         pattern = re.compile(re.escape(prefix) + r"([0-9]{1,9})")
-        try:
-            found = [pattern.fullmatch(entry.name) for entry in (self.root / folder).iterdir()]
-        except OSError:
-            return []
+        found = (pattern.fullmatch(name) for name in self.names(folder))
         return sorted(int(match[1]) for match in found if match)
 
     def field(self, path: str, name: str) -> str | None:
@@ -79,15 +90,26 @@ class Tree:
         return None
 
     def malformed(self, path: str, why: str) -> None:
-        """Raise UsageError for a malformed file of a captured tree; list a live one in `odd`."""
-        error = UsageError(" ".join(why.split()), subject=str(self.shown / path))
-        if not self.live:
-            raise error
-        self.odd.append(str(error))
+        """List a malformed file in `odd`."""
+        alike = re.sub(r"[0-9]+", "N", path)
+        paths = self._odd.setdefault((alike, " ".join(why.split())), [])
+        if path not in paths:
+            paths.append(path)
+
+    @property
+    def odd(self) -> list[str]:
+        """Return a sentence on each malformed file, one for all files of a kind that are malformed alike."""
+        return [
+            f"/{paths[0]}: {why}" + (f" (and {plural(len(paths) - 1, 'file')} like it)" if paths[1:] else "")
+            for (_, why), paths in self._odd.items()
+        ]
+
+
+CPUSET_HOLDERS = ("cgroup", "cgroup2", "cpuset")
 
 
 class _Mount(NamedTuple):
-    kind: str  # cgroup | cgroup2
+    kind: str  # cgroup | cgroup2 | cpuset, the file system before cgroups
     point: PurePosixPath
     root: PurePosixPath
     options: Sequence[str]
@@ -99,30 +121,37 @@ def _unescape(text: str) -> PurePosixPath:
 
 def _cgroup_mounts(tree: Tree) -> Iterator[_Mount]:
     text = tree.text("proc/self/mountinfo")
-    if text is None:
+    mounts = tree.text("proc/mounts") if text is None else None
+    for line in (mounts or "").splitlines():
+        words = line.split()
+        if len(words) >= 4 and words[2] in CPUSET_HOLDERS:
+            yield _Mount(words[2], _unescape(words[1]), PurePosixPath("/"), words[3].split(","))
+    if text is None and mounts is None:
         # The places where every distribution mounts them; a missing one costs one failed open.
         slash, usual = PurePosixPath("/"), PurePosixPath("/sys/fs/cgroup")
         yield _Mount("cgroup2", usual, slash, ())
         yield _Mount("cgroup", usual / "cpuset", slash, ("cpuset",))
         yield _Mount("cgroup", usual / "cpu", slash, ("cpu",))
-        return
-    for line in text.splitlines():
+    for line in (text or "").splitlines():
         before, dash, after = line.partition(" - ")
         left, right = before.split(), after.split()
-        if dash and len(left) >= 5 and len(right) >= 3 and right[0] in ("cgroup", "cgroup2"):
+        if dash and len(left) >= 5 and len(right) >= 3 and right[0] in CPUSET_HOLDERS:
             yield _Mount(right[0], _unescape(left[4]), _unescape(left[3]), right[2].split(","))
 
 
 def _cgroup_paths(tree: Tree, controller: str) -> dict[str, PurePosixPath]:
     """Return the cgroup of this process in each kind of hierarchy that can hold the controller."""
     paths: dict[str, PurePosixPath] = {}
-    for line in (tree.text("proc/self/cgroup") or "").splitlines():
+    text = tree.text("proc/self/cgroup")
+    if text is None and controller == "cpuset" and (own := tree.text("proc/self/cpuset")):
+        return dict.fromkeys(CPUSET_HOLDERS, PurePosixPath(own))
+    for line in (text or "").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" and not controllers:
             paths["cgroup2"] = PurePosixPath(path)
         elif controller in controllers.split(","):
-            paths["cgroup"] = PurePosixPath(path)
+            paths["cgroup"] = paths["cpuset"] = PurePosixPath(path)
     return paths
 
 
@@ -157,7 +186,12 @@ def cpuset_files(tree: Tree) -> list[str]:
 
     A cgroup without the cpuset controller is governed by the nearest one above it that has it.
     """
-    names = {"cgroup2": ["cpuset.cpus.effective"], "cgroup": ["cpuset.effective_cpus", "cpuset.cpus"]}
+    older = ["effective_cpus", "cpus"]  # the cpuset file system, and cgroups mounted with `noprefix`
+    names = {
+        "cgroup2": ["cpuset.cpus.effective"],
+        "cgroup": ["cpuset.effective_cpus", "cpuset.cpus", *older],
+        "cpuset": older,
+    }
     paths = _cgroup_paths(tree, "cpuset")
     found: list[str] = []
     for mount in _cgroup_mounts(tree):

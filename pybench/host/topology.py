@@ -6,7 +6,7 @@ Only text files below `sys` and `proc` are read, so a captured host reads like t
 
 import os
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,13 +14,11 @@ import msgspec
 import psutil
 
 from pybench.errors import UsageError
+from pybench.host.cpu_groups import CPU_ROOT, CpuGroups, core_types
 from pybench.host.sysfs import Tree, effective_cpuset
-from pybench.text import format_list
+from pybench.text import format_list, named
 
-CPU_ROOT = "sys/devices/system/cpu"
 NODE_ROOT = "sys/devices/system/node"
-# The kernel's numbers for "none": -1, also as 16 bits.
-NO_ID = {-1, 65535}
 
 
 class Cpu(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +45,17 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One NUMA node. `distances` has the order of `Topology.nodes`; it is empty if unknown."""
+    """One NUMA node and its online CPUs, where it lists them.
+
+    `distances` has the order of `Topology.nodes`; it is empty if unknown. Fake nodes may list the same CPUs;
+    `Cpu.node` is then the first of them.
+    """
 
     number: int
     cpus: tuple[int, ...]
     memory_bytes: int | None = None
     distances: tuple[int, ...] = ()
+    lists_cpus: bool = True
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +63,8 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
     `affinity` and `cpuset` are the online CPUs that each of the two allows this process, `memory_nodes` the nodes
     it may take memory from; each is None if the host does not report it. `l3_bytes` is indexed by `Cpu.l3`.
-    `missing` lists in sentences what could not be read.
+    `missing` lists in sentences what could not be read, what contradicts itself and conclusions drawn instead;
+    `caveats` lists those of them that may make a placement other than it looks.
     """
 
     cpus: tuple[Cpu, ...]
@@ -72,6 +76,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     cpuset: tuple[int, ...] | None = None
     memory_nodes: tuple[int, ...] | None = None
     missing: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
 
     @property
     def online(self) -> tuple[Cpu, ...]:
@@ -87,6 +92,11 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     def sockets(self) -> dict[int, tuple[Cpu, ...]]:
         """Return the online CPUs by socket; CPUs of unknown sockets count as on socket 0."""
         return _grouped({cpu: cpu.socket or 0 for cpu in self.online})
+
+    @property
+    def sockets_known(self) -> bool:
+        """Return whether any online CPU reports its socket."""
+        return any(cpu.socket is not None for cpu in self.online)
 
     @property
     def cores(self) -> dict[int, tuple[Cpu, ...]]:
@@ -151,7 +161,7 @@ def distances(topology: Topology, cpus: Sequence[int]) -> list[list[Distance]]:
 def read_topology(sysroot: Path = Path("/")) -> Topology:
     """Read the topology below `sysroot`: a folder with `sys` and `proc`, or a capture file.
 
-    Raises UsageError if there is no host to read, or a captured file is malformed.
+    Raises UsageError if there is no host to read.
     """
     if sysroot.is_dir():
         return topology_of(Tree(sysroot))
@@ -168,39 +178,37 @@ def topology_of(tree: Tree) -> Topology:
         raise UsageError(
             f"no {CPU_ROOT} there", subject=str(tree.shown), fix="name the folder that holds sys and proc"
         )
-    numbers, online = _numbers(tree)
+    caveats: list[str] = []
+    missing: list[str] = []
+    affinity = _affinity(tree)
+    numbers, online = _numbers(tree, affinity or (), caveats)
     if not online:
         raise UsageError(f"{tree.shown / CPU_ROOT} lists no online CPU")
-    missing: list[str] = []
-    packages = {n: tree.integer(f"{CPU_ROOT}/cpu{n}/topology/physical_package_id") for n in online}
-    sockets = _dense({n: None if raw in NO_ID else raw for n, raw in packages.items()})
-    dies = _dense(_die_keys(tree, online, packages))
-    cores = _dense(_core_keys(tree, online, packages))
-    l3_lowest, l3_sizes = _l3_caches(tree, online)
-    l3s = _dense(l3_lowest)
-    nodes = _nodes(tree, missing)
-    node_of = {n: node.number for node in nodes for n in node.cpus}
+    groups = CpuGroups(tree, online)
+    nodes = _nodes(tree, online, missing, caveats)
+    node_of = {n: node.number for node in reversed(nodes) for n in node.cpus}
+    _check_nodes(nodes, online, caveats)
     siblings = Counter[int]()
-    types = _core_types(tree, online)
+    types = core_types(tree, online, caveats)
     isolated = set(tree.numbers(f"{CPU_ROOT}/isolated") or ())
     tickless = set(tree.numbers(f"{CPU_ROOT}/nohz_full") or ())
-    affinity, cpuset = _affinity(tree, online), _within(effective_cpuset(tree), online)
+    affinity, cpuset = _within(affinity, online), _within(effective_cpuset(tree), online)
     allowed = set(online).intersection(*(known for known in (affinity, cpuset) if known is not None))
     cpus = []
     for n in numbers:
-        core = cores.get(n)
+        core = groups.cores.get(n)
         cpus.append(
             Cpu(
                 number=n,
-                socket=sockets.get(n),
-                socket_id=packages.get(n),
-                die=dies.get(n),
+                socket=groups.sockets.get(n),
+                socket_id=groups.package_numbers.get(n),
+                die=groups.dies.get(n),
                 node=node_of.get(n),
-                l3=l3s.get(n),
+                l3=groups.l3s.get(n),
                 core=core,
                 smt=None if core is None else siblings[core],
                 core_type=types.get(n),
-                online=n in packages,
+                online=n in groups.cores,
                 isolated=n in isolated,
                 nohz_full=n in tickless,
                 allowed=n in allowed,
@@ -208,100 +216,94 @@ def topology_of(tree: Tree) -> Topology:
         )
         if core is not None:
             siblings[core] += 1
-    missing[:0] = _unknown(tree, cpus)
     if affinity is None:
         missing.append("no proc/self/status: every online CPU taken as allowed")
+    memory_nodes = _memory_nodes(tree, nodes)
+    memory_bytes = _memory(tree)
+    caveats = groups.caveats + caveats + tree.odd
     return Topology(
         cpus=tuple(cpus),
         nodes=nodes,
         smt_control=tree.text(f"{CPU_ROOT}/smt/control"),
-        memory_bytes=_memory(tree),
-        l3_bytes=tuple(l3_sizes.values()),
+        memory_bytes=memory_bytes,
+        l3_bytes=groups.l3_bytes,
         affinity=affinity,
         cpuset=cpuset,
-        memory_nodes=_memory_nodes(tree, nodes),
-        missing=tuple(missing + tree.odd),
+        memory_nodes=memory_nodes,
+        missing=tuple(groups.missing + missing + caveats),
+        caveats=tuple(caveats),
     )
 
 
-def _numbers(tree: Tree) -> tuple[list[int], list[int]]:
-    """Return the numbers of all CPUs and of the online ones, ascending."""
+def _numbers(tree: Tree, affinity: Sequence[int], caveats: list[str]) -> tuple[list[int], list[int]]:
+    """Return the numbers of all CPUs and of the online ones, ascending.
+
+    The kernel never leaves a process without an online CPU, but a container may be shown another `online`.
+    """
     folders = tree.numbered(CPU_ROOT, "cpu")
+    switches = {n: tree.integer(f"{CPU_ROOT}/cpu{n}/online") for n in folders}
     listed = tree.numbers(f"{CPU_ROOT}/online")
-    if listed is None:
-        listed = tuple(n for n in folders if tree.integer(f"{CPU_ROOT}/cpu{n}/online") != 0)
+    if not listed:
+        if listed is not None:
+            caveats.append(f"/{CPU_ROOT}/online is empty: taken from each CPU's own file")
+        listed = tuple(n for n in folders if switches[n] != 0)
+    differing = [n for n in folders if switches[n] is not None and (switches[n] == 1) != (n in listed)]
+    if differing:
+        caveats.append(f"/{CPU_ROOT}/online and the files of {named('CPU', differing)} differ: the list used")
+    hidden = [n for n in affinity if n not in listed and (tree.live or switches.get(n, 0) != 0)]
+    if hidden and (tree.live or not set(affinity) & set(listed)):
+        caveats.append(
+            f"/{CPU_ROOT}/online lists {format_list(sorted(listed))}, but this process may run on "
+            f"{named('CPU', hidden)}: taken as online"
+        )
+        listed = (*listed, *hidden)
     return sorted({*folders, *listed}), sorted(listed)
 
 
-def _dense(keys: Mapping[int, Hashable | None]) -> dict[int, int | None]:
-    """Number the distinct keys from 0, in the order of their lowest CPUs; None stays None."""
-    order: dict[Hashable, int] = {}
-    return {n: None if key is None else order.setdefault(key, len(order)) for n, key in sorted(keys.items())}
-
-
-def _die_keys(tree: Tree, online: list[int], packages: Mapping[int, int | None]) -> dict[int, Hashable | None]:
-    dies = {n: tree.integer(f"{CPU_ROOT}/cpu{n}/topology/die_id") for n in online}
-    return {n: None if die is None or die in NO_ID else (packages[n], die) for n, die in dies.items()}
-
-
-def _core_keys(tree: Tree, online: list[int], packages: Mapping[int, int | None]) -> dict[int, Hashable | None]:
-    """Identify each core by its lowest sibling, or by socket, die and core_id where siblings are not listed.
-
-    core_id alone repeats on each socket. A CPU that reports neither is a core of its own.
-    """
-    keys: dict[int, Hashable | None] = {}
-    for n in online:
-        folder = f"{CPU_ROOT}/cpu{n}/topology"
-        siblings = tree.numbers(f"{folder}/core_cpus_list") or tree.numbers(f"{folder}/thread_siblings_list")
-        if siblings:
-            keys[n] = ("cpu", siblings[0])
-            continue
-        core_id = tree.integer(f"{folder}/core_id")
-        known = core_id is not None and core_id not in NO_ID
-        keys[n] = ("id", packages[n], tree.text(f"{folder}/die_id"), core_id) if known else ("cpu", n)
-    return keys
-
-
-def _l3_caches(tree: Tree, online: list[int]) -> tuple[dict[int, int | None], dict[int, int | None]]:
-    """Return the lowest CPU that shares each CPU's L3 (None without an L3), and each L3 cache's size in bytes."""
-    lowest: dict[int, int | None] = dict.fromkeys(online)
-    sizes: dict[int, int | None] = {}
-    for n in online:
-        # The outermost cache has the highest index.
-        for index in reversed(tree.numbered(f"{CPU_ROOT}/cpu{n}/cache", "index")):
-            folder = f"{CPU_ROOT}/cpu{n}/cache/index{index}"
-            if tree.integer(f"{folder}/level") != 3 or tree.text(f"{folder}/type") == "Instruction":
-                continue
-            shared = tree.numbers(f"{folder}/shared_cpu_list")
-            if shared:
-                lowest[n] = shared[0]
-                size = tree.text(f"{folder}/size") or ""
-                sizes.setdefault(shared[0], _kibibytes(size.replace("K", " kB")))
-                break
-    return lowest, sizes
-
-
-def _nodes(tree: Tree, missing: list[str]) -> tuple[Node, ...]:
+def _nodes(tree: Tree, online: list[int], missing: list[str], caveats: list[str]) -> tuple[Node, ...]:
     numbers = tree.numbered(NODE_ROOT, "node")
     if not numbers:
         missing.append("no node directory: NUMA nodes unknown")
     nodes = []
     for number in numbers:
         folder = f"{NODE_ROOT}/node{number}"
-        memory = _kibibytes(tree.field(f"{folder}/meminfo", f"Node {number} MemTotal"))
-        if memory is None:
-            missing.append(f"no meminfo for node {number}: its memory is unknown")
-        distances = _distances(tree, f"{folder}/distance", len(numbers))
-        if not distances:
-            missing.append(f"no distances for node {number}")
-        cpus = tree.numbers(f"{folder}/cpulist") or ()
-        nodes.append(Node(number=number, cpus=cpus, memory_bytes=memory, distances=distances))
+        cpus = tree.numbers(f"{folder}/cpulist")
+        if cpus is None:
+            cpus = tree.mask(f"{folder}/cpumap")
+        # The kernel links each CPU into the folder of its node.
+        if cpus is None and (linked := tree.numbered(folder, "cpu")):
+            cpus = tuple(linked)
+        nodes.append(
+            Node(
+                number=number,
+                cpus=_within(cpus, online) or (),
+                memory_bytes=_kibibytes(tree.field(f"{folder}/meminfo", f"Node {number} MemTotal")),
+                distances=_distances(tree, f"{folder}/distance", len(numbers)),
+                lists_cpus=cpus is not None,
+            )
+        )
+    if mute := [node.number for node in nodes if not node.lists_cpus]:
+        caveats.append(f"no list of CPUs of {named('node', mute)}: placed as if they had none")
+    if unknown := [node.number for node in nodes if node.memory_bytes is None]:
+        missing.append(f"no meminfo for {named('node', unknown)}: memory unknown")
+    if unknown := [node.number for node in nodes if not node.distances]:
+        missing.append(f"no distances for {named('node', unknown)}")
     return tuple(nodes)
+
+
+def _check_nodes(nodes: Sequence[Node], online: list[int], caveats: list[str]) -> None:
+    """Report CPUs that several nodes list, or that none lists."""
+    count = Counter(n for node in nodes for n in node.cpus)
+    if twice := sorted(n for n in count if count[n] > 1):
+        by = named("node", [node.number for node in nodes if set(node.cpus) & set(twice)])
+        caveats.append(f"{by} all list {named('CPU', twice)}: filled as of the first of them")
+    if count and (nowhere := [n for n in online if n not in count]):
+        caveats.append(f"no node lists {named('CPU', nowhere)}")
 
 
 def _distances(tree: Tree, path: str, count: int) -> tuple[int, ...]:
     words = (tree.text(path) or "").split()
-    if words and (len(words) != count or not all(word.isdecimal() for word in words)):
+    if words and (len(words) != count or not all(word.isdecimal() and len(word) < 10 for word in words)):
         tree.malformed(path, f"{' '.join(words)[:40]!r} is not one distance for each of {count} nodes")
         return ()
     return tuple(int(word) for word in words)
@@ -318,63 +320,23 @@ def _memory(tree: Tree) -> int | None:
     return _kibibytes(tree.field("proc/meminfo", "MemTotal"))
 
 
-def _core_types(tree: Tree, online: list[int]) -> dict[int, str]:
-    """Return the core type of each CPU of a host that mixes core types; empty for any other host."""
-    types: dict[int, str] = {}
-    kinds = {"cpu_core": "performance", "cpu_atom": "efficiency", "cpu_lowpower": "low-power"}
-    for folder, kind in kinds.items():
-        types.update(dict.fromkeys(tree.numbers(f"sys/devices/{folder}/cpus") or (), kind))
-    for name in ("core", "atom"):
-        for path in sorted(tree.root.glob(f"{CPU_ROOT}/types/*{name}*/cpulist")):
-            numbers = tree.numbers(str(path.relative_to(tree.root))) or ()
-            types.update(dict.fromkeys(numbers, kinds[f"cpu_{name}"]))
-    if types:
-        return types if len(set(types.values())) > 1 else {}
-    capacities = {n: tree.integer(f"{CPU_ROOT}/cpu{n}/cpu_capacity") for n in online}
-    levels = sorted({capacity for capacity in capacities.values() if capacity is not None})
-    if len(levels) < 2:
-        return {}
-    names = {level: f"capacity {level}" for level in levels}
-    names |= {levels[0]: "efficiency", levels[-1]: "performance"}
-    return {n: names[capacity] for n, capacity in capacities.items() if capacity is not None}
-
-
 def _within(numbers: tuple[int, ...] | None, online: list[int]) -> tuple[int, ...] | None:
     return None if numbers is None else tuple(sorted(set(numbers).intersection(online)))
 
 
-def _affinity(tree: Tree, online: list[int]) -> tuple[int, ...] | None:
-    if tree.live:
-        return _within(tuple(os.sched_getaffinity(0)), online)
-    text = tree.field("proc/self/status", "Cpus_allowed_list")
-    return None if text is None else _within(tree.as_numbers("proc/self/status", text), online)
+def _allowed(tree: Tree, name: str) -> tuple[int, ...] | None:
+    """Return the numbers of a list in the status of this process, else of the mask next to it."""
+    path = "proc/self/status"
+    text, mask = tree.field(path, f"{name}_list"), tree.field(path, name)
+    numbers = None if text is None else tree.as_numbers(path, text)
+    if numbers is None and mask is not None:
+        return tree.as_numbers(path, mask, mask=True)
+    return numbers
+
+
+def _affinity(tree: Tree) -> tuple[int, ...] | None:
+    return tuple(os.sched_getaffinity(0)) if tree.live else _allowed(tree, "Cpus_allowed")
 
 
 def _memory_nodes(tree: Tree, nodes: tuple[Node, ...]) -> tuple[int, ...] | None:
-    text = tree.field("proc/self/status", "Mems_allowed_list")
-    numbers = None if text is None else tree.as_numbers("proc/self/status", text)
-    return _within(numbers, [node.number for node in nodes])
-
-
-def _unknown(tree: Tree, cpus: list[Cpu]) -> list[str]:
-    """Return sentences on what the online CPUs do not report."""
-    online = [cpu for cpu in cpus if cpu.online]
-    has_topology = any(tree.is_dir(f"{CPU_ROOT}/cpu{cpu.number}/topology") for cpu in online)
-    has_cache = any(tree.is_dir(f"{CPU_ROOT}/cpu{cpu.number}/cache") for cpu in online)
-    found = []
-    if not has_topology:
-        found.append("no topology directory: sockets and dies unknown, each CPU taken as a core of its own")
-    else:
-        no_socket = [cpu.number for cpu in online if cpu.socket is None]
-        if no_socket:
-            found.append(f"no socket number for CPUs {format_list(no_socket)}: taken as socket 0")
-        if all(cpu.die is None for cpu in online):
-            found.append("no die numbers: dies unknown")
-    no_l3 = [cpu.number for cpu in online if cpu.l3 is None]
-    if not has_cache:
-        found.append("no cache directory: L3 domains unknown")
-    elif len(no_l3) == len(online):
-        found.append("no level-3 cache listed: L3 domains unknown")
-    elif no_l3:
-        found.append(f"no level-3 cache listed for CPUs {format_list(no_l3)}")
-    return found
+    return _within(_allowed(tree, "Mems_allowed"), [node.number for node in nodes])

@@ -76,7 +76,7 @@ def make_plan(request: Request, topology: Topology, absent: Absent = "refuse") -
 
 def with_defaults(request: Request, topology: Topology) -> Request:
     """Return the request with the axes of this host's representative sweep where it names none."""
-    sockets = {cpu.socket for cpu in topology.usable}
+    sockets = {cpu.socket or 0 for cpu in topology.usable}
     siblings = any(cpu.smt for cpu in topology.usable)
     return msgspec.structs.replace(
         request,

@@ -26,14 +26,15 @@ def _shape(topology: Topology) -> str:
     threads = {len(core) for core in cores.values()}
     each = {len({cpu.core for cpu in cpus}) for cpus in sockets.values()}
     types = Counter(core[0].core_type for core in cores.values() if core[0].core_type)
+    where = plural(len(sockets), "socket") if topology.sockets_known else "sockets unknown"
     if len(each) == 1 and len(threads) == 1 and not types:
         per_socket, per_core = each.pop(), threads.pop()
-        shape = [plural(len(sockets), "socket"), plural(per_socket, "core"), plural(per_core, "thread")]
-        return " x ".join(shape)
+        shape = [where, plural(per_socket, "core"), plural(per_core, "thread")]
+        return " x ".join(shape) if topology.sockets_known else f"{where}, {' x '.join(shape[1:])}"
     kinds = f" ({', '.join(f'{n} {kind}' for kind, n in types.items())})" if types else ""
     low, high = min(threads), max(threads)
     span = plural(low, "thread") if low == high else f"{low}-{high} threads"
-    return f"{plural(len(sockets), 'socket')}, {plural(len(cores), 'core')}{kinds}, {span} per core"
+    return f"{where}, {plural(len(cores), 'core')}{kinds}, {span} per core"
 
 
 def size(count: int) -> str:

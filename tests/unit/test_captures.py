@@ -17,6 +17,7 @@ from pybench.host.facts import read_facts
 from pybench.host.topology import Topology, read_topology
 from pybench.text import format_list
 from tests.unit.hosts import CAPTURED, DATA, lscpu_rows, members, read
+from tests.unit.test_topology_kinds import KINDS
 from tests.unit.topologies import MACHINES, SCRATCH, small_vm, write
 
 
@@ -119,6 +120,26 @@ def test_an_archive_below_one_folder_is_read(tmp_path: Path) -> None:
     assert [cpu.number for cpu in read_topology(archive).cpus] == [0, 1]
 
 
+@pytest.mark.parametrize("folder", ["host7/fsroot", "a/b/c", "sys/kept/host"])
+def test_an_archive_below_several_folders_is_read(tmp_path: Path, folder: str) -> None:
+    archive = make_tar(tmp_path / "deep.tar.gz", {f"{folder}/sys/devices/system/cpu/online": b"0-1\n"})
+    assert [cpu.number for cpu in read_topology(archive).cpus] == [0, 1]
+
+
+def test_an_archive_of_two_hosts_is_refused(tmp_path: Path, temporary: None) -> None:
+    online = "sys/devices/system/cpu/online"
+    archive = make_tar(tmp_path / "two.tar.gz", {f"a/{online}": b"0\n", f"b/{online}": b"0-1\n"})
+    with pytest.raises(UsageError, match=r"two\.tar\.gz: holds 2 hosts: a and b"):
+        read_topology(archive)
+
+
+def test_an_archive_of_too_many_files(tmp_path: Path, temporary: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture_module, "MAX_CAPTURE_FILES", 2)
+    archive = make_tar(tmp_path / "many.tar.gz", {f"sys/{n}": b"" for n in range(3)})
+    with pytest.raises(UsageError, match="or 2 files"):
+        read_topology(archive)
+
+
 def test_an_archive_that_would_fill_the_disk(
     tmp_path: Path, temporary: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,7 +227,7 @@ def test_captured_machines_of_the_lab(name: str) -> None:
 
 def test_every_capture_is_told_of() -> None:
     told_below = {"cgroup-v2-cpuset", "one-offline", "smt-off", "two-sockets-8", "two-sockets-96"}
-    assert set(CAPTURED) == told_below | set(PARTS)
+    assert set(CAPTURED) == told_below | set(PARTS) | set(KINDS)
 
 
 def test_captured_machines_of_the_lab_say_that_they_were_emulated() -> None:

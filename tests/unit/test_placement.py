@@ -239,7 +239,7 @@ def test_no_words(text: str) -> None:
     ("name", "has"),
     [
         ("small_vm", "there is one socket"),
-        ("power7", "there is one socket"),
+        ("power7", "this host does not report its sockets"),
         ("cpuset_v2", "this process's cpuset leaves 0-3,8-11, all on one socket"),
     ],
 )

@@ -78,10 +78,10 @@ SAID = {
     "isolated": "8 CPUs: 1 socket x 8 cores x 1 thread, 1 NUMA node, 16 GiB",
     "cpuset_v2": "16 CPUs (8 not allowed): 2 sockets x 4 cores x 2 threads, 2 NUMA nodes, 64 GiB",
     "cpuset_v1": "8 CPUs (4 not allowed): 1 socket x 8 cores x 1 thread, 1 NUMA node, 16 GiB",
-    "power7": "16 CPUs: 1 socket x 4 cores x 4 threads, 1 NUMA node, 16 GiB",
+    "power7": "16 CPUs: sockets unknown, 4 cores x 4 threads, 1 NUMA node, 16 GiB",
     "power8": "160 CPUs: 2 sockets x 10 cores x 8 threads, 2 NUMA nodes, 512 GiB",
     "one_cpu": "1 CPU: 1 socket x 1 core x 1 thread, 1 NUMA node, 1 GiB",
-    "bare": "2 CPUs: 1 socket x 2 cores x 1 thread",
+    "bare": "2 CPUs: sockets unknown, 2 cores x 1 thread",
     "older_kernel": "8 CPUs: 2 sockets x 2 cores x 2 threads, 2 NUMA nodes, 16 GiB",
     "old_kernel": "8 CPUs: 2 sockets x 2 cores x 2 threads, 2 NUMA nodes, 16 GiB",
     "swapped": "8 CPUs: 2 sockets x 4 cores x 1 thread, 2 NUMA nodes, 24 GiB",
@@ -98,6 +98,27 @@ SAID = {
     "lab-no-smt": "8 CPUs: 2 sockets x 4 cores x 1 thread, 2 NUMA nodes, 1.9 GiB",
     "lab-server-offline": "8 CPUs (2 offline): 2 sockets, 4 cores, 1-2 threads per core, 2 NUMA nodes, 1.9 GiB",
     "lab-single": "1 CPU: 1 socket x 1 core x 1 thread, 1 NUMA node, 973 MiB",
+    # Small trees of what captures of other machines were seen to do.
+    "archive-two-folders-deep": "8 CPUs: 2 sockets x 2 cores x 2 threads, 2 NUMA nodes",
+    "capacities-of-one-kind-differ": (
+        "20 CPUs: 1 socket, 20 cores (10 efficiency, 10 performance), 1 thread per core, 1 NUMA node"
+    ),
+    "distance-for-an-offline-node": "8 CPUs: 2 sockets x 2 cores x 2 threads, 1 NUMA node",
+    "hybrid-by-frequency-only": (
+        "8 CPUs: 1 socket, 6 cores (2 performance, 4 efficiency), 1-2 threads per core, 1 NUMA node"
+    ),
+    "l3-as-mask-only": "8 CPUs: 2 sockets x 2 cores x 2 threads, 2 NUMA nodes",
+    "l3-over-two-sockets": "8 CPUs: 2 sockets x 2 cores x 2 threads, 1 NUMA node",
+    "lists-without-their-cpu": "8 CPUs: 2 sockets x 4 cores x 1 thread, 1 NUMA node",
+    "nodes-as-mask-only": "8 CPUs: 2 sockets x 2 cores x 2 threads, 2 NUMA nodes",
+    "nodes-overlap": "8 CPUs: 2 sockets x 2 cores x 2 threads, 2 NUMA nodes",
+    "one-cpu-without-package": "4 CPUs: 1 socket x 4 cores x 1 thread, 1 NUMA node",
+    "online-file-empty": "8 CPUs: 2 sockets x 2 cores x 2 threads",
+    "online-without-the-allowed": "2 CPUs (1 not allowed): 1 socket x 2 cores x 1 thread, 1 NUMA node",
+    "package-minus-one": "8 CPUs: 2 sockets x 4 cores x 1 thread",
+    "same-package-id-in-two-books": "4 CPUs: 2 sockets x 2 cores x 1 thread",
+    "siblings-as-mask-only": "8 CPUs: 1 socket x 8 cores x 1 thread, 1 NUMA node",
+    "tickless-list-is-nul": "8 CPUs: 2 sockets x 2 cores x 2 threads, 2 NUMA nodes",
 }
 
 
@@ -275,7 +296,7 @@ def test_power_guest_without_sockets() -> None:
     assert {(cpu.socket, cpu.socket_id) for cpu in topology.cpus} == {(None, -1)}
     assert members(topology.cores) == ["0-3", "4-7", "8-11", "12-15"]
     assert members(topology.sockets) == ["0-15"]
-    assert "no socket number for CPUs 0-15: taken as socket 0" in topology.missing
+    assert "no socket number for CPUs 0-15: sockets unknown, taken as one" in topology.missing
 
 
 def test_smt8_and_node_numbers_with_gaps() -> None:

@@ -68,43 +68,70 @@ def test_without_a_process_status_every_online_cpu_counts(tmp_path: Path) -> Non
 # --- files that make no sense --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("sys/devices/system/cpu/online", "0-x"),
-        ("sys/devices/system/cpu/isolated", "3-1"),
-        ("sys/devices/system/cpu/cpu1/topology/physical_package_id", "one"),
-        ("sys/devices/system/cpu/cpu1/topology/die_id", ""),
-        ("sys/devices/system/cpu/cpu0/topology/core_cpus_list", "0-99999999999"),
-        ("sys/devices/system/cpu/cpu0/cache/index3/level", "three"),
-        ("sys/devices/system/cpu/cpu0/cache/index3/shared_cpu_list", "\x00\x01"),
-        ("sys/devices/system/node/node0/cpulist", "0;1"),
-        ("sys/devices/system/node/node1/distance", "10"),
-        ("sys/devices/system/node/node1/distance", "near far"),
-        ("proc/self/status", "Cpus_allowed_list:\tall"),
-    ],
-)
-def test_a_malformed_file_is_named(tmp_path: Path, path: str, text: str) -> None:
+MALFORMED = [
+    ("sys/devices/system/cpu/online", "0-x"),
+    ("sys/devices/system/cpu/isolated", "3-1"),
+    ("sys/devices/system/cpu/cpu1/topology/physical_package_id", "one"),
+    ("sys/devices/system/cpu/cpu1/topology/die_id", ""),
+    ("sys/devices/system/cpu/cpu0/topology/core_cpus_list", "0-99999999999"),
+    ("sys/devices/system/cpu/cpu0/cache/index3/level", "three"),
+    ("sys/devices/system/cpu/cpu0/cache/index3/shared_cpu_list", "\x00\x01"),
+    ("sys/devices/system/node/node0/cpulist", "0;1"),
+    ("sys/devices/system/node/node1/distance", "10"),
+    ("sys/devices/system/node/node1/distance", "near far"),
+    ("proc/self/status", "Cpus_allowed_list:\tall"),
+]
+
+
+@pytest.mark.parametrize(("path", "text"), MALFORMED)
+def test_a_malformed_file_is_a_caveat_and_refuses_nothing(tmp_path: Path, path: str, text: str) -> None:
     (write(tmp_path, server(2, 2, 2)) / path).write_text(f"{text}\n")
-    with pytest.raises(UsageError) as caught:
-        read_topology(tmp_path)
-    assert str(caught.value).startswith(str(tmp_path / path))
-    assert "\n" not in str(caught.value)
+    topology = read_topology(tmp_path)
+    assert [cpu.number for cpu in topology.online] == list(range(8))
+    caveats = [caveat for caveat in topology.caveats if caveat.startswith(f"/{path}: ")]
+    assert len(caveats) == 1
+    assert "\n" not in caveats[0]
+    assert set(topology.caveats) <= set(topology.missing)
 
 
-def test_a_malformed_file_inside_a_capture_is_named_with_the_capture(tmp_path: Path) -> None:
+def test_files_that_are_malformed_alike_are_one_caveat(tmp_path: Path) -> None:
+    write(tmp_path, server(1, 4, 1))
+    for number in range(4):
+        (tmp_path / f"sys/devices/system/cpu/cpu{number}/topology/die_id").write_text("x\n")
+    assert read_topology(tmp_path).caveats == (
+        "/sys/devices/system/cpu/cpu0/topology/die_id: 'x' is not a whole number (and 3 files like it)",
+    )
+
+
+def test_a_capture_of_a_malformed_file_reads_like_its_host(tmp_path: Path) -> None:
     write(tmp_path / "host", replace(small_vm(), isolated="x"))
     capture(tmp_path / "odd.tar.gz", tmp_path / "host")
-    with pytest.raises(UsageError, match=r"odd\.tar\.gz/sys/devices/system/cpu/isolated: 'x'"):
-        read_topology(tmp_path / "odd.tar.gz")
+    assert read_topology(tmp_path / "odd.tar.gz") == read_topology(tmp_path / "host")
+    assert (
+        "/sys/devices/system/cpu/isolated: 'x' is not a number or range"
+        in read_topology(tmp_path / "host").caveats
+    )
 
 
-def test_a_malformed_file_of_the_live_machine_is_remembered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["\0\n", "0-7\0\n", "0-7\n\0\0", " \n"])
+def test_nuls_around_a_list_do_not_matter(tmp_path: Path, text: str) -> None:
+    write(tmp_path, server(2, 2, 2))
+    before = read_topology(tmp_path)
+    for name in ("nohz_full", "online"):
+        (tmp_path / f"sys/devices/system/cpu/{name}").write_text(
+            text if "7" in text or name != "online" else "0-7"
+        )
+    after = read_topology(tmp_path)
+    assert after.caveats == before.caveats
+    assert [cpu.core for cpu in after.cpus] == [cpu.core for cpu in before.cpus]
+    assert all(cpu.nohz_full == ("7" in text) for cpu in after.cpus)
+
+
+def test_a_malformed_file_is_listed_by_its_tree(tmp_path: Path) -> None:
     (tmp_path / "number").write_text("none\n")
     tree = Tree(tmp_path)
-    tree.live = True
     assert tree.integer("number") is None
-    assert tree.odd == [f"{tmp_path / 'number'}: 'none' is not a whole number"]
+    assert tree.odd == ["/number: 'none' is not a whole number"]
 
 
 @pytest.mark.parametrize("folders", [[], ["sys/devices/system"], ["sys/devices/system/cpu"]])

@@ -31,12 +31,15 @@ def picture(topology: Topology, placement: Placement | None = None, width: int =
         parts.append(_socket(topology, socket, cpus, turns, width))
     parts += [_text(line, width, style="dim") for line in _legend(topology, placement)]
     parts += [_text(line, width) for line in _unboxed(topology)]
-    if len(topology.nodes) > 1:
+    if len(topology.nodes) > 1 and any(node.distances for node in topology.nodes):
         parts += ["", _distances(topology, width)]
     if placement:
         parts += ["", *(Text(line) for line in placement_lines(topology, placement, width))]
-    if topology.missing:
-        parts += ["", *(_text(f"Not known: {line}", width, style="yellow") for line in topology.missing)]
+    lacking = [line for line in topology.missing if line not in topology.caveats]
+    if lacking:
+        parts += ["", *(_text(f"Not known: {line}", width, style="yellow") for line in lacking)]
+    if topology.caveats:
+        parts += ["", *(_text(f"Caveat: {line}", width, style="yellow") for line in topology.caveats)]
     return Group(*parts)
 
 
@@ -46,9 +49,11 @@ def _text(text: str, width: int, style: str = "") -> RenderableType:
 
 def _unboxed(topology: Topology) -> list[str]:
     """Return what no box shows: nodes without CPUs, CPUs that are offline."""
-    lines = [
-        f"Memory only, no CPU: {_node_name(topology, node.number)}" for node in topology.nodes if not node.cpus
-    ]
+    lines = []
+    for node in topology.nodes:
+        if not node.cpus and node.lists_cpus:
+            only = "Neither CPU nor memory" if node.memory_bytes == 0 else "Memory only, no CPU"
+            lines.append(f"{only}: {_node_name(topology, node.number)}")
     offline = [cpu.number for cpu in topology.cpus if not cpu.online]
     if offline:
         lines.append(f"Offline: {named('CPU', offline)}")
