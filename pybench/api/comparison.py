@@ -32,7 +32,7 @@ class Comparison:
         try:
             import pandas
         except ImportError:
-            raise UnsupportedError("data frames need pandas: pip install 'pybench-locks[export]'") from None
+            raise UnsupportedError("data frames need pandas: pip install pandas") from None
         rows: list[dict[str, Any]] = [
             cell_settings(cell.cell)
             | {

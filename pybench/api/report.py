@@ -89,7 +89,7 @@ def check_libraries() -> None:
     if not all(map(importlib.util.find_spec, LIBRARIES)):
         raise UnsupportedError(
             "reports and charts need altair, vl-convert-python and jinja2",
-            fix="install them: pip install 'pybench-locks[report]'",
+            fix="install them: pip install altair vl-convert-python jinja2",
         )
 
 

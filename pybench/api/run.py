@@ -156,7 +156,7 @@ class Run:
         try:
             import pandas
         except ImportError:
-            raise UnsupportedError("data frames need pandas: pip install 'pybench-locks[export]'") from None
+            raise UnsupportedError("data frames need pandas: pip install pandas") from None
         return pandas.DataFrame(table(self.results, kind, TABLES))
 
     def compare(
@@ -204,7 +204,7 @@ class Run:
         try:
             import pandas
         except ImportError:
-            raise UnsupportedError("data frames need pandas: pip install 'pybench-locks[export]'") from None
+            raise UnsupportedError("data frames need pandas: pip install pandas") from None
         answer = ask(self.results, sql, TABLES)
         return pandas.DataFrame(answer.rows, columns=answer.columns)
 
@@ -226,7 +226,7 @@ class Run:
         try:
             import altair  # noqa: F401 - so that the message is ours
         except ImportError:
-            raise UnsupportedError("charts need Altair: pip install 'pybench-locks[report]'") from None
+            raise UnsupportedError("charts need Altair: pip install altair vl-convert-python") from None
         charts = importlib.import_module("pybench.present.charts")
         if kind not in charts.kinds():
             raise UsageError(f"no chart {kind!r}", fix=f"choose from {', '.join(charts.kinds())}")

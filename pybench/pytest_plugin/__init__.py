@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if not config.pluginmanager.hasplugin("benchmark"):
         raise pytest.UsageError(
-            "--benchmark needs pytest-benchmark: pip install 'pybench-locks[pytest]' (and no -p no:benchmark)"
+            "--benchmark needs pytest-benchmark: pip install pytest-benchmark (and no -p no:benchmark)"
         )
     from pybench.pytest_plugin.sweeps import WithOption
 

@@ -76,7 +76,7 @@ def _parquet(files: Sequence[Results], kind: str, columns: Columns) -> bytes:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise UnsupportedError("Parquet needs pyarrow: pip install 'pybench-locks[export]'") from None
+        raise UnsupportedError("Parquet needs pyarrow: pip install pyarrow") from None
     made = pyarrow.table(columns)
     headers = msgspec.json.encode({text_of(file.path): file.header for file in files})
     made = made.replace_schema_metadata({"pybench.table": kind, "pybench.headers": headers})
@@ -130,7 +130,7 @@ def _pytest_benchmark(files: Sequence[Results]) -> str:
         from pytest_benchmark import __version__
         from pytest_benchmark import stats as statistics
     except ImportError:
-        raise UnsupportedError("this format needs pytest-benchmark: pip install 'pybench-locks[pytest]'") from None
+        raise UnsupportedError("this format needs pytest-benchmark: pip install pytest-benchmark") from None
     make_stats: Any = statistics.Stats
     entries = []
     for one in _benchmarks(files):

@@ -31,7 +31,7 @@ def ask(files: Sequence[Results], sql: str, tables: Mapping[str, FlatTable] = TA
     try:
         import duckdb
     except ImportError:
-        raise UnsupportedError("SQL needs DuckDB: pip install 'pybench-locks[export]'") from None
+        raise UnsupportedError("SQL needs DuckDB: pip install duckdb") from None
     connection = duckdb.connect(":memory:", config={"threads": "1"})
     try:
         with tempfile.TemporaryDirectory(prefix="pybench-query-") as folder:
