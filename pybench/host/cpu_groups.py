@@ -5,7 +5,6 @@ A list or mask that does not hold its own CPU, or that differs from those of the
 Another file is used instead, and a sentence reports it.
 """
 
-from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -232,7 +231,8 @@ class CpuGroups:
             if no_socket := [n for n in self.online if self.sockets[n] is None]:
                 every = len(no_socket) == len(self.online)
                 means = "sockets unknown, taken as one" if every else "taken as socket 0"
-                self.missing.append(f"no socket number for {named('CPU', no_socket)}: {means}")
+                lines = self.missing if every else self.caveats
+                lines.append(f"no socket number for {named('CPU', no_socket)}: {means}")
             if all(die is None for die in self.dies.values()):
                 self.missing.append("no die numbers: dies unknown")
         if not any(self.tree.is_dir(f"{CPU_ROOT}/cpu{n}/cache") for n in self.online):
@@ -241,9 +241,8 @@ class CpuGroups:
             if mute := [n for n in no_l3 if n in self._l3_folders]:
                 self.missing.append(f"the level-3 cache of {named('CPU', mute)} does not list its CPUs")
             if none := [n for n in no_l3 if n not in self._l3_folders]:
-                every = len(none) == len(self.online)
-                means = ": L3 domains unknown" if every else f" for {named('CPU', none)}"
-                self.missing.append(f"no level-3 cache listed{means}")
+                where = "" if len(none) == len(self.online) else f" for {named('CPU', none)}"
+                self.missing.append(f"no level-3 cache listed{where}")
         for what, groups in (("core", self.cores), ("L3 cache", self.l3s)):
             spans: dict[int, set[int]] = {}
             for n, group in groups.items():
@@ -276,32 +275,34 @@ def core_types(tree: Tree, online: Sequence[int], caveats: list[str]) -> dict[in
     types = {n: kind for n, kind in types.items() if n in online}
     if types:
         return types if len(set(types.values())) > 1 or len(types) < len(online) else {}
-    if types := _types_by(tree, online, "cpu_capacity", SAME_KIND, "capacity"):
-        return types
-    for name, same in (("base_frequency", SAME_KIND), ("cpuinfo_max_freq", SAME_KIND_BOOSTED)):
-        if types := _types_by(tree, online, f"cpufreq/{name}", same, "kHz"):
-            caveats.append(f"types of cores are not reported: taken from {name}")
-            return types
+    for file, same, unit in (
+        ("cpu_capacity", SAME_KIND, ""),
+        ("cpufreq/base_frequency", SAME_KIND, " kHz"),
+        ("cpufreq/cpuinfo_max_freq", SAME_KIND_BOOSTED, " kHz"),
+    ):
+        reported = {n: tree.integer(f"{CPU_ROOT}/cpu{n}/{file}") for n in online}
+        names = _named_levels({number for number in reported.values() if number is not None}, same, unit)
+        if len(set(names.values())) < 2:
+            continue
+        if unit:
+            caveats.append(f"types of cores are not reported: taken from {file.removeprefix('cpufreq/')}")
+        if mute := [n for n, number in reported.items() if number is None]:
+            caveats.append(f"type of core unknown for {named('CPU', mute)}")
+        return {n: names[number] for n, number in reported.items() if number is not None}
     return {}
 
 
-def _types_by(tree: Tree, online: Sequence[int], path: str, same: float, unit: str) -> dict[int, str]:
-    """Return types by a number that every online CPU reports; levels that differ by a share of `same` are one."""
-    numbers = {n: tree.integer(f"{CPU_ROOT}/cpu{n}/{path}") for n in online}
-    if None in numbers.values():
-        return {}
+def _named_levels(numbers: set[int], same: float, unit: str) -> dict[int, str]:
+    """Name the type of cores of each number; neighbours that differ by a share of `same` at most are one type."""
     levels: list[list[int]] = []
-    for level in sorted(Counter(number for number in numbers.values() if number is not None)):
-        if levels and level - levels[-1][-1] <= same * level:
-            levels[-1].append(level)
+    for number in sorted(numbers):
+        if levels and number - levels[-1][-1] <= same * number:
+            levels[-1].append(number)
         else:
-            levels.append([level])
-    if len(levels) < 2:
-        return {}
-    names: dict[int | None, str] = {}
-    for rank, level_group in enumerate(levels):
-        ends = "-".join(map(str, dict.fromkeys((level_group[0], level_group[-1]))))
-        name = f"capacity {ends}" if unit == "capacity" else f"{ends} {unit}"
-        name = {0: "efficiency", len(levels) - 1: "performance"}.get(rank, name)
-        names.update(dict.fromkeys(level_group, name))
-    return {n: names[number] for n, number in numbers.items()}
+            levels.append([number])
+    names: dict[int, str] = {}
+    for rank, level in enumerate(levels):
+        ends = "-".join(map(str, dict.fromkeys((level[0], level[-1])))) + unit
+        name = {0: "efficiency", len(levels) - 1: "performance"}.get(rank, ends if unit else f"capacity {ends}")
+        names.update(dict.fromkeys(level, name))
+    return names

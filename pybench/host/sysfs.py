@@ -28,7 +28,10 @@ class Tree:
 
     def is_dir(self, path: str) -> bool:
         """Return whether a folder of that name exists."""
-        return (self.root / path).is_dir()
+        try:
+            return (self.root / path).is_dir()
+        except (OSError, ValueError):
+            return False
 
     def text(self, path: str) -> str | None:
         """Return a file's text without surrounding white space and NULs, None if it cannot be read.
@@ -37,14 +40,14 @@ class Tree:
         """
         try:
             return (self.root / path).read_text(encoding="utf-8", errors="replace").strip(" \t\r\n\0")
-        except OSError:
+        except (OSError, ValueError):  # a path from a damaged file may hold a NUL
             return None
 
     def names(self, folder: str) -> set[str]:
         """Return the names in a folder; none if there is no folder."""
         try:
             return {entry.name for entry in (self.root / folder).iterdir()}
-        except OSError:
+        except (OSError, ValueError):
             return set()
 
     def integer(self, path: str) -> int | None:

@@ -217,7 +217,8 @@ def topology_of(tree: Tree) -> Topology:
         if core is not None:
             siblings[core] += 1
     if affinity is None:
-        missing.append("no proc/self/status: every online CPU taken as allowed")
+        means = "every online CPU taken as allowed" if cpuset is None else "affinity unknown"
+        missing.append(f"no proc/self/status: {means}")
     memory_nodes = _memory_nodes(tree, nodes)
     memory_bytes = _memory(tree)
     caveats = groups.caveats + caveats + tree.odd
@@ -268,8 +269,8 @@ def _nodes(tree: Tree, online: list[int], missing: list[str], caveats: list[str]
     for number in numbers:
         folder = f"{NODE_ROOT}/node{number}"
         cpus = tree.numbers(f"{folder}/cpulist")
-        if cpus is None:
-            cpus = tree.mask(f"{folder}/cpumap")
+        if not cpus and (masked := tree.mask(f"{folder}/cpumap")) is not None:
+            cpus = masked
         # The kernel links each CPU into the folder of its node.
         if cpus is None and (linked := tree.numbered(folder, "cpu")):
             cpus = tuple(linked)

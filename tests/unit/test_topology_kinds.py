@@ -1,14 +1,18 @@
 """Small trees of faults seen in captures: each reads as its machine is, or says what it lacks."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from pybench.errors import UnsupportedError, UsageError
-from pybench.host.topology import distance
+from pybench.host.topology import distance, read_topology
 from pybench.placement import place
 from pybench.plan.planner import make_plan
 from pybench.plan.request import Request
 from tests.unit.hosts import column, members, read
+from tests.unit.topologies import big_little, server, write
 
 PAIRS, TWO_SOCKETS = ["0,4", "1,5", "2,6", "3,7"], ["0-1,4-5", "2-3,6-7"]
 EIGHT = [str(n) for n in range(8)]
@@ -107,6 +111,70 @@ def test_cpus_of_unlike_l3_and_socket_share_the_l3() -> None:
 )
 def test_types_of_cores(name: str, types: list[str]) -> None:
     assert column(read(name), "core_type") == types
+
+
+def test_masks_that_say_more_than_false_lists(tmp_path: Path) -> None:
+    # As a container showed them: the same list for all CPUs, and the masks of the host.
+    root = write(tmp_path, server(2, 4, 2, gib=1))
+    masks = {n: (1 << n % 8 | 1 << n % 8 + 8, 0xF0F << n // 4 % 2 * 4) for n in range(16)}
+    for n, (core, l3) in masks.items():
+        here = root / f"sys/devices/system/cpu/cpu{n}"
+        (here / "topology/core_cpus_list").write_text("0-3\n")
+        (here / "topology/core_cpus").write_text(f"{core:04x}\n")
+        (here / "cache/index3/shared_cpu_list").write_text("0-7\n")
+        (here / "cache/index3/shared_cpu_map").write_text(f"{l3:04x}\n")
+    topology = read_topology(root)
+    assert members(topology.cores) == [f"{n},{n + 8}" for n in range(8)]
+    assert members(topology.l3_domains) == ["0-3,8-11", "4-7,12-15"]
+    assert [caveat.partition(" of CPUs")[0] for caveat in topology.caveats] == [
+        "lists of SMT siblings",
+        "lists of L3 sharers",
+    ]
+
+
+def test_l3_caches_by_id_where_nothing_lists_their_cpus(tmp_path: Path) -> None:
+    root = write(tmp_path, server(1, 4, 1, gib=1))
+    for n in range(4):
+        folder = root / f"sys/devices/system/cpu/cpu{n}/cache/index3"
+        (folder / "shared_cpu_list").unlink()
+        (folder / "id").write_text(f"{n // 2 * 5}\n")
+    topology = read_topology(root)
+    assert members(topology.l3_domains) == ["0-1", "2-3"]
+    assert topology.caveats == ("no list of L3 sharers for CPUs 0-3: L3 cache taken from its id",)
+
+
+@pytest.mark.parametrize(
+    "mounts", ["none /dev/cpuset cpuset rw 0 0", "cg /dev/cpuset cgroup rw,cpuset,noprefix 0 0"]
+)
+def test_the_cpuset_file_system_of_older_kernels(tmp_path: Path, mounts: str) -> None:
+    files = {"proc/self/cpuset": "/batch", "proc/mounts": mounts, "dev/cpuset/batch/cpus": "2-3"}
+    root = write(tmp_path, replace(server(1, 4, 1, gib=1), files=files))
+    (root / "proc/self/status").unlink()
+    topology = read_topology(root)
+    assert [cpu.number for cpu in topology.usable] == [2, 3]
+    assert "no proc/self/status: affinity unknown" in topology.missing
+
+
+def test_a_mask_of_affinity_stands_in_for_the_list(tmp_path: Path) -> None:
+    root = write(tmp_path, server(1, 4, 1, gib=1))
+    (root / "proc/self/status").write_text("Cpus_allowed:\t00000000,00000006\n")
+    assert [cpu.number for cpu in read_topology(root).usable] == [1, 2]
+
+
+def test_a_cpu_without_capacity_is_of_unknown_type(tmp_path: Path) -> None:
+    root = write(tmp_path, big_little())
+    (root / "sys/devices/system/cpu/cpu7/cpu_capacity").unlink()
+    topology = read_topology(root)
+    assert column(topology, "core_type") == ["efficiency"] * 3 + ["performance"] * 4 + [None]
+    assert "type of core unknown for CPU 7" in topology.caveats
+
+
+def test_preferred_cores_are_one_type(tmp_path: Path) -> None:
+    files = {
+        f"sys/devices/system/cpu/cpu{n}/cpufreq/cpuinfo_max_freq": str(5000000 + n * 100000) for n in range(8)
+    }
+    topology = read_topology(write(tmp_path, replace(server(1, 8, 1, gib=1), files=files)))
+    assert column(topology, "core_type") == [None] * 8
 
 
 def test_a_host_that_does_not_report_sockets_says_so() -> None:

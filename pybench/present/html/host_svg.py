@@ -76,7 +76,7 @@ def draw(topology: Topology, turns: Mapping[int, int], description: str) -> Mark
         many_nodes = len({node for node, _ in groups}) > 1
         many_l3 = len({l3 for _, l3 in groups}) > 1
         inner, height = _groups(groups, turns, many_nodes, many_l3, wide - 2 * PAD)
-        name = f"socket {socket}"
+        name = f"socket {socket}" if topology.sockets_known else "sockets unknown"
         nodes = sorted({node for node, _ in groups if node != last})
         if nodes and not many_nodes:
             name += f", node {nodes[0]}"
