@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from pybench.analysis.comparison.compare import compare
 from pybench.analysis.comparison.verdicts import Compared
 from pybench.errors import UnsupportedError
-from pybench.results.cells import cell_settings
 from pybench.results.columns import columns_of
-from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.metrics import metrics as parse_metrics
-from pybench.results.store import Results
+from pybench.results.records import cell_settings
+from pybench.results.store import NOTE, Results, is_emulated
 
 if TYPE_CHECKING:
     import pandas

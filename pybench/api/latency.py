@@ -11,7 +11,7 @@ from pybench.errors import MeasurementError, UsageError
 from pybench.host.topology import Topology, read_topology
 from pybench.placement import parse_placements
 from pybench.placement import place as placed
-from pybench.plan.lists import duration_ns
+from pybench.plan.request import duration_ns
 from pybench.plan.transfer_pairs import BUDGET_NS, DURATION_NS, pairs_by_class, plan_transfers
 from pybench.results.latency_file import Pair, TransferFile, why_invalid
 from pybench.results.latency_summary import Transfers, summarize

@@ -12,9 +12,8 @@ from typing import Any
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.outputs import check_output, write_whole
-from pybench.results.emulated import LABEL, check_emulated, is_emulated
 from pybench.results.latency_file import TransferFile, read_any
-from pybench.results.store import Results
+from pybench.results.store import LABEL, Results, check_emulated, is_emulated
 
 LIBRARIES = ("altair", "jinja2", "vl_convert")
 PICTURES = (".svg", ".png")

@@ -7,9 +7,8 @@ from pybench.errors import UsageError
 from pybench.host.topology import Topology, read_topology
 from pybench.plan.planner import make_plan
 from pybench.plan.request import Request
-from pybench.results.names import RESULTS, new_name
 from pybench.results.records import Plan
-from pybench.results.store import Results
+from pybench.results.store import RESULTS, Results, new_name
 from pybench.run.loop import Observer
 from pybench.run.measure import measure_plan, resume
 

@@ -17,13 +17,11 @@ from pybench.host.topology import Topology
 from pybench.plan.order import expected_ns, switch_words
 from pybench.plan.request import Request
 from pybench.present.document import printable
-from pybench.present.provenance import describe_host
+from pybench.present.labels import describe_host
 from pybench.present.terminal.output import make_console, show
-from pybench.present.views.plan import budget_words, first_result, plan_view
-from pybench.results.cells import varying
-from pybench.results.names import RESULTS
-from pybench.results.records import Header, Plan, Trial
-from pybench.results.store import Results
+from pybench.present.views.sweep import budget_words, first_result, plan_view
+from pybench.results.records import Header, Plan, Trial, varying
+from pybench.results.store import RESULTS, Results
 from pybench.run.loop import Interrupted, Observer
 
 # First results that fit a screen.

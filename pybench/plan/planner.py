@@ -12,9 +12,8 @@ from pybench.errors import UnsupportedError, UsageError
 from pybench.host.switches.files import HostState, off_in, why_no_smt_switch
 from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, place
-from pybench.plan.lists import duration_ns, thread_counts, warmup_ns
 from pybench.plan.order import expected_ns
-from pybench.plan.request import KERNEL_OFF, Request, check_values
+from pybench.plan.request import KERNEL_OFF, Request, check_values, duration_ns, thread_counts, warmup_ns
 from pybench.results.records import Cell, Plan
 from pybench.text import format_list, parse_list, plural
 from pybench.workloads import WORKLOADS, Params, Workload, workload

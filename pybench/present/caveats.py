@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pybench.analysis.diagnosis.patterns import Pattern
 from pybench.analysis.summary.series import CellSummary
-from pybench.present.labels import is_storm, where
+from pybench.present.labels import bounded, is_storm, where
 from pybench.present.numbers import count, share, time_ns
-from pybench.present.provenance import bounded
-from pybench.results.cells import varying
-from pybench.results.records import Trial
+from pybench.results.records import Trial, varying
 from pybench.run.checks import explain
 from pybench.text import plural
 from pybench.workloads import workload

@@ -11,14 +11,11 @@ from pybench.analysis.scaling.best_fit import BestFit
 from pybench.analysis.scaling.curve_fits import CurveFits
 from pybench.analysis.summary.launches import LaunchSummary, summarize_launches
 from pybench.analysis.summary.series import Series, summarize
-from pybench.present.labels import BARE, is_storm
+from pybench.present.labels import BARE, SIMULATED, is_storm
 from pybench.present.numbers import drawable
-from pybench.present.provenance import SIMULATED
-from pybench.results.cells import label, label_settings
 from pybench.results.columns import FileColumns, columns_of
-from pybench.results.names import text_of
-from pybench.results.records import Cell, Trial
-from pybench.results.store import Results
+from pybench.results.records import Cell, Trial, label, label_settings
+from pybench.results.store import Results, text_of
 
 MOST_FITTED = 8
 """Curves with a fit: more lines cannot be read, and each takes a tenth of a second."""

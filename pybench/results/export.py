@@ -18,11 +18,9 @@ import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.outputs import write_whole
-from pybench.results.cells import cell_settings, varying
 from pybench.results.metrics import METRICS
-from pybench.results.names import text_of
-from pybench.results.records import Cell, Trial
-from pybench.results.store import Results
+from pybench.results.records import Cell, Trial, cell_settings, varying
+from pybench.results.store import Results, text_of
 from pybench.results.tables import TABLES, Columns, FlatTable, source, table
 
 

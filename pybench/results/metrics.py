@@ -10,8 +10,7 @@ import numpy as np
 from pybench.errors import UsageError
 from pybench.results.columns import CellColumns, percentiles
 from pybench.results.records import Trial
-from pybench.stats.estimate import Floats
-from pybench.stats.histograms import percentiles_ns
+from pybench.stats.estimate import Floats, percentiles_ns
 from pybench.workloads import WORKLOADS
 
 Unit = Literal["rate", "ns", "share"]

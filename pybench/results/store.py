@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Result files: append a record at a time, read them back, go on after any kind of end."""
+"""Result files: name them, append a record at a time, read them back, go on after any kind of end; and the mark of
+files from emulated machines, whose placement is real and whose times are not."""
 
+import datetime
 import fcntl
 import gc
 import os
-from collections.abc import Iterator
+import platform
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +18,51 @@ import msgspec
 from pybench.errors import MeasurementError, UsageError
 from pybench.native.outcome import resolved_on_access
 from pybench.results.records import FORMAT, End, Header, Record, Trial, upgraded
+
+RESULTS = Path("results")
+
+
+def new_name(what: str, where: str | None = None) -> Path:
+    """Return a name for the result of a run that begins now; `where` is this host by default."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return RESULTS / f"{what}-{where or platform.node() or 'host'}-{stamp}.jsonl"
+
+
+def text_of(name: str | Path) -> str:
+    """Return a name as text. Bytes that are not UTF-8, which Linux allows in names, become U+FFFD."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def command_of(words: Iterable[str]) -> list[str]:
+    """Return the words of a command line as text, for a file's header."""
+    return [text_of(word) for word in words]
+
+
+LABEL = "EMULATED"
+NOTE = f"{LABEL}: threads and memory were where it says, but no time or rate here is that of a real machine."
+
+
+def is_emulated(host: Mapping[str, Any]) -> bool:
+    """Return whether the facts of a header's `host` describe emulated CPUs."""
+    facts = host.get("hypervisor")
+    return isinstance(facts, Mapping) and facts.get("emulated") is True
+
+
+def check_emulated(
+    files: Iterable[tuple[Path, Mapping[str, Any]]], allowed: bool, how: str = "give --emulated"
+) -> bool:
+    """Return whether any file, given with its `host` facts, is of an emulated machine, so that output is marked.
+
+    Raises UsageError if one is and `allowed` is false; the message names `how` to allow it.
+    """
+    found = [path for path, host in files if is_emulated(host)]
+    if found and not allowed:
+        raise UsageError(
+            f"{found[0]} was measured in an emulated machine, whose times say nothing of a real one; "
+            f"measure on hardware, or {how} to see them, labelled"
+        )
+    return bool(found)
+
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)

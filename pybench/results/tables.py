@@ -12,12 +12,9 @@ from typing import Any
 import msgspec
 
 from pybench.errors import UsageError
-from pybench.results.cells import cell_settings
-from pybench.results.emulated import is_emulated
 from pybench.results.metrics import RECORDED
-from pybench.results.names import text_of
-from pybench.results.records import Evidence, Header, Trial
-from pybench.results.store import Results
+from pybench.results.records import Evidence, Header, Trial, cell_settings
+from pybench.results.store import Results, is_emulated, text_of
 
 Row = dict[str, Any]
 Columns = dict[str, list[Any]]

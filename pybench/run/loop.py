@@ -18,9 +18,8 @@ from pybench._version import VERSION
 from pybench.errors import MeasurementError
 from pybench.host.facts import read_facts
 from pybench.host.topology import Topology
-from pybench.results.names import command_of
 from pybench.results.records import End
-from pybench.results.store import Writer
+from pybench.results.store import Writer, command_of
 
 AnyTrial = TypeVar("AnyTrial", bound=msgspec.Struct)
 

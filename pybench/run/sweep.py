@@ -17,8 +17,16 @@ from pybench.host.topology import Distance, Topology, distances
 from pybench.native.outcome import Members, Outcome, TrialSpec
 from pybench.plan.order import block_order, host_state, round_order, rounds_in_block, states_of, trial_ns
 from pybench.results.records import Cell, End, Plan, Trial, trial_of
-from pybench.run.checked_trial import RunTrial, StartMeters, measure, start_meters, unsupported_words
-from pybench.run.figures import Baseline, figures, handoffs_by_distance
+from pybench.run.checked_trial import (
+    Baseline,
+    RunTrial,
+    StartMeters,
+    figures,
+    handoffs_by_distance,
+    measure,
+    start_meters,
+    unsupported_words,
+)
 from pybench.run.line_transfers import quick_look
 from pybench.stats.estimate import median_interval
 from pybench.workloads import workload

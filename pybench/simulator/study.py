@@ -11,8 +11,8 @@ from pybench.errors import UsageError
 from pybench.native.engine_spec import ENGINE
 from pybench.plan.planner import Absent, make_plan
 from pybench.plan.request import Request
-from pybench.results.names import command_of
 from pybench.results.records import Cell, Header, InputRange, Plan, Simulated
+from pybench.results.store import command_of
 from pybench.simulator import launch_steps
 from pybench.simulator.draws import Shares, draw, uncertain
 from pybench.simulator.machine import Machine

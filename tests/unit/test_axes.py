@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pybench.errors import UsageError
-from pybench.plan.lists import duration_ns, show_duration, thread_counts
+from pybench.plan.request import duration_ns, show_duration, thread_counts
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pybench import native
 from pybench.errors import UsageError
 from pybench.results.columns import BUCKETS, columns_of, edges_ns, percentiles, read_columns
 from pybench.results.store import read
-from pybench.stats.histograms import percentiles_ns
+from pybench.stats.estimate import percentiles_ns
 from tests.unit.synthetic import cell, histogram, noisy, results, trial, write
 
 LATENCIES = st.lists(st.integers(0, 10**9), min_size=1, max_size=60)

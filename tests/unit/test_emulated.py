@@ -17,9 +17,8 @@ from pybench.cli import main
 from pybench.host.doctor import examine
 from pybench.host.facts import read_facts
 from pybench.host.sysfs import Tree
-from pybench.present.provenance import describe_host
-from pybench.results.emulated import LABEL, NOTE, is_emulated
-from pybench.results.store import Results, read
+from pybench.present.labels import describe_host
+from pybench.results.store import LABEL, NOTE, Results, is_emulated, read
 from pybench.results.tables import table
 from tests.unit.synthetic import cell, noisy, write
 from tests.unit.test_facts import XEON, tree

@@ -11,7 +11,7 @@ import pytest
 
 from pybench.native.engine import run
 from pybench.native.engine_spec import EngineSpec, Latency, SimThread, Spin
-from pybench.run.figures import figures
+from pybench.run.checked_trial import figures
 
 CORE: dict[str, Any] = {
     "local_ns": 0.47,

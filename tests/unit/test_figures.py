@@ -10,9 +10,8 @@ from pybench.host.meters import HostCounts
 from pybench.native.outcome import Members, Outcome, Phase
 from pybench.present.numbers import between, count, counted, ratio, spread, time_ns, timed
 from pybench.results.records import Cell
-from pybench.run.figures import evidence, figures
-from pybench.stats.estimate import Interval
-from pybench.stats.histograms import percentiles_ns
+from pybench.run.checked_trial import evidence, figures
+from pybench.stats.estimate import Interval, percentiles_ns
 
 
 def members(**changes: object) -> Members:

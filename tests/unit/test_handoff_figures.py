@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pybench.analysis.summary.handoffs import summarize_handoffs
+from pybench.analysis.summary.series import summarize_handoffs
 from pybench.host.topology import DISTANCES, Distance
 from pybench.native.outcome import Handoffs, Members, Outcome
 from pybench.results.records import Evidence, Figures, HandoffFigure, Trial
-from pybench.run.figures import handoffs_by_distance
+from pybench.run.checked_trial import handoffs_by_distance
 
 
 @st.composite

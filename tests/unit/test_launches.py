@@ -22,10 +22,8 @@ from pybench.present.document import Document
 from pybench.present.terminal.output import to_text
 from pybench.present.views.launch import BLOCKS, conclusions, launch_blocks, sparkline, unsupported
 from pybench.present.views.sweep import result_blocks
-from pybench.results.cells import varying
-from pybench.results.records import Cell, Trial
-from pybench.run.checked_trial import needs
-from pybench.run.figures import evidence, figures
+from pybench.results.records import Cell, Trial, varying
+from pybench.run.checked_trial import evidence, figures, needs
 from pybench.workloads import mount, workload
 from pybench.workloads.launch import MOST_LAYERS, STRATEGIES, host_conflict, typical_ns
 

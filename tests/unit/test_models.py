@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 from pybench.analysis.scaling import models
 from pybench.analysis.scaling.akaike import aicc, weights
 from pybench.analysis.scaling.best_fit import BestFit, best_fit
-from pybench.analysis.scaling.borders import candidates
 from pybench.analysis.scaling.curve_fits import CurveFits, fit_curve
 from pybench.analysis.scaling.fit_caveats import runs_probability
 from pybench.analysis.scaling.held_out import held_out
@@ -31,6 +30,7 @@ from pybench.analysis.scaling.models.knees import KneedUsl
 from pybench.analysis.scaling.models.queueing import Queueing, throughput
 from pybench.analysis.scaling.models.usl import Usl
 from pybench.analysis.scaling.profile import minimise, minimise_all
+from pybench.analysis.scaling.thread_counts import candidates
 from pybench.host.topology import read_topology
 from pybench.placement import place
 from pybench.stats.estimate import Floats

@@ -16,7 +16,7 @@ from pybench.native.outcome import Outcome
 from pybench.results.columns import read_columns
 from pybench.results.records import Cell, End, Figures, Header, Plan, Trial
 from pybench.results.store import Writer, read
-from pybench.stats.histograms import percentiles_ns
+from pybench.stats.estimate import percentiles_ns
 from tests.unit import synthetic
 
 CELL = Cell(workload="spin", params={"lock": "tas"}, threads=1, place="all", smt="on", cpus=(0,))

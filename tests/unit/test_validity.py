@@ -18,8 +18,8 @@ from pybench.native.outcome import Members, Outcome, Phase
 from pybench.present.caveats import finding_words
 from pybench.results.records import Cell, Evidence, Figures, HandoffFigure, Trial
 from pybench.run import checks as validity
+from pybench.run.checked_trial import Baseline, evidence
 from pybench.run.checks import CHECKS, THRESHOLDS, explain, flags
-from pybench.run.figures import Baseline, evidence
 from pybench.stats.modes import drift, two_modes
 from pybench.workloads import workload
 
@@ -171,9 +171,8 @@ def test_speed_over_a_trial_and_against_the_usual(during: float, before: float) 
 
 
 def test_where_memory_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pybench.run import figures
 
-    monkeypatch.setattr(figures, "node_of", lambda cpu: cpu)
+    monkeypatch.setattr("pybench.run.checked_trial.node_of", lambda cpu: cpu)
 
     def misplaced(cell: Cell, line: int, after: int, **columns: object) -> int:
         seen = msgspec.structs.replace(outcome(**columns), line_node=line, line_node_after=after)

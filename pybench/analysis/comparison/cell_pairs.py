@@ -9,10 +9,9 @@ from typing import Any
 import msgspec
 
 from pybench.errors import UsageError
-from pybench.results.cells import with_defaults
 from pybench.results.columns import CellColumns, FileColumns, joined
-from pybench.results.names import text_of
-from pybench.results.records import Cell, Header
+from pybench.results.records import Cell, Header, with_defaults
+from pybench.results.store import text_of
 
 FIELDS = ("workload", "threads", "place", "smt", "crew", "memory")
 """Fields of a cell that pair it, next to its parameters."""

@@ -27,7 +27,7 @@ from pybench.analysis.comparison.verdicts import (
 from pybench.errors import UsageError
 from pybench.results.columns import FileColumns
 from pybench.results.metrics import DEFAULT, Metric, metric
-from pybench.results.names import text_of
+from pybench.results.store import text_of
 from pybench.stats.estimate import Floats
 from pybench.stats.ratios import AT_LEVEL, LEAST_TRIALS, LEVEL, MOST_FURTHER, further_needed, holm
 from pybench.workloads import workload

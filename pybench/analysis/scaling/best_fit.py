@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pybench.analysis.scaling.akaike import aicc, weights
-from pybench.analysis.scaling.borders import Border, candidates
 from pybench.analysis.scaling.curve_fits import CurveFits, ModelFit, fit_curve, fittable
 from pybench.analysis.scaling.model import LevelMeans
 from pybench.analysis.scaling.models import MODELS
+from pybench.analysis.scaling.thread_counts import Border, candidates
 
 
 class BestFit(msgspec.Struct, frozen=True):

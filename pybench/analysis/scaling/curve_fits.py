@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pybench.analysis.scaling.akaike import aicc, weights
-from pybench.analysis.scaling.borders import Border, candidates
-from pybench.analysis.scaling.enough import too_few
 from pybench.analysis.scaling.fit_caveats import POOR_FIT, caveats_of_fit
 from pybench.analysis.scaling.held_out import HeldOut, held_out
 from pybench.analysis.scaling.model import ROUGH, ROUGH_STEPS, Facts, LevelMeans, LogProblem, Model, Unit
 from pybench.analysis.scaling.models import MODELS
 from pybench.analysis.scaling.profile import Solution, minimise_all, solution_of
+from pybench.analysis.scaling.thread_counts import Border, candidates, too_few
 from pybench.stats.estimate import Floats, Interval, check_level, median_interval
 from pybench.stats.modes import two_modes
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from pybench.results.records import Cell, Trial
-from pybench.stats.estimate import NOTHING, Interval, interval_of, median_interval
-from pybench.stats.histograms import percentiles_ns
+from pybench.stats.estimate import NOTHING, Interval, interval_of, median_interval, percentiles_ns
 from pybench.stats.ratios import ratio_interval
 
 # The phases of a launch, in order; `clean` follows it.

@@ -13,8 +13,8 @@ from pybench.present.document import (
     note,
     to_json,
 )
+from pybench.present.labels import host_words
 from pybench.present.numbers import count, time_ns
-from pybench.present.provenance import host_words
 from pybench.present.terminal.output import show, to_text
 
 __all__ = [

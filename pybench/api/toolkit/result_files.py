@@ -5,8 +5,7 @@ from pathlib import Path
 
 from pybench.analysis.summary.launches import LaunchSummary, summarize_launches
 from pybench.api.run import Run
-from pybench.results.cells import with_defaults
-from pybench.results.records import Cell, Trial
+from pybench.results.records import Cell, Trial, with_defaults
 from pybench.results.store import Results, Writer, read
 
 __all__ = [

@@ -5,9 +5,9 @@ from pybench.stats.estimate import (
     Interval,
     finite_samples,
     median_interval,
+    percentiles_ns,
     range_interval,
 )
-from pybench.stats.histograms import percentiles_ns
 from pybench.stats.ratios import LEAST_TRIALS, ratio_interval
 
 __all__ = [

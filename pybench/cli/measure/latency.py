@@ -70,7 +70,7 @@ def _measure(
     from pybench.cli.read.show import print_results
     from pybench.cli.runs import Bar
     from pybench.present.views.transfers import plan_words
-    from pybench.results.names import new_name
+    from pybench.results.store import new_name
     from pybench.run.loop import Interrupted
 
     path = output or new_name("latency")

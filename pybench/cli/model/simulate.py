@@ -119,7 +119,7 @@ def _machines(texts: Sequence[str]) -> "list[Machine]":
 
 
 def _path(study: "Study", output: Path | None, several: bool) -> Path:
-    from pybench.results.names import new_name
+    from pybench.results.store import new_name
 
     name = study.machine.name
     if output is None:
@@ -129,7 +129,7 @@ def _path(study: "Study", output: Path | None, several: bool) -> Path:
 
 def _print_plan(study: "Study") -> None:
     from pybench.present.terminal.output import show
-    from pybench.present.views.plan import plan_view
+    from pybench.present.views.sweep import plan_view
 
     cells = len(study.plan.cells)
     size = f"{cells} cells x {study.draws} draws = {cells * study.draws} simulations"
@@ -138,7 +138,7 @@ def _print_plan(study: "Study") -> None:
 
 def _simulate(study: "Study", path: Path, workers: int | None, *, sensitivity: bool) -> None:
     from pybench.cli.runs import Bar
-    from pybench.present.provenance import banner
+    from pybench.present.labels import banner
     from pybench.run.loop import Interrupted
     from pybench.simulator.simulation import simulate_study
 

@@ -94,8 +94,8 @@ def command(
     from pybench.analysis.comparison.compare import compare
     from pybench.analysis.comparison.conditions import parse_condition
     from pybench.results.columns import read_columns
-    from pybench.results.emulated import NOTE, check_emulated
     from pybench.results.metrics import DEFAULT, metrics
+    from pybench.results.store import NOTE, check_emulated
 
     if base is not None and not axis:
         raise UsageError("--base names a value of an axis; add --axis, or put the base's file first")

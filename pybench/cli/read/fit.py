@@ -9,7 +9,7 @@ import msgspec
 from pybench.analysis.scaling.curve_fits import CurveFits, fit_curve
 from pybench.analysis.scaling.models import MODELS
 from pybench.errors import UsageError
-from pybench.results.names import text_of
+from pybench.results.store import text_of
 
 
 @click.command()

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from pybench.analysis.scaling.borders import Border
 from pybench.analysis.scaling.models import MODELS
+from pybench.analysis.scaling.thread_counts import Border
 from pybench.analysis.summary.series import Series, summarize
 from pybench.errors import UsageError
-from pybench.plan.lists import MOST_THREADS, thread_counts
-from pybench.present.provenance import SIMULATED
-from pybench.results.cells import settings, varying
-from pybench.results.emulated import NOTE, check_emulated
-from pybench.results.names import text_of
-from pybench.results.store import read
+from pybench.plan.request import MOST_THREADS, thread_counts
+from pybench.present.labels import SIMULATED
+from pybench.results.records import settings, varying
+from pybench.results.store import NOTE, check_emulated, read, text_of
 
 # Rates beyond these are typing errors, and overflow the arithmetic of models.
 LEAST_RATE, MOST_RATE = 1e-30, 1e30

@@ -46,7 +46,7 @@ def command(
     pybench advise results/*.jsonl --machine r5.metal --containers 150
     """
     from pybench.errors import UsageError
-    from pybench.plan.lists import duration_ns
+    from pybench.plan.request import duration_ns
     from pybench.workloads.launch import STRATEGIES
 
     names = [name.strip() for text in machines for name in text.split(",") if name.strip()]

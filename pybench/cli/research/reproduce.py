@@ -13,7 +13,7 @@ from pybench.errors import UnsupportedError, UsageError
 from pybench.findings.claims import check_numbers, load_claims
 from pybench.host.switches.journal import undisturbed
 from pybench.outputs import write_whole
-from pybench.plan.lists import duration_ns
+from pybench.plan.request import duration_ns
 
 # A shorter budget leaves every result without an interval.
 LEAST_BUDGET_S = 10.0

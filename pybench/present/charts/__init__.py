@@ -21,8 +21,8 @@ import altair as alt
 import msgspec
 
 from pybench.present.document import ChartReference
+from pybench.present.labels import chart_title
 from pybench.present.loaded import Loaded, load
-from pybench.present.provenance import chart_title
 from pybench.results.store import Results
 
 Chart = alt.LayerChart | alt.Chart

@@ -8,8 +8,8 @@ from pybench.analysis.summary.transfer_matrix import Axis, axis, finest, matrix
 from pybench.errors import UsageError
 from pybench.present.charts import Chart
 from pybench.present.charts.parts import data, finish, heat_colour, rounded, tooltips
+from pybench.present.labels import bounded
 from pybench.present.numbers import drawable, time_ns
-from pybench.present.provenance import bounded
 from pybench.present.views.transfers import host_of
 from pybench.results.latency_file import TransferFile
 from pybench.results.latency_summary import pair_latencies

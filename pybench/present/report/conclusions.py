@@ -9,14 +9,12 @@ import msgspec
 from pybench.analysis.comparison.verdicts import Compared, MetricComparison
 from pybench.analysis.summary.launches import LaunchSummary
 from pybench.present import caveats
-from pybench.present.labels import BARE, threads_word
+from pybench.present.labels import BARE, SIMULATED, threads_word
 from pybench.present.loaded import Line, Loaded, launch_summaries
 from pybench.present.numbers import count, counted, timed
-from pybench.present.provenance import SIMULATED
 from pybench.present.views.launch import conclusions as launch_words
 from pybench.present.views.launch import context
-from pybench.results.cells import label, label_settings
-from pybench.results.records import Trial
+from pybench.results.records import Trial, label, label_settings
 from pybench.stats.estimate import Interval
 from pybench.stats.ranking import Rates, Standing, standing
 from pybench.stats.ratios import ratio_interval

@@ -10,16 +10,14 @@ from pybench.present.charts import DrawnChart, drawn, kinds
 from pybench.present.charts.cells import scaling_lines
 from pybench.present.document import Block, ChartReference, Section
 from pybench.present.host_shape import title as shape
+from pybench.present.labels import SIMULATED, banner, describe_host
 from pybench.present.loaded import Loaded, load
-from pybench.present.provenance import SIMULATED, banner, describe_host
 from pybench.present.report.conclusions import Conclusion, conclude
 from pybench.present.report.sections import compare_all, sections
 from pybench.present.views.transfers import host_of
-from pybench.results.emulated import LABEL, NOTE, is_emulated
 from pybench.results.latency_file import TransferFile
-from pybench.results.names import text_of
 from pybench.results.records import Cell, Header
-from pybench.results.store import Results
+from pybench.results.store import LABEL, NOTE, Results, is_emulated, text_of
 
 # Of more files from one host only the first and the last date are shown.
 MOST_DATES = 3

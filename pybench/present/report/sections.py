@@ -32,11 +32,10 @@ from pybench.present.views.fit import fit_blocks
 from pybench.present.views.fit import legend as fit_legend
 from pybench.present.views.sweep import legend, result_blocks
 from pybench.present.views.transfers import distance_table, host_of, transfer_caveats
-from pybench.results.cells import varying
 from pybench.results.latency_file import TransferFile
 from pybench.results.latency_summary import summarize as summarize_transfers
-from pybench.results.names import text_of
-from pybench.results.records import Trial
+from pybench.results.records import Trial, varying
+from pybench.results.store import text_of
 from pybench.run.checks import explain
 
 # Axes compared, the most telling first; more make a page too long to read.

@@ -20,11 +20,9 @@ from pybench.present.document import (
     Tone,
     note,
 )
-from pybench.present.labels import group_cells, group_columns, is_storm, threads_word
-from pybench.present.provenance import SIMULATED
-from pybench.results.cells import label, settings, varying
+from pybench.present.labels import SIMULATED, group_cells, group_columns, is_storm, threads_word
 from pybench.results.metrics import metric
-from pybench.results.records import Cell
+from pybench.results.records import Cell, label, settings, varying
 from pybench.stats.ratios import LEAST_TRIALS
 
 COLUMNS = (

@@ -8,11 +8,9 @@ from collections.abc import Container, Iterable, Sequence
 from pybench.analysis.summary.launches import BESIDE, PHASES, LaunchSummary, cost_ratio, summarize_launches
 from pybench.analysis.summary.series import unsupported_of
 from pybench.present.document import Block, Column, Content, Drawing, Heading, Paragraph, Table, note
-from pybench.present.labels import group_cells, group_columns, is_storm, with_threads
+from pybench.present.labels import SIMULATED, group_cells, group_columns, is_storm, with_threads
 from pybench.present.numbers import time_ns
-from pybench.present.provenance import SIMULATED
-from pybench.results.cells import label, with_defaults
-from pybench.results.records import Cell, Trial
+from pybench.results.records import Cell, Trial, label, with_defaults
 from pybench.stats.estimate import Interval
 from pybench.workloads.launch import STRATEGIES
 

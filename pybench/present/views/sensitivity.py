@@ -2,10 +2,9 @@
 """Sensitivity of a simulation: which uncertain input decides its answer."""
 
 from pybench.present.document import Block, Column, Content, Document, Heading, Paragraph, Table, note
-from pybench.present.labels import where
+from pybench.present.labels import SIMULATED, where
 from pybench.present.numbers import count
-from pybench.present.provenance import SIMULATED
-from pybench.results.cells import settings, varying
+from pybench.results.records import settings, varying
 from pybench.results.store import Results
 from pybench.simulator.sensitivity import CellSensitivity, Influence, sensitivity
 

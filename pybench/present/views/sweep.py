@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The results of a sweep: a table for each workload, the scaling of its curves in words, and caveats."""
+"""A sweep: its plan, the first result of each cell while it runs, and its results as a table for each workload,
+the scaling of its curves in words, and caveats."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
 from pybench.analysis.diagnosis.patterns import Pattern, cell_patterns
-from pybench.analysis.scaling.enough import LEVELS_TO_COMPARE, too_few
+from pybench.analysis.scaling.thread_counts import LEVELS_TO_COMPARE, too_few
 from pybench.analysis.summary.series import CellSummary, Series, summarize
+from pybench.plan.request import show_duration
 from pybench.present import caveats
 from pybench.present.document import (
     Block,
@@ -20,15 +22,70 @@ from pybench.present.document import (
     Table,
     note,
 )
-from pybench.present.labels import DISTANCE_WORDS, group_cells, group_columns, model_words
-from pybench.present.numbers import UNKNOWN, time_ns
-from pybench.present.provenance import SIMULATED, banner, describe_host
-from pybench.results.cells import settings, varying
-from pybench.results.emulated import NOTE, is_emulated
-from pybench.results.names import text_of
-from pybench.results.records import Cell, Trial
-from pybench.results.store import Results
+from pybench.present.labels import (
+    DISTANCE_WORDS,
+    SIMULATED,
+    banner,
+    describe_host,
+    group_cells,
+    group_columns,
+    model_words,
+    threads_word,
+)
+from pybench.present.numbers import UNKNOWN, count, time_ns
+from pybench.results.records import Cell, Plan, Trial, settings, varying
+from pybench.results.store import NOTE, Results, is_emulated, text_of
+from pybench.text import format_list
 from pybench.workloads import workload
+
+# A longer list of CPUs is cut.
+MOST_CPUS = 28
+
+
+def plan_view(plan: Plan, lines: Sequence[str], title: str = "") -> Document:
+    """Return the cells of a plan and why others are left out, below a title and above further lines."""
+    names = [name for name in varying(plan.cells) if name not in ("place", "smt")]
+    columns = [
+        Column("workload"),
+        Column("threads", "number"),
+        *map(Column, ("place", "smt", *names, "CPUs")),
+    ]
+    rows: list[list[Content]] = []
+    for cell in plan.cells:
+        own = settings(cell)
+        cpus = format_list(cell.cpus)
+        cpus = cpus if len(cpus) < MOST_CPUS else f"{cpus[: MOST_CPUS - 4].rpartition(',')[0]},..."
+        threads = Figure(cell.threads, mark="*") if cell.oversubscribed else cell.threads
+        rows.append([cell.workload, threads, cell.place, cell.smt, *(own.get(name, "") for name in names), cpus])
+    every = [*caveats.left_out(plan.left_out), *lines]
+    return Document([Table("plan", columns, rows, title=title), *map(Paragraph, every)])
+
+
+def first_result(trial: Trial, shown: Sequence[str]) -> str:
+    """Return one line on a cell's first trial, before there can be an interval; `shown` names what varies."""
+    kind = workload(trial.workload)
+    own = {name: str(value) for name, value in trial.params.items()} | {"smt": trial.smt, "crew": trial.crew}
+    varied = " ".join(f"{name}={own[name]}" for name in shown if name in own)
+    where = f"{trial.workload:6} {threads_word(trial.threads):>10}  {trial.place}  {varied}".rstrip()
+    if trial.figures is None:
+        return f"  {where}: {trial.outcome.status}: {trial.outcome.reason}"
+    flags = f"  (invalid: {', '.join(trial.flags)})" if trial.flags else ""
+    return f"  {where}  {count(trial.figures.throughput)} {kind.operation}/s{flags}"
+
+
+def budget_words(plan: Plan, least_ns: int, most_ns: int) -> str:
+    """Return how many trials a plan has and how long it takes, in words."""
+    bounds = [min(ns, plan.budget_ns or ns) for ns in (least_ns, most_ns)]
+    times = " to ".join(show_duration(ns) for ns in bounds)
+    if plan.budget_ns:
+        times += f" (budget {show_duration(plan.budget_ns)})"
+    own_end = all(workload(cell.workload).typical_ns for cell in plan.cells)
+    length = "" if own_end else f" of {show_duration(plan.duration_ns)}"
+    return (
+        f"{len(plan.cells)} cells, {plan.min_trials} to {plan.max_trials} trials{length} each, "
+        f"until the interval is within {plan.target:.0%}: {times}"
+    )
+
 
 COLUMNS = (
     Column("threads", "number"),

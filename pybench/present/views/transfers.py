@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybench.analysis.summary.transfer_matrix import Axis, axis, finest, matrix
-from pybench.plan.lists import show_duration
+from pybench.plan.request import show_duration
 from pybench.plan.transfer_pairs import expected_ns
 from pybench.present import caveats
 from pybench.present.document import (
@@ -25,12 +25,11 @@ from pybench.present.document import (
     Words,
     note,
 )
-from pybench.present.labels import DISTANCE_WORDS
+from pybench.present.labels import DISTANCE_WORDS, bounded, host_words
 from pybench.present.numbers import time_ns
-from pybench.present.provenance import bounded, host_words
-from pybench.results.emulated import NOTE, is_emulated
 from pybench.results.latency_file import PairTrial, TransferFile, TransferHeader, TransferPlan
 from pybench.results.latency_summary import PairLatency, Transfers, pair_latencies, summarize
+from pybench.results.store import NOTE, is_emulated
 from pybench.text import plural
 from pybench.workloads.transfer import METHODS
 

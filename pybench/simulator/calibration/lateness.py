@@ -11,7 +11,7 @@ from pybench.native.engine import LATE_SHARE
 from pybench.placement import place
 from pybench.simulator.calibration.trials import REPEATS, assumed, measured, valid_outcomes
 from pybench.simulator.machine import Number
-from pybench.stats.histograms import counted_ns
+from pybench.stats.estimate import counted_ns
 
 SLOWEST, LEFT_OUT = 0.1, 0.001
 """Share of the slowest round trips, which show lateness, and of round trips left out as interrupted."""

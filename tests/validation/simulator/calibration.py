@@ -34,8 +34,7 @@ from pybench.native import Outcome, run_trial
 from pybench.native.outcome import TrialSpec
 from pybench.results.records import Cell
 from pybench.results.store import read
-from pybench.run.checked_trial import measure, start_meters
-from pybench.run.figures import figures
+from pybench.run.checked_trial import figures, measure, start_meters
 from pybench.simulator.calibration.trials import ns_an_operation
 from pybench.simulator.machine import Machine
 from pybench.simulator.machine_file import load_machine

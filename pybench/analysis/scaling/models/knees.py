@@ -24,9 +24,9 @@ from typing import Literal
 import numpy as np
 
 from pybench.analysis.scaling.akaike import aicc
-from pybench.analysis.scaling.borders import Border
 from pybench.analysis.scaling.cost_model import CostModel, percent, says_coherency, says_serial
 from pybench.analysis.scaling.model import Facts, LevelMeans, LogProblem, Model, ModelParameter, gamma
+from pybench.analysis.scaling.thread_counts import Border
 from pybench.stats.estimate import Floats, Interval
 
 Kind = Literal["contention", "coherency"]

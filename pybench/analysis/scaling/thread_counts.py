@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The thread counts at which a placement crosses a border of the topology: where a curve may have a knee."""
+"""The thread counts of a curve: how many the models need, and the borders of the topology, where it
+may have a knee."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,20 @@ from pybench.host.topology import Topology
 from pybench.placement import AS_WRITTEN, MemoryPolicy, Placement
 from pybench.results.records import Cell
 from pybench.stats.estimate import Floats
+
+LEAST_LEVELS = 3
+"""Thread counts that any model needs."""
+LEVELS_TO_COMPARE = 4
+"""Thread counts from which there are two models to compare."""
+
+
+def too_few(levels: int) -> str:
+    """Return what a curve of ``levels`` thread counts lacks."""
+    return (
+        f"{levels} thread count{'s' * (levels != 1)}: a model needs 3 (Amdahl's law) to 5 (a knee), and ranking "
+        "them 5 to 7; measure more (--threads)"
+    )
+
 
 Border = tuple[int, str]
 """The thread count that still fits inside, and what the next thread is the first of: (18, "socket")."""
