@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 import psutil
 
+from pybench.host.cpu_groups import CORE_FILES, read_groups
 from pybench.host.facts import read_facts
 from pybench.host.meters import cpu_ticks
 from pybench.host.switches.journal import STATE_DIR, StateFolder
@@ -109,8 +110,9 @@ def turbo(host: Host) -> Iterator[Observation]:
 
 def smt(host: Host) -> Iterator[Observation]:
     """Check whether the CPUs share cores with SMT siblings."""
-    siblings = [host.numbers(f"{CPUS}/cpu{cpu}/topology/thread_siblings_list") for cpu in host.cpus]
-    shared = sum(len(each) > 1 for each in siblings)
+    folders = {number: f"{CPUS}/cpu{number}/topology" for number in host.tree.numbered(CPUS, "cpu")}
+    siblings = read_groups(host.tree, folders, folders, CORE_FILES)
+    shared = sum(len(siblings.of.get(cpu, ())) > 1 and cpu not in siblings.unsure for cpu in host.cpus)
     if shared or host.text(f"{CPUS}/smt/active") == "1":
         step = "measure with --smt on,off to tell it apart"
         yield Observation("SMT", "note", f"on: {shared} of {len(host.cpus)} CPUs share a core", "off", step)

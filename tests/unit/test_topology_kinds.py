@@ -6,12 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pybench.api.doctor import examine
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import distance, read_topology
 from pybench.placement import place
 from pybench.plan.planner import make_plan
 from pybench.plan.request import Request
-from tests.unit.hosts import column, members, read
+from tests.unit.hosts import DATA, column, members, read
 from tests.unit.topologies import big_little, server, write
 
 PAIRS, TWO_SOCKETS = ["0,4", "1,5", "2,6", "3,7"], ["0-1,4-5", "2-3,6-7"]
@@ -89,6 +90,20 @@ def test_overlapping_nodes_both_place_their_cpus() -> None:
 
 def test_smt_off_takes_every_core_of_false_lists() -> None:
     assert sorted(place(read("lists-without-their-cpu"), "all smt:off").cpus) == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("lists-without-their-cpu", "off, or none"),
+        ("siblings-as-mask-only", "off, or none"),
+        ("l3-as-mask-only", "on: 8 of 8 CPUs share a core"),
+    ],
+)
+def test_the_doctor_sees_smt_and_the_caveats(name: str, seen: str) -> None:
+    _, found = examine(sysroot=DATA / f"{name}.tar.gz")
+    assert [one.seen for one in found if one.topic == "SMT"] == [seen]
+    assert [one.seen for one in found if one.topic == "topology"] == list(read(name).missing)
 
 
 def test_a_hidden_online_cpu_is_usable() -> None:
