@@ -19,7 +19,7 @@ from pybench.analysis.scaling.models import MODELS
 from pybench.cli import cli
 from pybench.native import outcome
 from pybench.results import latency_file, records
-from pybench.results.metrics import METRICS
+from pybench.results.columns import METRICS
 from pybench.run.checks import CHECKS
 from pybench.workloads import WORKLOADS
 

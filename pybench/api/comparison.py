@@ -8,7 +8,7 @@ from pybench.analysis.comparison.compare import compare
 from pybench.analysis.comparison.verdicts import Compared
 from pybench.errors import UnsupportedError
 from pybench.results.columns import columns_of
-from pybench.results.metrics import metrics as parse_metrics
+from pybench.results.columns import metrics as parse_metrics
 from pybench.results.records import cell_settings
 from pybench.results.store import NOTE, Results, is_emulated
 

@@ -12,10 +12,16 @@ from pybench.host.topology import Topology, read_topology
 from pybench.placement import parse_placements
 from pybench.placement import place as placed
 from pybench.plan.request import duration_ns
-from pybench.plan.transfer_pairs import BUDGET_NS, DURATION_NS, pairs_by_class, plan_transfers
 from pybench.results.latency_file import Pair, TransferFile, why_invalid
 from pybench.results.latency_summary import Transfers, summarize
-from pybench.run.line_transfers import TransferRun, measure_matrix
+from pybench.run.line_transfers import (
+    BUDGET_NS,
+    DURATION_NS,
+    TransferRun,
+    measure_matrix,
+    pairs_by_class,
+    plan_transfers,
+)
 from pybench.run.loop import Observer
 
 # Pairs per class, and rounds, of a quick measurement.

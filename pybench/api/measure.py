@@ -13,7 +13,7 @@ from pybench.native.outcome import Outcome, TrialSpec
 from pybench.plan.planner import Missing, Planned, make_plan
 from pybench.plan.request import Request, checked, place_texts, words
 from pybench.results.store import Results
-from pybench.run.measure import measure_plan
+from pybench.run.sweep import measure_plan
 
 # How to measure, by the names of the options of `pybench sweep`; any other argument is a parameter of a workload.
 HOW = ("duration", "warmup", "operations", "target", "budget", "seed")

@@ -14,9 +14,9 @@ import numpy as np
 from pybench.analysis.summary.cell_table import TABLES, summaries
 from pybench.analysis.summary.series import CellSummary, Series, summarize
 from pybench.errors import UnsupportedError, UsageError
+from pybench.results.columns import clock_step_ns
+from pybench.results.columns import metric as metric_named
 from pybench.results.export import export, format_of
-from pybench.results.metrics import clock_step_ns
-from pybench.results.metrics import metric as metric_named
 from pybench.results.records import Cell, Trial, axis_values, label, varying
 from pybench.results.sql import ask
 from pybench.results.store import LABEL, Results, check_emulated, is_emulated, read

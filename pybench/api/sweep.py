@@ -10,7 +10,7 @@ from pybench.plan.request import Request
 from pybench.results.records import Plan
 from pybench.results.store import RESULTS, Results, new_name
 from pybench.run.loop import Observer
-from pybench.run.measure import measure_plan, resume
+from pybench.run.sweep import measure_plan, resume
 
 __all__ = ["RESULTS", "measure_into", "plan", "resume", "sweep", "topology_of"]
 

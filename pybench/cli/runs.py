@@ -14,12 +14,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology
-from pybench.plan.order import expected_ns, switch_words
+from pybench.plan.planner import expected_ns, switch_words
 from pybench.plan.request import Request
-from pybench.present.document import printable
+from pybench.present.document import Document, printable
 from pybench.present.labels import describe_host
 from pybench.present.terminal.output import make_console, show
 from pybench.present.views.sweep import budget_words, first_result, plan_view
+from pybench.present.views.sweep import sweep as sweep_view
+from pybench.results.latency_file import TransferFile
 from pybench.results.records import Header, Plan, Trial, varying
 from pybench.results.store import RESULTS, Results
 from pybench.run.loop import Interrupted, Observer
@@ -138,9 +140,6 @@ def print_measured(measure: Callable[[], Results]) -> Results:
         results, interrupted = stop.results, True
     if results.trials:
         click.echo(err=True)
-        # The libraries of the fits take longer to load than a first result to measure.
-        from pybench.cli.read.show import print_results
-
         print_results(results)
     click.echo(f"kept in {results.path}", err=True)
     if interrupted:
@@ -171,3 +170,25 @@ def name_report(results: Results, wanted: bool | None) -> None:
             click.echo(f"report: {page}", err=True)
         return
     click.echo(f"a page of it: pybench report {path}", err=True)
+
+
+def print_results(results: Results | TransferFile, chart: Path | None = None) -> None:
+    """Print a file's host, tables, curves and caveats; draw its chart, if there is a path for one."""
+    show(document_of(results))
+    draw_chart(results, chart)
+
+
+def document_of(results: Results | TransferFile) -> Document:
+    """Return a result file of any kind as a document."""
+    if isinstance(results, Results):
+        return sweep_view(results)
+    from pybench.present.views.transfers import transfers
+
+    return transfers(results)
+
+
+def draw_chart(results: Results | TransferFile, chart: Path | None) -> None:
+    if chart:
+        from pybench.api.report import write_chart
+
+        click.echo(f"drawn in {write_chart(results, chart)}", err=True)

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from pybench.errors import MeasurementError, UsageError
+from pybench.native import error_text, handoffs_of, load, members_of, phase_of
 from pybench.native.engine_spec import (
     EngineResult,
     EngineSpec,
@@ -20,9 +21,7 @@ from pybench.native.engine_spec import (
     Step,
     check,
 )
-from pybench.native.library import error_text, load
 from pybench.native.outcome import Outcome, Phase
-from pybench.native.trial import handoffs_of, members_of, phase_of
 
 PACES = 256
 LATE_SHARE = 0.05

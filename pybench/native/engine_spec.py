@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from pybench.errors import UsageError
-from pybench.native.library import simulated_locks
+from pybench.native import simulated_locks
 from pybench.native.outcome import Outcome
 
 Service = Literal["none", "central", "cluster"]

@@ -16,7 +16,7 @@ from pybench.api.measure import Measured, measure
 from pybench.api.run import Ratio
 from pybench.errors import PybenchError, UnsupportedError
 from pybench.pytest_plugin.messages import NO_PARALLEL
-from pybench.results.metrics import SUMMARIZED
+from pybench.results.columns import SUMMARIZED
 from pybench.results.records import Cell, Trial, cell_settings
 from pybench.results.store import Results
 from pybench.results.tables import source

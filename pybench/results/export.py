@@ -18,7 +18,7 @@ import msgspec
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.outputs import write_whole
-from pybench.results.metrics import METRICS
+from pybench.results.columns import METRICS
 from pybench.results.records import Cell, Trial, cell_settings, varying
 from pybench.results.store import Results, text_of
 from pybench.results.tables import TABLES, Columns, FlatTable, source, table

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from pybench.errors import UsageError
-from pybench.results.metrics import RECORDED
+from pybench.results.columns import RECORDED
 from pybench.results.records import Evidence, Header, Trial, cell_settings
 from pybench.results.store import Results, is_emulated, text_of
 

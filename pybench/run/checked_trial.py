@@ -11,10 +11,15 @@ import msgspec
 from pybench.host.meters import HostCounts, HostMeter, node_of
 from pybench.host.topology import DISTANCES, Distance
 from pybench.native.outcome import Handoffs, Members, Outcome, Phase, TrialSpec
-from pybench.results.records import Cell, Evidence, Figures, HandoffFigure
+from pybench.results.records import Cell, Evidence, Figures, HandoffFigure, Plan
 from pybench.run.checks import flags
 from pybench.stats.estimate import jain, percentiles_ns
 from pybench.workloads import workload
+
+# Bound of a trial that ends by itself; the rest of its work counts as not done.
+LONGEST_OWN_NS = 60 * 10**9
+# All pairs of 32 members.
+MOST_HANDOFF_PAIRS = 1024
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,3 +259,28 @@ def unsupported_words(outcome: Outcome) -> str:
     name = errno.errorcode.get(outcome.errno, "")
     needed = needs(outcome)
     return outcome.reason + (f" ({name})" if name else "") + (f"; {needed}" if needed else "")
+
+
+def lean(outcome: Outcome) -> Outcome:
+    """Return the outcome without pairs of handoffs if they are too many to keep; sums by distance stay."""
+    if outcome.handoffs is None or len(outcome.handoffs.count) <= MOST_HANDOFF_PAIRS:
+        return outcome
+    return msgspec.structs.replace(outcome, handoffs=None)
+
+
+def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:
+    """Return what the core runs for one repeat of a cell."""
+    own_end = workload(cell.workload).ends_by_itself
+    return TrialSpec(
+        workload=cell.workload,
+        params=cell.params,
+        cpus=cell.cpus,
+        crew=cell.crew,
+        memory=cell.memory,
+        nodes=cell.nodes,
+        domains=() if cell.domains is msgspec.UNSET else cell.domains,
+        duration_ns=LONGEST_OWN_NS if own_end else plan.duration_ns,
+        warmup_ns=0 if own_end else plan.warmup_ns,
+        operations=plan.operations,
+        seed=plan.seed * 1_000_003 + repeat,
+    )

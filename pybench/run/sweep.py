@@ -1,43 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measuring backend of the run loop: rounds of trials in seeded order, until each cell is sure."""
+"""Sweeps of this host, from a plan or an interrupted file to results: rounds of trials in seeded order, until the
+interval of each cell is narrow enough."""
 
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pybench import native
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
+from pybench.host.facts import read_facts
 from pybench.host.meters import HostCounts, forget_topology
-from pybench.host.switches.files import HostState
-from pybench.host.topology import Distance, Topology, distances
+from pybench.host.switches.journal import HostState, undisturbed
+from pybench.host.topology import Distance, Topology, distances, read_topology
 from pybench.native.outcome import Members, Outcome, TrialSpec
-from pybench.plan.order import block_order, host_state, round_order, rounds_in_block, states_of, trial_ns
-from pybench.results.records import Cell, End, Plan, Trial, trial_of
+from pybench.plan.planner import (
+    block_order,
+    host_state,
+    round_order,
+    rounds_in_block,
+    states_of,
+    trial_ns,
+    turns_switches,
+)
+from pybench.results.records import Cell, End, Header, Plan, Trial, trial_of
+from pybench.results.store import Results, read
 from pybench.run.checked_trial import (
     Baseline,
     RunTrial,
     StartMeters,
     figures,
     handoffs_by_distance,
+    lean,
     measure,
     start_meters,
+    trial_spec,
     unsupported_words,
 )
 from pybench.run.line_transfers import quick_look
+from pybench.run.loop import Interrupted, Observer, Ran, origin, run
 from pybench.stats.estimate import median_interval
 from pybench.workloads import workload
 
 if TYPE_CHECKING:
     from pybench.host.switches.controls import Controls
 
-# Bound of a trial that ends by itself; the rest of its work counts as not done.
-LONGEST_OWN_NS = 60 * 10**9
-# All pairs of 32 members.
-MOST_HANDOFF_PAIRS = 1024
 
 # Switching starts balancing and moves kernel threads and clocks; wait until they are done.
 SETTLE_S = 0.2
@@ -255,31 +267,6 @@ class Sweep:
         return msgspec.structs.replace(trial, figures=figures(outcome.members, outcome.phases, latency))
 
 
-def lean(outcome: Outcome) -> Outcome:
-    """Return the outcome without pairs of handoffs if they are too many to keep; sums by distance stay."""
-    if outcome.handoffs is None or len(outcome.handoffs.count) <= MOST_HANDOFF_PAIRS:
-        return outcome
-    return msgspec.structs.replace(outcome, handoffs=None)
-
-
-def trial_spec(plan: Plan, cell: Cell, repeat: int) -> TrialSpec:
-    """Return what the core runs for one repeat of a cell."""
-    own_end = workload(cell.workload).ends_by_itself
-    return TrialSpec(
-        workload=cell.workload,
-        params=cell.params,
-        cpus=cell.cpus,
-        crew=cell.crew,
-        memory=cell.memory,
-        nodes=cell.nodes,
-        domains=() if cell.domains is msgspec.UNSET else cell.domains,
-        duration_ns=LONGEST_OWN_NS if own_end else plan.duration_ns,
-        warmup_ns=0 if own_end else plan.warmup_ns,
-        operations=plan.operations,
-        seed=plan.seed * 1_000_003 + repeat,
-    )
-
-
 def _work(members: Members) -> list[float]:
     """Return each member's mean time for the fixed chain of work, before and after the trial, in ns."""
     return [statistics.fmean(pair) for pair in members.work_ns]
@@ -291,3 +278,122 @@ def _progress(state: CellState, plan: Plan) -> float:
     done = state.counted
     expected = plan.min_trials if done < plan.min_trials else min(plan.max_trials, done + 4)
     return max(done / expected, state.invalid / max(plan.max_invalid, 1))
+
+
+def measure_plan(
+    plan: Plan,
+    topology: Topology,
+    *,
+    path: Path | None = None,
+    allow_host_changes: bool = False,
+    resumable: bool = True,
+    run_trial: Callable[[TrialSpec], Outcome] = native.run_trial,
+    observer: Observer | None = None,
+) -> Results:
+    """Run a plan, into a new file if `path` names one.
+
+    Raises UsageError if the plan turns switches of the host without leave, or the file cannot be made;
+    UnsupportedError if this host can do none of it; MeasurementError if every trial failed; Interrupted, with the
+    results so far, on Ctrl-C.
+    """
+    check_allowed(plan, allow_host_changes)
+    check_supported(plan.cells, native.locks())
+    header = Header(**origin(topology), plan=plan)
+    with ExitStack() as stack:
+        controls = stack.enter_context(_host(plan))
+        sweep = Sweep(plan, topology=topology, controls=controls, run_trial=run_trial)
+        go_on = f"pybench sweep --resume {path}" if resumable else ""
+        return _results(
+            header,
+            path,
+            [],
+            lambda: run(sweep, header, path=path, go_on=go_on, host=stack.pop_all(), observer=observer),
+        )
+
+
+def resume(path: Path, *, allow_host_changes: bool = False, observer: Observer | None = None) -> Results:
+    """Go on with the plan of a file where it stopped. Raises as `measure_plan` does, and UsageError if the file is
+    of another host."""
+    there = read(path)
+    header = there.header
+    _check_same_host(path, header)
+    # The last end counts all that was before it; a sweep that was killed has none.
+    seconds = max([sum(trial.seconds for trial in there.trials), *(end.seconds for end in there.ends)])
+    check_allowed(header.plan, allow_host_changes)
+    with ExitStack() as stack:
+        topology = read_topology()
+        controls = stack.enter_context(_host(header.plan))
+        sweep = Sweep(header.plan, there.trials, seconds_before=seconds, topology=topology, controls=controls)
+        return _results(
+            header,
+            path,
+            there.ends,
+            lambda: run(
+                sweep,
+                header,
+                path=path,
+                before=there.trials,
+                resume_at=there.good_bytes,
+                go_on=f"pybench sweep --resume {path}",
+                host=stack.pop_all(),
+                observer=observer,
+            ),
+        )
+
+
+def _results(header: Header, path: Path | None, ends: Sequence[End], ran: Callable[[], Ran[Trial]]) -> Results:
+    """Return what a run hands over as the results that its file holds."""
+    where = path or Path(f"measured {header.created}")
+
+    def made(of: Ran[Trial]) -> Results:
+        return Results(where, header, of.trials, [*ends, of.end], truncated=False, good_bytes=0)
+
+    try:
+        return made(ran())
+    except Interrupted as stop:
+        raise Interrupted(made(stop.results)) from None
+
+
+@contextmanager
+def _host(plan: Plan) -> "Iterator[Controls | None]":
+    """Hold the host while a plan runs: its switches if the plan turns any, else the lock that keeps others off."""
+    if turns_switches(plan):
+        # Few sweeps turn switches, and all would wait for this to load.
+        from pybench.host.switches.controls import Controls
+
+        with Controls(states_of(plan.cells)) as controls:
+            yield controls
+        return
+    with undisturbed():
+        yield None
+
+
+def check_allowed(plan: Plan, allowed: bool) -> None:
+    """Raise UsageError if a plan turns switches of the host without leave."""
+    if turns_switches(plan) and not allowed:
+        what = next(state.words() for state in states_of(plan.cells) if state.turned)
+        raise UsageError(
+            f"this turns switches of the whole host ({what}) and puts them back at the end; allow it with "
+            "--allow-host-changes, or see them with --dry-run"
+        )
+
+
+def check_supported(cells: Sequence[Cell], locks: Container[str]) -> None:
+    """Raise UnsupportedError if the core lacks a lock that a cell asks for."""
+    for cell in cells:
+        lock = cell.params.get("lock")
+        if lock is not None and lock not in locks:
+            raise UnsupportedError(f"the native core has no lock {lock!r}; build it again: pip install -e .")
+
+
+def _check_same_host(path: Path, header: Header) -> None:
+    if header.simulated:
+        raise UsageError(f"{path} is simulated, and measurements do not go into it; simulate it again instead")
+    here = read_facts()
+    for topic, key in (("cpu", "model"), ("kernel", "release")):
+        there = header.host.get(topic, {}).get(key)
+        if here[topic][key] != there:
+            raise UsageError(
+                f"{path} was measured on {there!r}, this is {here[topic][key]!r}; results of two hosts do not go "
+                "into one file: start a new sweep"
+            )

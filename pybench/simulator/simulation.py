@@ -24,9 +24,8 @@ from pybench.native.engine_spec import EngineSpec, Latency, Spin
 from pybench.native.outcome import Outcome, Phase
 from pybench.results.records import Cell, End, Trial, trial_of
 from pybench.results.store import Results
-from pybench.run.checked_trial import figures, handoffs_by_distance
+from pybench.run.checked_trial import figures, handoffs_by_distance, lean
 from pybench.run.loop import Interrupted, Observer, Ran, run
-from pybench.run.sweep import lean
 from pybench.simulator import launch_steps
 from pybench.simulator.draws import Shares
 from pybench.simulator.machine import LOOP_FIELDS, sim_threads, with_machine

@@ -12,10 +12,10 @@ import pytest
 
 from pybench.api.latency import measure_transfers
 from pybench.host.topology import read_topology
-from pybench.plan.transfer_pairs import TRIES
 from pybench.results.latency_file import read_transfers
 from pybench.results.latency_summary import summarize
 from pybench.run import checked_trial
+from pybench.run.line_transfers import TRIES
 from tests.cli.cli_runs import ALL_VALID, ENVIRONMENT, MAIN, PYBENCH, here, pybench, python
 
 needs_two = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two CPUs")

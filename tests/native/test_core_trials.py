@@ -153,7 +153,7 @@ def test_histogram_values_ascend() -> None:
 
 @given(st.integers(min_value=0, max_value=2**40))
 def test_histogram_keeps_a_latency_within_0_8_percent(ns: int) -> None:
-    lib = native.library.load().lib
+    lib = native.load().lib
     bucket = lib.pb_histogram_bucket(ns)
     value = lib.pb_histogram_value(bucket)
     assert abs(value - ns) <= 0.008 * ns
@@ -164,7 +164,7 @@ def test_histogram_keeps_a_latency_within_0_8_percent(ns: int) -> None:
 
 @given(st.integers(min_value=2**41, max_value=2**64 - 1))
 def test_histogram_keeps_what_is_too_long_in_the_last_bucket(ns: int) -> None:
-    lib = native.library.load().lib
+    lib = native.load().lib
     assert lib.pb_histogram_bucket(ns) == lib.PB_HISTOGRAM_BUCKETS - 1
     assert lib.pb_histogram_value(lib.PB_HISTOGRAM_BUCKETS) == -1
 

@@ -15,15 +15,22 @@ from hypothesis import strategies as st
 from pybench.errors import MeasurementError, UnsupportedError, UsageError
 from pybench.host.meters import HostCounts, difference
 from pybench.host.switches.controls import Controls
-from pybench.host.switches.files import AS_FOUND
+from pybench.host.switches.journal import AS_FOUND
 from pybench.host.topology import Cpu, Topology
 from pybench.native.outcome import Outcome, TrialSpec
-from pybench.plan.order import block_order, host_state, rounds_in_block, states_of, switch_words, turns_switches
-from pybench.plan.planner import make_plan
+from pybench.plan.planner import (
+    block_order,
+    host_state,
+    make_plan,
+    rounds_in_block,
+    states_of,
+    switch_words,
+    turns_switches,
+)
 from pybench.plan.request import Request
 from pybench.results.records import Cell, Plan
 from pybench.run import sweep as runner
-from pybench.run.measure import check_allowed
+from pybench.run.sweep import check_allowed
 from tests.unit.kernel_model import KernelModel
 from tests.unit.test_controls import host, state
 from tests.unit.test_runner import plan_of, ran

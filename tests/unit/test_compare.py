@@ -16,7 +16,7 @@ from pybench.analysis.comparison.verdicts import Compared, MetricComparison
 from pybench.errors import UsageError
 from pybench.present.terminal.output import to_text
 from pybench.present.views.comparison import comparison
-from pybench.results.metrics import metrics
+from pybench.results.columns import metrics
 from pybench.results.records import Cell
 from pybench.results.store import Results
 from tests.unit.synthetic import cell, columns, header, noisy, results, trial

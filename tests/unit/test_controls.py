@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from pybench.errors import BusyError, MeasurementError, UnsupportedError, UsageError
 from pybench.host.switches.controls import Controls
-from pybench.host.switches.files import AS_FOUND, CPUS, HostState
-from pybench.host.switches.journal import Journal, StateFolder, left_behind
+from pybench.host.switches.files import CPUS
+from pybench.host.switches.journal import AS_FOUND, HostState, Journal, StateFolder, left_behind
 from pybench.host.switches.restore import Restored, put_back
 from tests.unit.kernel_model import Crash, KernelModel
 

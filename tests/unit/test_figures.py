@@ -54,7 +54,7 @@ def test_evidence_of_when_members_ran() -> None:
 
 @given(st.lists(st.integers(0, 2**39), min_size=1, max_size=400))
 def test_percentiles_are_within_a_bucket_of_the_exact_ones(latencies: list[int]) -> None:
-    lib = native.library.load().lib
+    lib = native.load().lib
     counts: dict[int, int] = {}
     for latency in latencies:
         bucket = lib.pb_histogram_bucket(latency)

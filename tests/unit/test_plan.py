@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import read_topology
-from pybench.plan.order import round_order
-from pybench.plan.planner import make_plan
+from pybench.plan.planner import make_plan, round_order
 from pybench.plan.request import Request, from_options, read_config
 from pybench.results.records import Cell, Plan
-from pybench.run.measure import check_supported
+from pybench.run.sweep import check_supported
 
 HOST = read_topology()
 CPUS = len(HOST.usable)

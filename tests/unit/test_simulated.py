@@ -20,9 +20,8 @@ from pybench.cli import cli
 from pybench.errors import PybenchError, UsageError
 from pybench.native.engine_spec import ENGINE
 from pybench.plan.request import Request
-from pybench.results.columns import read_columns
+from pybench.results.columns import metrics, read_columns
 from pybench.results.export import export
-from pybench.results.metrics import metrics
 from pybench.results.records import Simulated
 from pybench.results.store import Results, read
 from pybench.simulator.machine_file import load_machine

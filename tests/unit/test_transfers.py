@@ -17,12 +17,19 @@ from pybench.analysis.summary.transfer_matrix import axis, matrix
 from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology
 from pybench.native.outcome import Outcome
-from pybench.plan.transfer_pairs import expected_ns, order_of_round, pairs_by_class, plan_transfers, sample
 from pybench.present.terminal.output import to_text
 from pybench.present.views.transfers import Levels, transfers
 from pybench.results.latency_file import PairTrial, TransferFile, TransferPlan, read_transfers
 from pybench.results.latency_summary import pair_latencies, summarize
-from pybench.run.line_transfers import TransferRun, spread
+from pybench.run.line_transfers import (
+    TransferRun,
+    expected_ns,
+    order_of_round,
+    pairs_by_class,
+    plan_transfers,
+    sample,
+    spread,
+)
 from tests.unit.topologies import MACHINES, Host, server
 from tests.unit.transfer_files import NS, calm, file_of, header_of, outcome, topology_of, write_file
 

@@ -20,7 +20,7 @@ from pybench.results.records import Cell, Evidence, Figures, HandoffFigure, Tria
 from pybench.run import checks as validity
 from pybench.run.checked_trial import Baseline, evidence
 from pybench.run.checks import CHECKS, THRESHOLDS, explain, flags
-from pybench.stats.modes import drift, two_modes
+from pybench.stats.estimate import drift, two_modes
 from pybench.workloads import workload
 
 QUIET = Evidence(start_skew_ns=0, overlap=1.0, off_cpu=0.0, steal=0.0, load=0.0)

@@ -11,10 +11,9 @@ import msgspec
 from pybench.host.meters import HostCounts
 from pybench.host.topology import Distance, Topology, distance, read_topology
 from pybench.native.outcome import Members, Outcome, Phase, TrialSpec
-from pybench.plan.transfer_pairs import plan_transfers
 from pybench.results.latency_file import PairTrial, TransferFile, TransferHeader
 from pybench.results.records import End
-from pybench.run.line_transfers import TransferRun
+from pybench.run.line_transfers import TransferRun, plan_transfers
 from tests.unit.topologies import MACHINES, SCRATCH, Host, write
 
 NS: dict[Distance, float] = {"same-cpu": 900, "smt": 7.6, "l3": 47, "socket": 110, "cross-socket": 134}

@@ -25,8 +25,7 @@ from pybench.analysis.comparison.verdicts import (
     SideInfo,
 )
 from pybench.errors import UsageError
-from pybench.results.columns import FileColumns
-from pybench.results.metrics import DEFAULT, Metric, metric
+from pybench.results.columns import DEFAULT, FileColumns, Metric, metric
 from pybench.results.store import text_of
 from pybench.stats.estimate import Floats
 from pybench.stats.ratios import AT_LEVEL, LEAST_TRIALS, LEVEL, MOST_FURTHER, further_needed, holm

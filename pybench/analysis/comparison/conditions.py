@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from pybench.errors import UsageError
-from pybench.results.metrics import metric
+from pybench.results.columns import metric
 from pybench.stats.ratios import LEVEL, LogRatio, holm
 
 State = Literal["shown", "ruled out", "unsure"]

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybench.analysis.comparison.cell_pairs import Part
-from pybench.results.columns import BUCKETS, CellColumns, absolute, edges_ns
-from pybench.results.metrics import clock_step_ns
+from pybench.results.columns import BUCKETS, CellColumns, absolute, clock_step_ns, edges_ns
 from pybench.stats.estimate import Floats, Interval
 from pybench.stats.ratios import LEAST_TRIALS, LEVEL, clock_blur, paired_ratio, quantile, sweep_ratio
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pybench.analysis.comparison.cell_pairs import Part
 from pybench.analysis.comparison.verdicts import Basis
-from pybench.results.metrics import Metric, clock_step_ns, values
+from pybench.results.columns import Metric, clock_step_ns, values
 from pybench.results.records import with_defaults
 from pybench.stats.estimate import Floats, middle
 from pybench.stats.ratios import (

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from pybench.results.records import Trial
-from pybench.stats.modes import Drift, drift, two_modes
+from pybench.stats.estimate import Drift, drift, two_modes
 
 # Medians of two modes, and first and last of a drifting cell, must differ by this share.
 LEAST_APART = 0.03

@@ -19,8 +19,7 @@ from pybench.analysis.scaling.model import ROUGH, ROUGH_STEPS, Facts, LevelMeans
 from pybench.analysis.scaling.models import MODELS
 from pybench.analysis.scaling.profile import Solution, minimise_all, solution_of
 from pybench.analysis.scaling.thread_counts import Border, candidates, too_few
-from pybench.stats.estimate import Floats, Interval, check_level, median_interval
-from pybench.stats.modes import two_modes
+from pybench.stats.estimate import Floats, Interval, check_level, median_interval, two_modes
 
 DRAWS = 200
 DRAWN = 2.0  # the curve is drawn to this multiple of the most threads measured

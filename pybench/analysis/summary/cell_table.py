@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from pybench.analysis.summary.series import CellSummary, summarize
 from pybench.results import tables
-from pybench.results.metrics import SUMMARIZED
+from pybench.results.columns import SUMMARIZED
 from pybench.results.records import cell_settings
 from pybench.results.store import Results, text_of
 from pybench.results.tables import FlatTable, Row, finite, host_columns

@@ -12,7 +12,7 @@ from pybench.analysis.diagnosis.patterns import Pattern, cell_patterns
 from pybench.analysis.scaling.thread_counts import LEAST_LEVELS, Border, borders_of
 from pybench.host.topology import DISTANCES, Distance
 from pybench.native.outcome import Outcome
-from pybench.results.metrics import SUMMARIZED
+from pybench.results.columns import SUMMARIZED
 from pybench.results.records import Cell, Trial
 from pybench.run.checked_trial import unsupported_words
 from pybench.stats.estimate import NOTHING, Interval, interval_of

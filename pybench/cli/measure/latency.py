@@ -67,8 +67,7 @@ def _measure(
     chart: Path | None, place: str | None, methods: str | None, output: Path | None, **options: Any
 ) -> None:
     from pybench.api.latency import latency
-    from pybench.cli.read.show import print_results
-    from pybench.cli.runs import Bar
+    from pybench.cli.runs import Bar, print_results
     from pybench.present.views.transfers import plan_words
     from pybench.results.store import new_name
     from pybench.run.loop import Interrupted

@@ -149,7 +149,7 @@ def _simulate(study: "Study", path: Path, workers: int | None, *, sensitivity: b
         results, interrupted = stop.results, True
     if results.trials:
         # The libraries of the fits take longer to load than short simulations.
-        from pybench.cli.read.show import print_results
+        from pybench.cli.runs import print_results
 
         print_results(results)
         if sensitivity and not interrupted:

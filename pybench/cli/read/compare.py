@@ -93,8 +93,7 @@ def command(
     from pybench.analysis.comparison.cell_pairs import expand
     from pybench.analysis.comparison.compare import compare
     from pybench.analysis.comparison.conditions import parse_condition
-    from pybench.results.columns import read_columns
-    from pybench.results.metrics import DEFAULT, metrics
+    from pybench.results.columns import DEFAULT, metrics, read_columns
     from pybench.results.store import NOTE, check_emulated
 
     if base is not None and not axis:

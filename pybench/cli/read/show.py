@@ -5,33 +5,9 @@ from pathlib import Path
 
 import click
 
-from pybench.present.document import Document, to_json
-from pybench.present.terminal.output import show
-from pybench.present.views.sweep import sweep
-from pybench.results.latency_file import TransferFile, read_any
-from pybench.results.store import Results
-
-
-def print_results(results: Results | TransferFile, chart: Path | None = None) -> None:
-    """Print a file's host, tables, curves and caveats; draw its chart, if there is a path for one."""
-    show(document_of(results))
-    _draw(results, chart)
-
-
-def document_of(results: Results | TransferFile) -> Document:
-    """Return a result file of any kind as a document."""
-    if isinstance(results, Results):
-        return sweep(results)
-    from pybench.present.views.transfers import transfers
-
-    return transfers(results)
-
-
-def _draw(results: Results | TransferFile, chart: Path | None) -> None:
-    if chart:
-        from pybench.api.report import write_chart
-
-        click.echo(f"drawn in {write_chart(results, chart)}", err=True)
+from pybench.cli.runs import document_of, draw_chart, print_results
+from pybench.present.document import to_json
+from pybench.results.latency_file import read_any
 
 
 @click.command()
@@ -62,6 +38,6 @@ def command(file: Path, as_json: bool, chart: Path | None) -> None:
     results = read_any(file)
     if as_json:
         click.echo(to_json(document_of(results)).decode())
-        _draw(results, chart)
+        draw_chart(results, chart)
     else:
         print_results(results, chart)

@@ -15,16 +15,16 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from pybench.errors import BusyError, MeasurementError, PybenchError, UnsupportedError, UsageError
-from pybench.host.switches.files import (
+from pybench.host.switches.files import SMT_CONTROL, SwitchFiles
+from pybench.host.switches.journal import (
     AS_FOUND,
-    SMT_CONTROL,
     HostState,
-    SwitchFiles,
+    Journal,
+    StateFolder,
     off_in,
     smt_is_on,
     why_no_smt_switch,
 )
-from pybench.host.switches.journal import Journal, StateFolder
 from pybench.host.switches.restore import PAUSE_S, Restored, lists_back, put_back, turn
 from pybench.host.switches.watchdog import Watchdog
 from pybench.text import format_list

@@ -7,65 +7,17 @@ it alone lose their binding. `SwitchFiles` reads and writes these too; tests rep
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeGuard
 
-import msgspec
-
+from pybench.host.switches.journal import PinnedTask
 from pybench.host.sysfs import Tree
-from pybench.text import format_list, parse_list
+from pybench.text import parse_list
 
 CPUS = "sys/devices/system/cpu"
 SMT_CONTROL = f"{CPUS}/smt/control"
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD
 _UNESCAPED = re.compile(r"\\([0-7]{3})")
-
-
-class HostState(msgspec.Struct, frozen=True, kw_only=True):
-    """The switches that a cell turns; by default none."""
-
-    smt_off: bool = False
-    """SMT is off by the kernel's switch."""
-    offline: tuple[int, ...] = ()
-    """CPUs that are off by their own switches, ascending."""
-
-    @property
-    def turned(self) -> bool:
-        """Return whether the state differs from the host as found."""
-        return self.smt_off or bool(self.offline)
-
-    def words(self) -> str:
-        """Return the state in words: `SMT off, CPUs 4-7 off`; `as found`."""
-        parts = ["SMT off"] if self.smt_off else []
-        if self.offline:
-            parts.append(f"CPU{'s' if len(self.offline) > 1 else ''} {format_list(self.offline)} off")
-        return ", ".join(parts) or "as found"
-
-
-AS_FOUND = HostState()
-
-
-def smt_is_on(control: str | None) -> TypeGuard[str]:
-    """Return whether the text of the SMT switch says on: `on`, or a number of threads per core above 1."""
-    return control == "on" or ((control or "").isdigit() and int(control or "0") > 1)
-
-
-def why_no_smt_switch(control: str | None) -> str:
-    """Return the reason why the kernel cannot turn SMT off, `` if it can or SMT is off already."""
-    return {
-        None: "this kernel has no switch for SMT (/sys/devices/system/cpu/smt/control)",
-        "notsupported": "these CPUs have no SMT siblings, or firmware hides them (the kernel says notsupported)",
-        "notimplemented": "this kernel has no switch for SMT (it says notimplemented)",
-    }.get(control, "" if smt_is_on(control) or control in ("off", "forceoff", "1") else f"it says {control!r}")
-
-
-class PinnedTask(NamedTuple):
-    """A task bound to some CPUs; `start` (ticks after boot) identifies it if its number is reused."""
-
-    tid: int
-    start: int
-    cpus: tuple[int, ...]
 
 
 class SwitchFiles:
@@ -202,8 +154,3 @@ class SwitchFiles:
         if len(fields) < 20 or int(fields[6]) & _KERNEL_THREAD:
             return 0
         return int(fields[19])
-
-
-def off_in(state: HostState, siblings: Sequence[int]) -> tuple[int, ...]:
-    """Return the CPUs that a state turns off, ascending."""
-    return tuple(sorted({*state.offline, *(siblings if state.smt_off else ())}))

@@ -9,15 +9,68 @@ when its holders end.
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple, TypeGuard
 
 import msgspec
 import psutil
 
 from pybench.errors import BusyError, MeasurementError, UnsupportedError, UsageError
-from pybench.host.switches.files import PinnedTask
+from pybench.text import format_list
+
+
+class HostState(msgspec.Struct, frozen=True, kw_only=True):
+    """The switches that a cell turns; by default none."""
+
+    smt_off: bool = False
+    """SMT is off by the kernel's switch."""
+    offline: tuple[int, ...] = ()
+    """CPUs that are off by their own switches, ascending."""
+
+    @property
+    def turned(self) -> bool:
+        """Return whether the state differs from the host as found."""
+        return self.smt_off or bool(self.offline)
+
+    def words(self) -> str:
+        """Return the state in words: `SMT off, CPUs 4-7 off`; `as found`."""
+        parts = ["SMT off"] if self.smt_off else []
+        if self.offline:
+            parts.append(f"CPU{'s' if len(self.offline) > 1 else ''} {format_list(self.offline)} off")
+        return ", ".join(parts) or "as found"
+
+
+AS_FOUND = HostState()
+
+
+def smt_is_on(control: str | None) -> TypeGuard[str]:
+    """Return whether the text of the SMT switch says on: `on`, or a number of threads per core above 1."""
+    return control == "on" or ((control or "").isdigit() and int(control or "0") > 1)
+
+
+def why_no_smt_switch(control: str | None) -> str:
+    """Return the reason why the kernel cannot turn SMT off, `` if it can or SMT is off already."""
+    return {
+        None: "this kernel has no switch for SMT (/sys/devices/system/cpu/smt/control)",
+        "notsupported": "these CPUs have no SMT siblings, or firmware hides them (the kernel says notsupported)",
+        "notimplemented": "this kernel has no switch for SMT (it says notimplemented)",
+    }.get(control, "" if smt_is_on(control) or control in ("off", "forceoff", "1") else f"it says {control!r}")
+
+
+class PinnedTask(NamedTuple):
+    """A task bound to some CPUs; `start` (ticks after boot) identifies it if its number is reused."""
+
+    tid: int
+    start: int
+    cpus: tuple[int, ...]
+
+
+def off_in(state: HostState, siblings: Sequence[int]) -> tuple[int, ...]:
+    """Return the CPUs that a state turns off, ascending."""
+    return tuple(sorted({*state.offline, *(siblings if state.smt_off else ())}))
+
 
 STATE_DIR = Path("/var/lib/pybench")
 # A watchdog needs some seconds to put a wide host back.

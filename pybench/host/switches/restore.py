@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from pybench.errors import MeasurementError
-from pybench.host.switches.files import SMT_CONTROL, SwitchFiles, smt_is_on
-from pybench.host.switches.journal import Journal
+from pybench.host.switches.files import SMT_CONTROL, SwitchFiles
+from pybench.host.switches.journal import Journal, smt_is_on
 from pybench.text import format_list, parse_list
 
 # The kernel may refuse to turn a CPU for a moment (EBUSY, EAGAIN); then it is tried again.

@@ -21,7 +21,7 @@ from pybench.present.document import (
     note,
 )
 from pybench.present.labels import SIMULATED, group_cells, group_columns, is_storm, threads_word
-from pybench.results.metrics import metric
+from pybench.results.columns import metric
 from pybench.results.records import Cell, label, settings, varying
 from pybench.stats.ratios import LEAST_TRIALS
 

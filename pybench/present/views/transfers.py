@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from pybench.analysis.summary.transfer_matrix import Axis, axis, finest, matrix
 from pybench.plan.request import show_duration
-from pybench.plan.transfer_pairs import expected_ns
 from pybench.present import caveats
 from pybench.present.document import (
     Block,
@@ -30,6 +29,7 @@ from pybench.present.numbers import time_ns
 from pybench.results.latency_file import PairTrial, TransferFile, TransferHeader, TransferPlan
 from pybench.results.latency_summary import PairLatency, Transfers, pair_latencies, summarize
 from pybench.results.store import NOTE, is_emulated
+from pybench.run.line_transfers import expected_ns
 from pybench.text import plural
 from pybench.workloads.transfer import METHODS
 

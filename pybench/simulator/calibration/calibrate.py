@@ -17,10 +17,9 @@ from pybench.errors import MeasurementError
 from pybench.host.facts import read_facts
 from pybench.host.switches.journal import undisturbed
 from pybench.host.topology import Topology
-from pybench.plan.transfer_pairs import plan_transfers
 from pybench.results.latency_file import PairTrial, why_invalid
 from pybench.results.latency_summary import pair_latencies
-from pybench.run.line_transfers import measure_matrix
+from pybench.run.line_transfers import measure_matrix, plan_transfers
 from pybench.simulator.calibration.core import lone
 from pybench.simulator.calibration.lateness import singles
 from pybench.simulator.calibration.launch_durations import launch_steps

@@ -31,8 +31,7 @@ import numpy.typing as npt
 
 from pybench.analysis.comparison.compare import compare
 from pybench.native.outcome import Outcome, Phase
-from pybench.results.columns import BUCKETS, FIGURES, CellColumns, FileColumns
-from pybench.results.metrics import metrics
+from pybench.results.columns import BUCKETS, FIGURES, CellColumns, FileColumns, metrics
 from pybench.results.records import Cell, Figures, Header, Plan, Trial
 from pybench.results.store import Writer
 from pybench.stats.estimate import Floats

@@ -24,12 +24,11 @@ from pathlib import Path
 
 from pybench.errors import UnsupportedError
 from pybench.host.switches.controls import Controls
-from pybench.host.switches.files import HostState, SwitchFiles
-from pybench.host.switches.journal import StateFolder, left_behind
+from pybench.host.switches.files import SwitchFiles
+from pybench.host.switches.journal import HostState, StateFolder, left_behind
 from pybench.host.switches.restore import put_back
 from pybench.host.topology import Topology, read_topology
-from pybench.plan.order import states_of
-from pybench.plan.planner import make_plan
+from pybench.plan.planner import make_plan, states_of
 from pybench.plan.request import Request
 from pybench.results.records import Header
 from pybench.results.store import Writer, read
