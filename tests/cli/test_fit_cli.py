@@ -126,7 +126,7 @@ def test_show_names_the_best_model_and_points_here(file: Path) -> None:
     ran = CliRunner(env={"COLUMNS": "200"}).invoke(cli, ["show", str(file)])
     assert ran.exit_code == 0, ran.output
     assert "Best model: the USL with a knee of contention at 48" in ran.output
-    assert f"pybench fit {file}" in ran.output.replace("\n", "")
+    assert f"pybench fit {file}" in " ".join(ran.output.split())
 
 
 def test_a_table_of_ones_own(fit: Run, tmp_path: Path) -> None:
