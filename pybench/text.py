@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write numbers as text and read them back: CPU lists as the kernel writes them, and counted nouns."""
+"""Read and write the kernel's CPU lists, write counted nouns, and make text printable."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 # Far above the 8,192 CPUs a kernel can be built for; keeps "0-99999999999" from filling the memory.
 MAX_NUMBER = 1 << 16
+
+# Unicode categories: control, format, surrogate, line and paragraph separator.
+_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 _LIST_ITEM = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9})/([0-9]{1,9}))?)?")
 
@@ -81,3 +85,8 @@ def named(noun: str, numbers: Sequence[int]) -> str:
     if not numbers:
         return ""
     return f"{noun} {numbers[0]}" if len(numbers) == 1 else f"{noun}s {format_list(numbers)}"
+
+
+def printable(text: str) -> str:
+    """Return text, of whatever origin, with every character replaced that could steer a terminal."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _STEERING else c for c in text)

@@ -18,6 +18,7 @@ import click
 
 from pybench._version import VERSION
 from pybench.errors import PybenchError, UsageError
+from pybench.text import printable
 
 # Folders of verbs in the order of --help; the docstring of each is its title there.
 GROUPS = ("measure", "read", "host", "model", "research")
@@ -29,6 +30,8 @@ GONE = {
     "calibrate": "pybench machine calibrate",
     "locks": "pybench sweep spin --lock list",
 }
+# Longer lines of an error are cut: they repeat an argument or a file.
+LONGEST_LINE = 1_000
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -120,7 +123,7 @@ def _point_to_left_switches() -> None:
         from pybench.host.switches.journal import left_behind
 
         if line := left_behind():
-            click.echo(f"pybench: {line}", err=True)
+            _tell(f"pybench: {line}")
 
 
 class _Lasting(io.FileIO):
@@ -160,6 +163,12 @@ def _lasting(stream: TextIO) -> TextIO:
     )
 
 
+def _tell(line: str) -> None:
+    """Print one line to standard error: text of files and arguments steers no terminal, and stays of a length."""
+    line = printable(" ".join(line.split("\n")))
+    click.echo(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}...", err=True)
+
+
 def main() -> None:
     """Run the command line; report every expected failure in one line, with its exit status."""
     # Result files record the command as a user types it.
@@ -175,15 +184,15 @@ def main() -> None:
         status = 2
     except click.UsageError as error:
         hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-        click.echo(f"pybench: {' '.join(error.format_message().split())}{hint}", err=True)
+        _tell(f"pybench: {' '.join(error.format_message().split())}{hint}")
         status = 2
     except click.ClickException as error:
-        click.echo(f"pybench: {error.format_message()}", err=True)
+        _tell(f"pybench: {error.format_message()}")
         status = 2
     except PybenchError as error:
         for note in getattr(error, "__notes__", ()):
-            click.echo(note, err=True)
-        click.echo(f"pybench: {error}", err=True)
+            _tell(note)
+        _tell(f"pybench: {error}")
         status = error.exit_status
     except (KeyboardInterrupt, click.Abort):
         click.echo("pybench: interrupted", err=True)

@@ -16,7 +16,7 @@ from pybench.errors import UnsupportedError, UsageError
 from pybench.host.topology import Topology
 from pybench.plan.planner import expected_ns, switch_words
 from pybench.plan.request import Request
-from pybench.present.document import Document, printable
+from pybench.present.document import Document
 from pybench.present.labels import describe_host
 from pybench.present.terminal.output import make_console, show
 from pybench.present.views.sweep import budget_words, first_result, plan_view
@@ -25,6 +25,7 @@ from pybench.results.latency_file import TransferFile
 from pybench.results.records import Header, Plan, Trial, varying
 from pybench.results.store import RESULTS, Results
 from pybench.run.loop import Interrupted, Observer
+from pybench.text import printable
 
 # First results that fit a screen.
 MOST_FIRST_RESULTS = 24

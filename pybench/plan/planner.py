@@ -125,6 +125,9 @@ def switch_words(plan: Plan, topology: Topology) -> list[str]:
 # The sweep without arguments fits into a minute, unless each cell then got too few trials for an interval.
 DEFAULT_BUDGET_NS = 45 * 10**9
 
+# More cells than any sweep measures fill the memory before the first trial.
+MOST_CELLS = 100_000
+
 Absent = Literal["refuse", "leave out", "leave out of machine"]
 """What to do about a value of an axis that the host does not have: raise, or leave it out and name it in the plan.
 `leave out of machine` plans for a machine of the simulator, which the limits of this kernel do not bind."""
@@ -207,6 +210,8 @@ class _Cells:
         request, offline = self.request, _offline(self.request, self.topology)
         unique: dict[bytes, Cell] = {}
         for kind, values in _workloads_and_values(request):
+            axes = [*values.values(), request.place, request.smt, request.crew, offline]
+            _check_count(math.prod(map(len, axes)), kind.name)
             for text, smt, crew, off in itertools.product(request.place, request.smt, request.crew, offline):
                 state = HostState(smt_off=smt == KERNEL_OFF, offline=off)
                 here = with_switches(self.topology, state) if state.turned else self.topology
@@ -215,6 +220,7 @@ class _Cells:
                         self.aliases.setdefault(text, cell.place)
                         one = _switched(cell, state) if state.turned else cell
                         unique[msgspec.json.encode(one)] = one
+                    _check_count(len(unique), kind.name)
         if not unique:
             words = "; ".join(self.left_out()) or "the axes leave nothing to measure"
             raise (UnsupportedError if self.absent == "leave out" and self.missing else UsageError)(words)
@@ -323,6 +329,14 @@ def _workloads_and_values(request: Request) -> Iterator[tuple[Workload, dict[str
             n.removeprefix(f"{kind.name}."): v for n, v in request.param.items() if n.startswith(f"{kind.name}.")
         }
         yield kind, general | special
+
+
+def _check_count(count: int, name: str) -> None:
+    if count > MOST_CELLS:
+        raise UsageError(
+            f"{name}: {count} combinations of the axes; a sweep takes {MOST_CELLS}",
+            fix="vary fewer values at once",
+        )
 
 
 def _products(kind: Workload, values: Mapping[str, tuple[str, ...]]) -> Iterator[Params]:

@@ -12,11 +12,10 @@ import msgspec
 
 from pybench.errors import UsageError
 from pybench.placement import parse_placements
+from pybench.results.records import MOST_THREADS
 
 # A thousand hours: what is beyond it is a slip.
 LONGEST_NS = 1000 * 3600 * 10**9
-# As many members as the core takes.
-MOST_THREADS = 4096
 UNITS_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
 
@@ -151,8 +150,10 @@ def read_config(path: Path) -> Request:
         data = tomllib.loads(path.read_text())
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # a number of too many digits included
         raise UsageError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deep") from None
     if "offline" in data:
         sets = data["offline"] if isinstance(data["offline"], list) else [data["offline"]]
         data["offline"] = [str(one) for one in sets]
@@ -178,6 +179,8 @@ def checked(data: Mapping[str, Any], source: str = "") -> Request:
 
 def _path(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("a name cannot contain a NUL character")
         return Path(value)
     raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
 

@@ -18,7 +18,6 @@ renderers escape it, views never do.
     JSON:      to_json(document)
 """
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -29,8 +28,6 @@ from pybench.placement import Placement
 from pybench.present.numbers import KINDS
 from pybench.stats.estimate import Interval
 
-# Unicode categories: control, format, surrogate, line and paragraph separator.
-STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
 Tone = Literal["", "strong", "dim", "good", "bad", "warn"]
 
 
@@ -203,11 +200,6 @@ def spans(words: Words) -> tuple[Span, ...]:
 def plain(words: Words) -> str:
     """Return words without their tones."""
     return "".join(span.text for span in spans(words))
-
-
-def printable(text: str) -> str:
-    """Return text with every character that could steer a terminal replaced."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in STEERING else c for c in text)
 
 
 def cell_text(cell: Content, column: Column) -> str:

@@ -10,7 +10,7 @@ Below the records stand the settings of a cell by name, those that vary among ce
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,6 +18,8 @@ from pybench.host.topology import Distance
 from pybench.native.outcome import Crew, MemoryKind, Outcome
 from pybench.workloads import WORKLOADS, Value
 
+# As many members as the core takes.
+MOST_THREADS = 4096
 FORMAT = 2
 
 # Keys that have other names in format 1.
@@ -36,7 +38,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     workload: str
     params: dict[str, Value]
-    threads: int
+    threads: Annotated[int, msgspec.Meta(ge=1, le=MOST_THREADS)]
     place: str
     smt: str
     cpus: tuple[int, ...]

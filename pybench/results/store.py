@@ -274,7 +274,7 @@ def decode(path: Path, number: int, line: bytes, decoder: "msgspec.json.Decoder[
     """Return the record of a line. UsageError for none; for a first line, that it is another tool's file."""
     try:
         return decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if number == 1:
             raise UsageError(f"{path}, line 1: it is not a pybench result file ({error})") from None
         raise damaged(path, number, str(error)) from None
@@ -290,7 +290,7 @@ def kind_of(line: bytes) -> str:
     """Return the kind that a first line names, `header` or `transfers`; `` if it names none."""
     try:
         return msgspec.json.decode(line, type=_Kind).kind
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
 
 
@@ -298,7 +298,7 @@ def check_version(path: Path, line: bytes, newest: int = FORMAT) -> int:
     """Return the format that a first line names. UsageError if it is newer than this pybench reads."""
     try:
         version = msgspec.json.decode(line, type=_Kind).format
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return newest
     if version > newest:
         raise UsageError(f"{path} has format {version}, this pybench reads up to {newest}; upgrade pybench")

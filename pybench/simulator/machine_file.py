@@ -88,7 +88,7 @@ def read_machine(path: Path) -> Machine:
         raise UsageError(f"{path}: {len(raw)} bytes is not a machine file; it has a few thousand")
     try:
         data = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # a number of too many digits included
         raise UsageError(f"{path} is not TOML: {error}") from None
     except RecursionError:
         raise UsageError(f"{path} is not a machine file: it is nested too deep") from None
@@ -279,7 +279,7 @@ class _Reader:
     def _service(self) -> tuple[ServiceKind, str, dict[str, Number]]:
         table = self._table("service")
         kind = table.get("kind")
-        if kind not in SERVICE:
+        if kind not in tuple(SERVICE):
             hint = _did_you_mean(str(kind), SERVICE) or f"; choose from {', '.join(SERVICE)}"
             raise self._wrong("service.kind", f"is {kind!r}{hint}")
         known = SERVICE[kind]

@@ -43,11 +43,13 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         """Return the value of a text. Raises UsageError naming what is allowed."""
         if isinstance(self.default, str):
             known = text in self.allowed or bool(self.pattern and re.fullmatch(self.pattern, text))
+            if "\0" in text:
+                raise UsageError(f"{self.name} contains a NUL character", fix="leave it out")
             if not known:
                 allowed = self.metavar if self.pattern else "|".join(self.allowed)
                 raise UsageError(f"{self.name}={text!r} is not known; choose from {allowed}")
             return text
-        if not re.fullmatch(r"\d+", text) or not self.low <= int(text) <= self.high:
+        if not re.fullmatch(r"\d{1,19}", text) or not self.low <= int(text) <= self.high:
             bound = f"{self.low} to {self.high}" if self.high < 2**62 else f"{self.low} or more"
             raise UsageError(f"{self.name}={text!r} must be a whole number, {bound}")
         return int(text)

@@ -20,13 +20,13 @@ from pybench.present.document import (
     Table,
     cell_text,
     note,
-    printable,
     to_json,
 )
 from pybench.present.numbers import KINDS
 from pybench.present.terminal.output import to_text
 from pybench.present.views.sweep import sweep
 from pybench.stats.estimate import Interval
+from pybench.text import printable
 from tests.unit.synthetic import cell, noisy
 
 RATE = Interval(1e6, 9e5, 1.1e6, 8)

@@ -113,7 +113,7 @@ def _shape(header: Header) -> str | None:
     usable = [cpu for cpu in online if cpu.get("allowed", True)]
 
     def number(name: str) -> int:
-        return len({cpu.get(name) for cpu in online})
+        return len({str(cpu.get(name)) for cpu in online})
 
     words = [
         f"{number(name)} {name}s" for name in ("socket", "node", "l3", "core") if any(name in c for c in online)

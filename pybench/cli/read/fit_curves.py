@@ -11,9 +11,9 @@ from pybench.analysis.scaling.models import MODELS
 from pybench.analysis.scaling.thread_counts import Border
 from pybench.analysis.summary.series import Series, summarize
 from pybench.errors import UsageError
-from pybench.plan.request import MOST_THREADS, thread_counts
+from pybench.plan.request import thread_counts
 from pybench.present.labels import SIMULATED
-from pybench.results.records import settings, varying
+from pybench.results.records import MOST_THREADS, settings, varying
 from pybench.results.store import NOTE, check_emulated, read, text_of
 
 # Rates beyond these are typing errors, and overflow the arithmetic of models.

@@ -12,9 +12,8 @@ from rich.text import Text
 
 from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, limits
-from pybench.present.document import printable
 from pybench.present.host_shape import size, title
-from pybench.text import format_list, named, plural
+from pybench.text import format_list, named, plural, printable
 
 # Marks behind the number of a CPU in its cell.
 NOT_ALLOWED, ISOLATED, TICKLESS, TURN = "!", "~", "^", "#"

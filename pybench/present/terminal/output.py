@@ -29,9 +29,9 @@ from pybench.present.document import (
     Tone,
     Words,
     cell_text,
-    printable,
     spans,
 )
+from pybench.text import printable
 
 WIDTH = 80
 # A pipe has no width: wide enough that rows are rarely folded.
