@@ -10,7 +10,7 @@ from pybench.errors import UnsupportedError
 from pybench.results.columns import columns_of
 from pybench.results.columns import metrics as parse_metrics
 from pybench.results.records import cell_settings
-from pybench.results.store import NOTE, Results, is_emulated
+from pybench.results.store import EMULATED_NOTE, Results, is_emulated
 
 if TYPE_CHECKING:
     import pandas
@@ -57,7 +57,7 @@ class Comparison:
         from pybench.present.terminal.output import to_text
         from pybench.present.views.comparison import comparison
 
-        return to_text(comparison(self.data, NOTE if self._emulated else ""))
+        return to_text(comparison(self.data, EMULATED_NOTE if self._emulated else ""))
 
 
 def compare_runs(

@@ -13,7 +13,7 @@ from typing import Any
 from pybench.errors import UnsupportedError, UsageError
 from pybench.outputs import check_output, write_whole
 from pybench.results.latency_file import TransferFile, read_any
-from pybench.results.store import LABEL, Results, check_emulated, is_emulated
+from pybench.results.store import EMULATED, Results, check_emulated, is_emulated
 
 LIBRARIES = ("altair", "jinja2", "vl_convert")
 PICTURES = (".svg", ".png")
@@ -110,7 +110,7 @@ def check_page(target: Path, force: bool, inputs: Sequence[Path] = ()) -> None:
 
 def _write_picture(chart: Any, path: Path, inputs: Sequence[Path] = (), *, labelled: bool = False) -> Path:
     if labelled:
-        chart = chart.properties(title=LABEL)
+        chart = chart.properties(title=EMULATED)
     kind = path.suffix[1:].lower()
     buffer = io.BytesIO() if kind == "png" else io.StringIO()
     chart.save(buffer, format=kind, scale_factor=2)

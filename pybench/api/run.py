@@ -19,7 +19,7 @@ from pybench.results.columns import metric as metric_named
 from pybench.results.export import export, format_of
 from pybench.results.records import Cell, Trial, axis_values, label, varying
 from pybench.results.sql import ask
-from pybench.results.store import LABEL, Results, check_emulated, is_emulated, read
+from pybench.results.store import EMULATED, Results, check_emulated, is_emulated, read
 from pybench.results.tables import source, table
 from pybench.stats.estimate import Interval, interval_of
 from pybench.stats.ratios import clock_blur, ratio_interval
@@ -233,7 +233,7 @@ class Run:
         except ValueError as error:
             raise UsageError(f"no chart of {', '.join(self.paths)}: {error}") from None
         labelled = any(is_emulated(one.header.host) for one in self.results)
-        return chart.properties(title=LABEL) if labelled else chart
+        return chart.properties(title=EMULATED) if labelled else chart
 
     # A subclass may refuse a cell.
     def _check(self, file: Results, index: int, cell: Cell) -> None:

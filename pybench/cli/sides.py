@@ -59,7 +59,7 @@ def compare_sides(
     from pybench.present.terminal.output import show
     from pybench.present.views.equal import equal_comparison
     from pybench.results.columns import columns_of
-    from pybench.results.store import NOTE, is_emulated
+    from pybench.results.store import EMULATED_NOTE, is_emulated
 
     base = Request(budget=BUDGET, allow_host_changes=allow_host_changes)
     planned = SidesPlan(kind, from_options(base, workloads, options), place=place, kernel=kernel)
@@ -71,4 +71,4 @@ def compare_sides(
     file = columns_of(results)
     factor = planned.sides.factor
     compared = compare_equal(file, kind, planned.ones, factor)
-    show(equal_comparison(compared, kind, factor, NOTE if is_emulated(file.header.host) else ""))
+    show(equal_comparison(compared, kind, factor, EMULATED_NOTE if is_emulated(file.header.host) else ""))

@@ -11,7 +11,7 @@ from pybench.host.topology import Distance
 from pybench.present.document import Column
 from pybench.present.numbers import count, time_ns
 from pybench.results.records import Cell, Header, label, settings
-from pybench.results.store import LABEL, is_emulated
+from pybench.results.store import EMULATED, is_emulated
 from pybench.text import plural
 from pybench.workloads import workload
 
@@ -105,7 +105,7 @@ def host_words(host: Mapping[str, Any], cpus: int) -> str:
     words = [host.get("name") or "host", fact("cpu", "model") or "unknown CPU"]
     words += [f"{cpus} CPUs", f"Linux {fact('kernel', 'release') or 'unknown'}"]
     if is_emulated(host):
-        words.append(f"{LABEL} machine")
+        words.append(f"{EMULATED} machine")
     elif fact("hypervisor", "virtual"):
         words.append("virtual machine")
     return ", ".join(bounded(word) for word in words)

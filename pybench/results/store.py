@@ -38,8 +38,10 @@ def command_of(words: Iterable[str]) -> list[str]:
     return [text_of(word) for word in words]
 
 
-LABEL = "EMULATED"
-NOTE = f"{LABEL}: threads and memory were where it says, but no time or rate here is that of a real machine."
+EMULATED = "EMULATED"
+EMULATED_NOTE = (
+    f"{EMULATED}: threads and memory were where it says, but no time or rate here is that of a real machine."
+)
 
 
 def is_emulated(host: Mapping[str, Any]) -> bool:

@@ -18,14 +18,14 @@ from pybench.host.doctor import examine
 from pybench.host.facts import read_facts
 from pybench.host.sysfs import Tree
 from pybench.present.labels import describe_host
-from pybench.results.store import LABEL, NOTE, Results, is_emulated, read
+from pybench.results.store import EMULATED, EMULATED_NOTE, Results, is_emulated, read
 from pybench.results.tables import table
 from tests.unit.synthetic import cell, noisy, write
 from tests.unit.test_facts import XEON, tree
 
 CLOCKS = "sys/devices/system/clocksource/clocksource0/available_clocksource"
 GUEST = {"proc/cpuinfo": XEON.format(more="hypervisor"), "sys/class/dmi/id/sys_vendor": "QEMU\n"}
-EMULATED = {"hypervisor": {"virtual": True, "vendor": "QEMU", "product": None, "emulated": True}}
+EMULATED_HOST = {"hypervisor": {"virtual": True, "vendor": "QEMU", "product": None, "emulated": True}}
 CELLS = [cell(threads=n) for n in (1, 2)]
 
 
@@ -45,7 +45,7 @@ def here(*words: str | Path) -> "subprocess.CompletedProcess[str]":
 
 def emulated(results: Results) -> Results:
     """The same results, as an emulated machine's."""
-    header = msgspec.structs.replace(results.header, host=results.header.host | EMULATED)
+    header = msgspec.structs.replace(results.header, host=results.header.host | EMULATED_HOST)
     return msgspec.structs.replace(results, header=header)
 
 
@@ -112,7 +112,7 @@ def test_verdicts_on_emulated_times_are_refused(
         assert here(*words, *[files[0] for _ in both]).returncode in (0, 2)
         forced = here(*words, *both, "--emulated")
         assert forced.returncode == 0, forced.stderr
-        assert LABEL in forced.stdout
+        assert EMULATED in forced.stdout
 
 
 def test_a_forced_page_says_it_first(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -122,26 +122,26 @@ def test_a_forced_page_says_it_first(files: tuple[Path, Path], tmp_path: Path) -
     ran = here("report", files[1], "-o", page, "--emulated", "--svg", tmp_path)
     assert ran.returncode == 0, ran.stderr
     text = page.read_text()
-    assert f"({LABEL})</h1>" in text
-    assert text.index(NOTE) < text.index("<figure")
+    assert f"({EMULATED})</h1>" in text
+    assert text.index(EMULATED_NOTE) < text.index("<figure")
     pictures = list(tmp_path.glob("*.svg"))
     assert pictures
-    assert all(LABEL in picture.read_text() for picture in pictures)
+    assert all(EMULATED in picture.read_text() for picture in pictures)
 
 
 def test_a_page_of_hardware_is_not_labelled(files: tuple[Path, Path], tmp_path: Path) -> None:
     pytest.importorskip("altair")
     ran = here("report", files[0], "-o", tmp_path / "page.html")
     assert ran.returncode == 0, ran.stderr
-    assert LABEL not in (tmp_path / "page.html").read_text()
+    assert EMULATED not in (tmp_path / "page.html").read_text()
 
 
 def test_tables_and_exports_are_labelled(files: tuple[Path, Path], tmp_path: Path) -> None:
     shown = here("show", files[1])
     assert shown.returncode == 0
-    assert NOTE in " ".join(shown.stdout.split())
-    assert LABEL not in here("show", files[0]).stdout
-    assert LABEL in describe_host(read(files[1]).header)
+    assert EMULATED_NOTE in " ".join(shown.stdout.split())
+    assert EMULATED not in here("show", files[0]).stdout
+    assert EMULATED in describe_host(read(files[1]).header)
     assert set(table([read(files[1])], "trials")["source"]) == {"emulated"}
     assert set(table([read(files[0])], "trials")["source"]) == {"measured"}
 
@@ -149,7 +149,7 @@ def test_tables_and_exports_are_labelled(files: tuple[Path, Path], tmp_path: Pat
 def test_a_comparison_with_an_emulated_machine_names_that(files: tuple[Path, Path]) -> None:
     ran = here("compare", *files, "--emulated", "--json")
     compared = json.loads(ran.stdout)
-    assert NOTE in compared["notes"]
+    assert EMULATED_NOTE in compared["notes"]
     assert "emulated machine" in {row["what"] for pair in compared["pairs"] for row in pair["differences"]}
 
 
@@ -158,16 +158,16 @@ def test_in_python_it_must_be_asked_for_and_is_labelled(files: tuple[Path, Path]
         pybench.load(*files)
     run = pybench.load(files[1], emulated=True)
     assert run.source == "emulated"
-    assert LABEL in repr(run)
-    assert NOTE in " ".join(repr(run.compare(pybench.load(files[0]))).split())
+    assert EMULATED in repr(run)
+    assert EMULATED_NOTE in " ".join(repr(run.compare(pybench.load(files[0]))).split())
 
 
 def test_a_chart_in_python_is_labelled(files: tuple[Path, Path]) -> None:
     pytest.importorskip("altair", reason="charts are of the extra `report`")
-    assert pybench.load(files[1], emulated=True).chart().to_dict()["title"] == LABEL
-    assert pybench.load(files[0]).chart().to_dict().get("title") != LABEL
+    assert pybench.load(files[1], emulated=True).chart().to_dict()["title"] == EMULATED
+    assert pybench.load(files[0]).chart().to_dict().get("title") != EMULATED
 
 
 def test_the_note_fits_the_terminal() -> None:
     console = Console(width=80)
-    assert len(console.render_lines(NOTE)) <= 2
+    assert len(console.render_lines(EMULATED_NOTE)) <= 2

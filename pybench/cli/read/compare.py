@@ -94,7 +94,7 @@ def command(
     from pybench.analysis.comparison.compare import compare
     from pybench.analysis.comparison.conditions import parse_condition
     from pybench.results.columns import DEFAULT, metrics, read_columns
-    from pybench.results.store import NOTE, check_emulated
+    from pybench.results.store import EMULATED_NOTE, check_emulated
 
     if base is not None and not axis:
         raise UsageError("--base names a value of an axis; add --axis, or put the base's file first")
@@ -115,13 +115,13 @@ def command(
         conditions=conditions,
     )
     if as_json:
-        compared.notes += [NOTE] if labelled else []
+        compared.notes += [EMULATED_NOTE] if labelled else []
         click.echo(msgspec.json.encode(compared).decode())
     else:
         from pybench.present.terminal.output import show
         from pybench.present.views.comparison import comparison
 
-        show(comparison(compared, NOTE if labelled else ""))
+        show(comparison(compared, EMULATED_NOTE if labelled else ""))
     shown = any(judged.count("shown") for judged in compared.conditions)
     unsure = any(judged.count("unsure") for judged in compared.conditions)
     missing = any(pair.unmatched for pair in compared.pairs)

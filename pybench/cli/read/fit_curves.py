@@ -14,7 +14,7 @@ from pybench.errors import UsageError
 from pybench.plan.request import thread_counts
 from pybench.present.labels import SIMULATED
 from pybench.results.records import MOST_THREADS, settings, varying
-from pybench.results.store import NOTE, check_emulated, read, text_of
+from pybench.results.store import EMULATED_NOTE, check_emulated, read, text_of
 
 # Rates beyond these are typing errors, and overflow the arithmetic of models.
 LEAST_RATE, MOST_RATE = 1e-30, 1e30
@@ -62,7 +62,7 @@ def curves_of_results(path: Path, where: Sequence[str], emulated: bool = False) 
     UsageError: no such file, setting or curve; a file of an emulated machine, unless that is allowed.
     """
     results = read(path)
-    caution = [NOTE] if check_emulated([(path, results.header.host)], emulated) else []
+    caution = [EMULATED_NOTE] if check_emulated([(path, results.header.host)], emulated) else []
     plan = results.header.plan
     series = summarize(plan.cells, results.trials, results.header.topology)
     all_settings = [{"workload": one.cell.workload} | settings(one.cell) for one in series]

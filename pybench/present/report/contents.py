@@ -17,7 +17,7 @@ from pybench.present.report.sections import compare_all, sections
 from pybench.present.views.transfers import host_of
 from pybench.results.latency_file import TransferFile
 from pybench.results.records import Cell, Header
-from pybench.results.store import LABEL, NOTE, Results, is_emulated, text_of
+from pybench.results.store import EMULATED, EMULATED_NOTE, Results, is_emulated, text_of
 
 # Of more files from one host only the first and the last date are shown.
 MOST_DATES = 3
@@ -75,7 +75,7 @@ def make_report(results: Sequence[Results], transfers: Sequence[TransferFile] = 
     ids = _chart_ids(parts)
     hero = _hero(files) or next((one for name in ids for one in charts if one.id == name), None)
     facts = [*(one.header.host for one in results), *(one.header.host for one in transfers)]
-    caution = [Conclusion(text=NOTE, kind="caveat")] if any(map(is_emulated, facts)) else []
+    caution = [Conclusion(text=EMULATED_NOTE, kind="caveat")] if any(map(is_emulated, facts)) else []
     measured = [(describe_host(one.header), one.header.created) for one in results] or [
         (host_of(one.header), one.header.created) for one in transfers
     ]
@@ -127,7 +127,7 @@ def _title(results: Sequence[Results], transfers: Sequence[TransferFile]) -> str
     hosts = [*(one.header.host for one in results), *(one.header.host for one in transfers)]
     names = dict.fromkeys(str(host.get("name") or "host") for host in hosts)
     what = dict.fromkeys(cell.workload for one in results for cell in one.header.plan.cells)
-    label = f" ({LABEL})" if any(map(is_emulated, hosts)) else ""
+    label = f" ({EMULATED})" if any(map(is_emulated, hosts)) else ""
     words = f"{', '.join(what) or 'latency'} on {', '.join(names)}{label}"
     return f"{SIMULATED}: {words}" if results and all(one.header.simulated for one in results) else words
 

@@ -34,7 +34,7 @@ from pybench.present.labels import (
 )
 from pybench.present.numbers import UNKNOWN, count, time_ns
 from pybench.results.records import Cell, Plan, Trial, settings, varying
-from pybench.results.store import NOTE, Results, is_emulated, text_of
+from pybench.results.store import EMULATED_NOTE, Results, is_emulated, text_of
 from pybench.text import format_list
 from pybench.workloads import workload
 
@@ -123,7 +123,7 @@ def sweep(results: Results) -> Document:
         for line in (banner(header) or describe_host(header)).splitlines()
     ]
     if is_emulated(header.host):
-        blocks.append(Paragraph(NOTE, tone="strong"))
+        blocks.append(Paragraph(EMULATED_NOTE, tone="strong"))
     blocks += result_blocks(series, header.plan.cells, results.trials)
     lines = []
     if together := caveats.start_and_overlap(results.trials):

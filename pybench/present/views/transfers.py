@@ -28,7 +28,7 @@ from pybench.present.labels import DISTANCE_WORDS, bounded, host_words
 from pybench.present.numbers import time_ns
 from pybench.results.latency_file import PairTrial, TransferFile, TransferHeader, TransferPlan
 from pybench.results.latency_summary import PairLatency, Transfers, pair_latencies, summarize
-from pybench.results.store import NOTE, is_emulated
+from pybench.results.store import EMULATED_NOTE, is_emulated
 from pybench.run.line_transfers import expected_ns
 from pybench.text import plural
 from pybench.workloads.transfer import METHODS
@@ -242,7 +242,7 @@ def transfers(file: TransferFile, width: int = 80) -> Document:
     plan = file.header.plan
     blocks: list[Block] = [Paragraph(host_of(file.header))]
     if is_emulated(file.header.host):
-        blocks.append(Paragraph(NOTE, tone="strong"))
+        blocks.append(Paragraph(EMULATED_NOTE, tone="strong"))
     for method in plan.methods:
         blocks += [Heading(bounded(method), METHODS.get(method, "")), heat_map(file, method, width)]
     blocks.append(distance_table([summarize(file.trials, method) for method in plan.methods], plan))
