@@ -19,10 +19,19 @@ from pybench.errors import UnsupportedError, UsageError
 from pybench.host.switches.journal import AS_FOUND, HostState, off_in, why_no_smt_switch
 from pybench.host.topology import Cpu, Topology
 from pybench.placement import Placement, place
-from pybench.plan.request import KERNEL_OFF, Request, check_values, duration_ns, thread_counts, warmup_ns
+from pybench.plan.request import (
+    KERNEL_OFF,
+    Request,
+    check_count,
+    check_values,
+    duration_ns,
+    thread_counts,
+    warmup_ns,
+    with_host_defaults,
+)
 from pybench.results.records import Cell, Plan
 from pybench.text import format_list, named, parse_list, plural
-from pybench.workloads import WORKLOADS, Params, Workload, workload
+from pybench.workloads import Params, Workload, workload
 
 # Set-up and clean-up of a trial: measured 5 to 70 ms, mostly 10.
 TRIAL_OVERHEAD_NS = 15_000_000
@@ -125,9 +134,6 @@ def switch_words(plan: Plan, topology: Topology) -> list[str]:
 # The sweep without arguments fits into a minute, unless each cell then got too few trials for an interval.
 DEFAULT_BUDGET_NS = 45 * 10**9
 
-# More cells than any sweep measures fill the memory before the first trial.
-MOST_CELLS = 100_000
-
 Absent = Literal["refuse", "leave out", "leave out of machine"]
 """What to do about a value of an axis that the host does not have: raise, or leave it out and name it in the plan.
 `leave out of machine` plans for a machine of the simulator, which the limits of this kernel do not bind."""
@@ -160,7 +166,7 @@ def make_plan(request: Request, topology: Topology, absent: Absent = "refuse") -
     check_values(request, ("on", "off") if leave_out else ("on", "off", KERNEL_OFF))
     if KERNEL_OFF in request.smt and (why := why_no_smt_switch(topology.smt_control)):
         raise UnsupportedError(f"--smt {KERNEL_OFF}: {why}")
-    cells = _Cells(with_defaults(request, topology), topology, absent)
+    cells = _Cells(with_host_defaults(request, topology), topology, absent)
     plan = Plan(
         cells=cells.made(),
         seed=random.SystemRandom().randrange(2**32) if request.seed is None else request.seed,
@@ -180,20 +186,6 @@ def make_plan(request: Request, topology: Topology, absent: Absent = "refuse") -
     return Planned(plan=plan, missing=list(cells.missing), aliases=cells.aliases)
 
 
-def with_defaults(request: Request, topology: Topology) -> Request:
-    """Return the request with the axes of this host's representative sweep where it names none."""
-    sockets = {cpu.socket or 0 for cpu in topology.usable}
-    siblings = any(cpu.smt for cpu in topology.usable)
-    return msgspec.structs.replace(
-        request,
-        workloads=request.workloads or tuple(name for name, kind in WORKLOADS.items() if kind.by_default),
-        threads="1,2,4..max" if request.threads is None else request.threads,
-        place=request.place or (("single-socket", "dual-socket") if len(sockets) > 1 else ("single-socket",)),
-        smt=request.smt or (("on", "off") if siblings else ("on",)),
-        crew=request.crew or ("threads",),
-    )
-
-
 class _Cells:
     """The cells of a request on a host, and what had to be left out."""
 
@@ -211,7 +203,7 @@ class _Cells:
         unique: dict[bytes, Cell] = {}
         for kind, values in _workloads_and_values(request):
             axes = [*values.values(), request.place, request.smt, request.crew, offline]
-            _check_count(math.prod(map(len, axes)), kind.name)
+            check_count(math.prod(map(len, axes)), kind.name)
             for text, smt, crew, off in itertools.product(request.place, request.smt, request.crew, offline):
                 state = HostState(smt_off=smt == KERNEL_OFF, offline=off)
                 here = with_switches(self.topology, state) if state.turned else self.topology
@@ -220,7 +212,7 @@ class _Cells:
                         self.aliases.setdefault(text, cell.place)
                         one = _switched(cell, state) if state.turned else cell
                         unique[msgspec.json.encode(one)] = one
-                    _check_count(len(unique), kind.name)
+                    check_count(len(unique), kind.name)
         if not unique:
             words = "; ".join(self.left_out()) or "the axes leave nothing to measure"
             raise (UnsupportedError if self.absent == "leave out" and self.missing else UsageError)(words)
@@ -329,14 +321,6 @@ def _workloads_and_values(request: Request) -> Iterator[tuple[Workload, dict[str
             n.removeprefix(f"{kind.name}."): v for n, v in request.param.items() if n.startswith(f"{kind.name}.")
         }
         yield kind, general | special
-
-
-def _check_count(count: int, name: str) -> None:
-    if count > MOST_CELLS:
-        raise UsageError(
-            f"{name}: {count} combinations of the axes; a sweep takes {MOST_CELLS}",
-            fix="vary fewer values at once",
-        )
 
 
 def _products(kind: Workload, values: Mapping[str, tuple[str, ...]]) -> Iterator[Params]:

@@ -11,10 +11,14 @@ from typing import Any
 import msgspec
 
 from pybench.errors import UsageError
+from pybench.host.topology import Topology
 from pybench.placement import parse_placements
 from pybench.results.records import MOST_THREADS
+from pybench.workloads import WORKLOADS
 
-# A thousand hours: what is beyond it is a slip.
+# More cells than any sweep measures fill the memory before the first trial.
+MOST_CELLS = 100_000
+# A thousand hours: a longer time is a slip.
 LONGEST_NS = 1000 * 3600 * 10**9
 UNITS_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
@@ -223,6 +227,15 @@ def place_texts(value: Any) -> tuple[str, ...]:
     return tuple(place for text in texts for place in parse_placements(str(text)))
 
 
+def check_count(count: int, name: str) -> None:
+    """Raise UsageError for more cells of a workload than a sweep takes."""
+    if count > MOST_CELLS:
+        raise UsageError(
+            f"{name}: {count} combinations of the axes; a sweep takes {MOST_CELLS}",
+            fix="vary fewer values at once",
+        )
+
+
 def check_values(request: Request, smt: tuple[str, ...] = ("on", "off", KERNEL_OFF)) -> None:
     """Raise UsageError for a number out of its range, or an unknown word; `smt` are the values of --smt."""
     for name, (low, high) in RANGES.items():
@@ -234,3 +247,17 @@ def check_values(request: Request, smt: tuple[str, ...] = ("on", "off", KERNEL_O
         for word in getattr(request, name):
             if word not in allowed:
                 raise UsageError(f"--{name} {word!r} is not known; choose from {', '.join(allowed)}")
+
+
+def with_host_defaults(request: Request, topology: Topology) -> Request:
+    """Return the request with the axes of this host's representative sweep where it names none."""
+    sockets = {cpu.socket or 0 for cpu in topology.usable}
+    siblings = any(cpu.smt for cpu in topology.usable)
+    return msgspec.structs.replace(
+        request,
+        workloads=request.workloads or tuple(name for name, kind in WORKLOADS.items() if kind.by_default),
+        threads="1,2,4..max" if request.threads is None else request.threads,
+        place=request.place or (("single-socket", "dual-socket") if len(sockets) > 1 else ("single-socket",)),
+        smt=request.smt or (("on", "off") if siblings else ("on",)),
+        crew=request.crew or ("threads",),
+    )
