@@ -81,7 +81,9 @@ def measure_transfers(
     few = [pair for pairs in pairs_by_class(topology, cpus).values() for pair in _spread(pairs, QUICK_PAIRS)]
     trials = list(TransferRun(msgspec.structs.replace(plan, pairs=tuple(few)), topology).trials())
     if not any(trial.valid for trial in trials):
-        raise MeasurementError(f"no valid transfer between CPUs: {why_invalid(trials)}")
+        raise MeasurementError(
+            "no valid transfer between CPUs", reason=why_invalid(trials), fix="measure on an idle host"
+        )
     return summarize(trials, method)
 
 

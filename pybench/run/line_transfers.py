@@ -169,7 +169,9 @@ class TransferRun:
     def raise_if_nothing(self, trials: Sequence[PairTrial]) -> None:
         """Raise MeasurementError if there are trials, and none is valid."""
         if trials and not any(trial.valid for trial in trials):
-            raise MeasurementError(f"no pair gave a valid measurement: {why_invalid(trials)}")
+            raise MeasurementError(
+                "no pair gave a valid measurement", reason=why_invalid(trials), fix="measure on an idle host"
+            )
 
     def _trial(self, method: str, pair: Pair, round_number: int, attempt: int) -> PairTrial:
         plan = self.plan
