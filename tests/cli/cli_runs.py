@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line as tests run it: in a process of its own, or within this one where nothing is measured."""
 
 import contextlib

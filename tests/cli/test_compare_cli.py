@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The comparison as a user types it, on files of real sweeps and made-up ones."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench fit as a user types it: on a result file of a 96-CPU host, on a table, and on what is neither."""
 
 import json

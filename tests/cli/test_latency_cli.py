@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`pybench latency` as a user types it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The launch storm as a user types it: real mounts in namespaces of their own, real files, real signals."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A name that is no UTF-8 is a name."""
 
 import json

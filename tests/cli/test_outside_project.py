@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A fresh project outside this one, with two tests of its own: real trials, two saved runs, compared."""
 
 import json

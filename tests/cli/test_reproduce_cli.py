@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybench reproduce and advise as they are called."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The simulator as a user types it: machines, simulate, calibrate."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test that simulations end when asked to, however long the current one takes, and leave no process behind."""
 
 import os

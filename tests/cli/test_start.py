@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program's first moments."""
 
 import os

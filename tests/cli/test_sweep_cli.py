@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sweep as a user types it: real trials, real files, real signals."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Switches of the host from the command line. Nothing here turns one: that is tested in a guest."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`pybench topology`: the picture, placements, JSON, captures, and its one-line errors."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page in a real browser, without a network: it draws, obeys its controls, and fits a phone.
 
 Of made-up results, and of a sweep of this host.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page of findings: what evidence says stays text, and every verdict and value is on it."""
 
 import re

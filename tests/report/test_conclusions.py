@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A report's first lines: who is called best, worst, cheapest, and what is said of the control."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Strings of a result file, which anyone may have written, in every field and every section: they stay text."""
 
 import xml.etree.ElementTree as ET

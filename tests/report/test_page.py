@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page of a report: text of a file stays text, and its results are those of the terminal."""
 
 import re

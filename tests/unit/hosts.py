@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hosts that are not here, by name: those that topologies.py builds, and those that were captured."""
 
 import tempfile

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model of how the kernel's CPU switches behave, behind files: for tests that turn them."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Result files made up for comparisons: what differs is planted, everything else is alike."""
 
 from collections.abc import Sequence

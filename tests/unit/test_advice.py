@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test advice on planted results: what meets a workload, how far results are extrapolated, what gains most."""
 
 import msgspec

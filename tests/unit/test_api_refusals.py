@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test that mistakes of Python callers are a PybenchError of one line, before anything is measured."""
 
 from typing import Any

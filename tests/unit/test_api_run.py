@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Python API on made-up files: charts, and when a cell allows no verdict."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words that stand for lists: thread counts and durations."""
 
 import pytest

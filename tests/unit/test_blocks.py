@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cells that want different states of the host: planned for the CPUs they leave, and measured in blocks."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test which CPUs a calibration measures on other hosts, and what it makes of round trips."""
 
 from typing import Any

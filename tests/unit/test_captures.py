@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Captures of hosts: made, read, and not to be trusted; and what those of the tests' data hold."""
 
 import io

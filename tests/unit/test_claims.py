@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verdicts by planted evidence, the kernel's traces by captured lines, and what is said of an assumption."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Findings that a host with two sockets and SMT siblings measures for real, by planted trials on such a host."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fast reading of result files says what the slow one says, of good files and of bad ones."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Comparisons: what is matched, what is said, and that words, intervals and corrections agree."""
 
 import math

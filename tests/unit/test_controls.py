@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Switches of the host: whatever is done to a run, the host ends as it began, and what was off stays off."""
 
 import errno

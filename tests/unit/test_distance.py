@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Distances between CPUs, on hosts whose topology is known."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole distributions of sweeps that both sides share: held against SciPy, and found though sweeps differ."""
 
 import math

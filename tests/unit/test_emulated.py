@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test files of emulated machines: detected from the host facts, kept from verdicts, and labelled."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two threads against what they did on a virtual machine (AMD EPYC 7003), at two distances between its CPUs.
 
 Medians of trials of 10 ms (261 to 297 near, 22 to 29 far), siblings at work for others, that stood between two

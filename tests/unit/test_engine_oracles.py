@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine against exact results and against SimPy, on queues that are solved."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test properties of every simulation on any machine: lock programs exclude, queue, count and repeat."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Comparing SMT settings and sockets: fair placements on any machine, and a verdict that says what was planted."""
 
 import functools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Intervals of medians and ratios, fairness, percentiles of a histogram."""
 
 import math

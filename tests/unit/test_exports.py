@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exports and SQL: each format loaded by the tool or library that it is for, flagged trials where they belong."""
 
 import csv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Facts are functions of captured text, so other machines' text tests them."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test the results of a trial: counts add up, percentiles come from the histogram."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test the ranking: how often a wrong choice is called best, how often the right one, and what must hold."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Handoffs by distance: sums of a trial, and what a cell's trials tell."""
 
 import msgspec

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test the presentation of launch storms on made-up trials: results, charts, conclusions and refusals."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The locks that can be asked for are the core's, and their members' NUMA domains come from the topology."""
 
 import os

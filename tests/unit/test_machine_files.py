@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Machine files: those that are shipped, what is refused and in which words, and what is written and read back."""
 
 import re

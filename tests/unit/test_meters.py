@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test the host's counters, read from other machines' text, and the difference of two readings."""
 
 from pathlib import Path

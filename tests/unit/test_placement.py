@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Placements: the words people write, and the CPUs and memory they mean on hosts of many shapes."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From axes to cells and their order."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pytest plugin on made-up trials: what passes, what is inconclusive, what is skipped, what is recorded."""
 
 import json

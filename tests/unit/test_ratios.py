@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Intervals and p-values of ratios: against known cases, and what must hold of any samples."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test when a sweep repeats, stops and resumes, on made-up outcomes, as only their results matter here."""
 
 import random

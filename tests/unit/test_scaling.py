@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Amdahl's law and the Universal Scalability Law fitted to throughput curves."""
 
 import math

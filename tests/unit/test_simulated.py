@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A simulation is a sweep's records, the same each time, and is marked in all that is made of it."""
 
 import csv

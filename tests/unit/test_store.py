@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Result files survive whatever ends a run."""
 
 import multiprocessing

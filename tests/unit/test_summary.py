@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From trials to cells and curves, and the tables made of them."""
 
 import random

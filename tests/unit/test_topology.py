@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Topologies of many hosts: what a person says of each is what is read from its files."""
 
 import os

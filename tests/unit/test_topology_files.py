@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test limits of this process to some CPUs, and host files with unexpected content."""
 
 from dataclasses import replace

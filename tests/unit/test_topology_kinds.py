@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small trees of faults seen in captures: each reads as its machine is, or says what it lacks."""
 
 from dataclasses import replace

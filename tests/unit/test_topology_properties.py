@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Properties of every host, and of its files with lists, masks or ids taken away, cut or damaged.
 
 Whatever is taken away, the reader gives the same answer or reports a gap; it never refuses a host that has a CPU.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test which pairs are measured, what becomes of invalid trials, and how a matrix is shown, on known hosts."""
 
 import functools

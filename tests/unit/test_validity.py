@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every check at its threshold and just over it; and what a cell's trials show together."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builders of other hosts: the `sys` and `proc` files a kernel would show, from a short description.
 
 Server shapes whose numbering is not obvious follow what `lscpu -p` prints on such machines.

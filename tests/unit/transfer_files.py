@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Latency files of hosts that are not here: each pair takes about what public tables say of its class."""
 
 import random

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 GOOD, BAD = Finding("one is one", "it is", True), Finding("one is two", "it is not", False)
 
 
-def stub(monkeypatch: pytest.MonkeyPatch, *findings: Finding, lacks: str = "") -> None:
+def plan_validation(monkeypatch: pytest.MonkeyPatch, *findings: Finding, lacks: str = "") -> None:
     """Let every validation return these findings, or lack something."""
 
     def run(_: object) -> list[Finding]:
@@ -32,7 +32,7 @@ def stub(monkeypatch: pytest.MonkeyPatch, *findings: Finding, lacks: str = "") -
 def test_the_exit_status_says_whether_all_is_as_asked(
     findings: tuple[Finding, ...], status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stub(monkeypatch, *findings)
+    plan_validation(monkeypatch, *findings)
     assert runner.run_one("hold", "tests.validation.measuring.hold", ["--quick"]) == status
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == f"hold: {sum(finding.holds for finding in findings)} of {len(findings)} as asked"
@@ -44,7 +44,7 @@ def test_the_exit_status_says_whether_all_is_as_asked(
 def test_a_host_that_cannot_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stub(monkeypatch, lacks="needs root")
+    plan_validation(monkeypatch, lacks="needs root")
     assert runner.run_one("hold", "tests.validation.measuring.hold", []) == 3
     assert capsys.readouterr() == ("", "hold: not possible here: needs root\n")
 
