@@ -11,6 +11,7 @@ import pytest
 from pybench.native.engine import run
 from pybench.native.engine_spec import EngineSpec, QueueingModel, SimThread
 from tests.native.crew_tools import members_in
+from tests.queueing import deterministic, repairman
 
 
 def interval(n: int, work: QueueingModel, runs: int = 6, length_ns: float = 2e7) -> tuple[float, float]:
@@ -41,31 +42,6 @@ def test_the_queueing_model(home: float, threads: int, speedup: float) -> None:
     """Oracles of Boyd-Wickizer et al. for a = 10,000 and s = 100 (arrivals and sections exponential)."""
     mean, half = interval(threads, QueueingModel(work_ns=10_000, serial_ns=100, home_ns=home))
     assert abs(mean - speedup) <= half + 0.006
-
-
-def repairman(n: int, a: float, s: float) -> float:
-    """Throughput times a of M/M/1//n, from its balance equations."""
-    weights = [1.0]
-    for k in range(n):
-        weights.append(weights[-1] * (n - k) * s / a)
-    return sum(w * (n - k) for k, w in enumerate(weights)) / sum(weights)
-
-
-def deterministic(n: int, a: float, s: float) -> float:
-    """Throughput times a of M/D/1//n, from the chain embedded at departures."""
-    arrives = 1 - math.exp(-s / a)
-
-    def to(left: int, others: int) -> list[float]:
-        chances = [0.0] * n
-        for k in range(others + 1):
-            chances[left + k] = math.comb(others, k) * arrives**k * (1 - arrives) ** (others - k)
-        return chances
-
-    rows = [to(0, n - 1)] + [to(j - 1, n - j) for j in range(1, n)]
-    p = [1 / n] * n
-    for _ in range(3000):
-        p = [sum(p[i] * rows[i][j] for i in range(n)) for j in range(n)]
-    return a / (s + p[0] * a / n)
 
 
 @pytest.mark.parametrize(("n", "a", "s"), [(2, 100, 100), (8, 700, 100), (30, 2000, 100)])

@@ -29,6 +29,7 @@ from pybench.native.engine import run as simulate
 from pybench.native.engine_spec import EngineResult, EngineSpec, Latency, QueueingModel, SimThread, Spin
 from pybench.simulator.machine import Machine, sim_threads, with_machine
 from pybench.simulator.machine_file import load_machine
+from tests.queueing import deterministic, repairman
 from tests.validation.programs import ROOT
 from tests.validation.validation import Finding, Validation
 
@@ -85,31 +86,6 @@ def check_oracles() -> Finding:
             missed += not inside
             print(f"  c={home:3} n={n:2}  exact {exact:6.2f}  simulated {mean:7.3f} +- {half:.3f}  {word}")
     return Finding("at most 2 of the 12 published results are outside", f"{missed} are", missed <= 2)
-
-
-def repairman(n: int, a: float, s: float) -> float:
-    """Return the throughput of M/M/1//n times a."""
-    weights = [1.0]
-    for k in range(n):
-        weights.append(weights[-1] * (n - k) * s / a)
-    return sum(w * (n - k) for k, w in enumerate(weights)) / sum(weights)
-
-
-def deterministic(n: int, a: float, s: float) -> float:
-    """Return the throughput of M/D/1//n times a, from the chain embedded at departures."""
-    arrives = 1 - math.exp(-s / a)
-
-    def row(left: int, others: int) -> list[float]:
-        chances = [0.0] * n
-        for k in range(others + 1):
-            chances[left + k] = math.comb(others, k) * arrives**k * (1 - arrives) ** (others - k)
-        return chances
-
-    rows = [row(0, n - 1)] + [row(j - 1, n - j) for j in range(1, n)]
-    p = [1 / n] * n
-    for _ in range(5000):
-        p = [sum(p[i] * rows[i][j] for i in range(n)) for j in range(n)]
-    return a / (s + p[0] * a / n)
 
 
 def check_queues() -> Finding:
