@@ -298,7 +298,7 @@ def _check_nodes(nodes: Sequence[Node], online: list[int], caveats: list[str]) -
     if twice := sorted(n for n in count if count[n] > 1):
         by = named("node", [node.number for node in nodes if set(node.cpus) & set(twice)])
         caveats.append(f"{by} all list {named('CPU', twice)}: filled as of the first of them")
-    if count and (nowhere := [n for n in online if n not in count]):
+    if any(node.lists_cpus for node in nodes) and (nowhere := [n for n in online if n not in count]):
         caveats.append(f"no node lists {named('CPU', nowhere)}")
 
 
