@@ -14,7 +14,10 @@ import pytest
 pytest_plugins = ["tests.lab.pytest_lab"]
 
 # No test depends on the load of the machine, so no example is too slow.
-hypothesis.settings.register_profile("pybench", deadline=None, max_examples=50)
+# A landing is judged on the same examples each time; other runs look for new ones.
+hypothesis.settings.register_profile(
+    "pybench", deadline=None, max_examples=50, derandomize=bool(os.environ.get("CI"))
+)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)  # --hypothesis-profile=thorough
 hypothesis.settings.load_profile("pybench")
 
